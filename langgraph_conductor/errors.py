@@ -1,0 +1,59 @@
+"""Every error this package raises on purpose.
+
+    ConductorError
+    ├── PlanError (ValueError)      a workflow, or the text of one, cannot be used
+    ├── WorkerError                 workers failed and there is no answer without them
+    └── LocalModelError             the embedded model cannot be found, checked or served
+
+Bad arguments (a worker name with spaces, `max_steps=0`) raise plain `ValueError` or `TypeError`.
+LangGraph's own control flow (`GraphBubbleUp`: interrupts, commands to a parent) is never wrapped.
+"""
+
+from collections.abc import Sequence
+
+
+class ConductorError(Exception):
+    """Base of all errors of this package."""
+
+
+class PlanError(ConductorError, ValueError):
+    """A workflow cannot be used; no worker has been called for it.
+
+    Attributes:
+        reason: What is wrong and how to mend it, in one sentence a planner can act on.
+        step: Position of the step at fault, from 0, or `None` if the fault is the whole's.
+        text: The planner's text the workflow was read from; empty if it was built in Python.
+    """
+
+    def __init__(self, reason: str, *, step: int | None = None, text: str = "") -> None:
+        self.reason = reason
+        self.step = step
+        self.text = text
+        super().__init__(reason if step is None else f"step {step}: {reason}")
+
+
+class WorkerError(ConductorError):
+    """A worker failed, or every worker did, and the run has no answer.
+
+    Attributes:
+        worker: Name of the worker, or `None` when several failed.
+        step: Position of its step, or `None`.
+        causes: The messages of all failures, oldest first, each naming its round, step and worker.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        worker: str | None = None,
+        step: int | None = None,
+        causes: Sequence[str] = (),
+    ) -> None:
+        self.worker = worker
+        self.step = step
+        self.causes = tuple(causes)
+        super().__init__("\n  - ".join([message, *self.causes]))
+
+
+class LocalModelError(ConductorError):
+    """The embedded model is missing, damaged or cannot be served; the message says what to do."""
