@@ -1,0 +1,42 @@
+"""A conductor for LangGraph: plans, per question, a team of models, and runs it as a subgraph."""
+
+from langgraph_conductor.dialect import ACCEPT, parse_workflow
+from langgraph_conductor.errors import ConductorError, LocalModelError, PlanError, WorkerError
+from langgraph_conductor.graph import compile_workflow, create_conductor
+from langgraph_conductor.planners import ChatPlanner, Plan, Planner, PlanRequest
+from langgraph_conductor.records import StepOutput, WorkerTask
+from langgraph_conductor.state import ConductorState
+from langgraph_conductor.usage import Usage
+from langgraph_conductor.workers import Worker, WorkerPool
+from langgraph_conductor.workflow import Step, Workflow
+
+__version__ = "0.1.0"
+
+__all__ = [
+    # build
+    "create_conductor",
+    # workers
+    "Worker",
+    "WorkerPool",
+    "WorkerTask",
+    "StepOutput",
+    # workflows
+    "Workflow",
+    "Step",
+    "parse_workflow",
+    "ACCEPT",
+    "compile_workflow",
+    # planners
+    "Planner",
+    "PlanRequest",
+    "Plan",
+    "ChatPlanner",
+    # results
+    "Usage",
+    "ConductorState",
+    # errors
+    "ConductorError",
+    "PlanError",
+    "WorkerError",
+    "LocalModelError",
+]

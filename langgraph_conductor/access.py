@@ -1,0 +1,60 @@
+"""What a step may read: the one place that turns an access list into grants.
+
+Everything a worker is handed is built here from the channels its step is granted. Nothing here can
+reach further than the state it is given, and that state is cut to the same list by LangGraph.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import HumanMessage
+
+from langgraph_conductor.prompts import with_attachments, worker_prompt
+from langgraph_conductor.records import StepOutput, WorkerTask
+from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, out_channel, spec_channel
+from langgraph_conductor.workflow import ALL, Access, readable_steps
+
+
+def grants_previous(access: Access) -> bool:
+    """Whether the access grants the round before (paper, figure 14: `all` does)."""
+    return access == ALL
+
+
+def readable_channels(index: int, access: Access) -> tuple[str, ...]:
+    """The channels of the run-time graph that step `index` may read."""
+    channels = [QUESTION, ROUND, spec_channel(index)]
+    if grants_previous(access):
+        channels.append(PREVIOUS)
+    return (*channels, *(out_channel(j) for j in readable_steps(index, access)))
+
+
+def worker_task(
+    state: Mapping[str, Any], index: int, subtask: str, access: Access, *, is_final: bool
+) -> WorkerTask:
+    """What the worker of step `index` is handed, from the channels granted to it."""
+    question = tuple(state[QUESTION])
+    inputs = tuple(StepOutput(**state[out_channel(j)]) for j in readable_steps(index, access))
+    previous = tuple(StepOutput(**output) for output in _history(state, access)["outputs"])
+    prompt = worker_prompt(question, subtask, inputs, previous, is_final=is_final)
+    return WorkerTask(
+        question=question,
+        subtask=subtask,
+        inputs=inputs,
+        previous=previous,
+        index=index,
+        round=state.get(ROUND) or 0,
+        is_final=is_final,
+        messages=(HumanMessage(with_attachments(prompt, question)),),
+    )
+
+
+def granted(state: Mapping[str, Any], index: int, access: Access) -> list[list[int]]:
+    """(round, step) of every output step `index` may read, for the record."""
+    history = _history(state, access)
+    earlier = [[history["round"], output["index"]] for output in history["outputs"]]
+    return earlier + [[state.get(ROUND) or 0, j] for j in readable_steps(index, access)]
+
+
+def _history(state: Mapping[str, Any], access: Access) -> Mapping[str, Any]:
+    history = state.get(PREVIOUS) if grants_previous(access) else None
+    return history or {"round": None, "outputs": []}

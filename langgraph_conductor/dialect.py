@@ -1,0 +1,276 @@
+"""Text to `Workflow`: the paper's three lists, the same as JSON, and steps as JSON.
+
+Source: Conductor paper, figures 2, 13 and 14. The first complete set of the three lists counts; text
+before and after it is reasoning. Every fault is a `PlanError` that says how to mend it, so that it
+can be sent back to the planner as it is.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import Any, Final, Literal
+
+from langgraph_conductor.errors import PlanError
+from langgraph_conductor.literals import LiteralError, LiteralReader
+from langgraph_conductor.replies import drop_thinking
+from langgraph_conductor.workflow import ALL, Step, Workflow
+
+
+class _Accept(Enum):
+    ACCEPT = "accept"
+
+    def __repr__(self) -> str:
+        return "ACCEPT"
+
+
+ACCEPT: Final = _Accept.ACCEPT
+"""What three empty lists mean: keep the answer of the round before."""
+
+Accept = Literal[_Accept.ACCEPT]
+
+LISTS: Final = ("model_id", "subtasks", "access_list")
+
+_LABEL = re.compile(
+    r"(?<!\w)(model[_ ]ids?|subtasks?|access(?:[_ ]list)?|steps)"
+    r"[\"'`*]{0,4}\s{0,8}[:=]\s{0,8}[`*]{0,4}\s{0,8}(?=\[)",
+    re.IGNORECASE,
+)
+
+
+def parse_workflow(
+    text: str | bytes,
+    workers: Any,
+    *,
+    max_steps: int = 5,
+    allow_accept: bool = False,
+) -> Workflow | Accept:
+    """Read the workflow a planner wrote.
+
+    Args:
+        text: The planner's reply: reasoning, then `model_id`, `subtasks` and `access_list`; or a JSON
+            object with those three lists or with `steps`.
+        workers: The offered workers: a `WorkerPool`, their names in order, or a mapping from ordinal
+            to name. Text may name a worker by ordinal or by name.
+        max_steps: Most steps allowed.
+        allow_accept: Whether three empty lists are allowed; they mean `ACCEPT`.
+
+    Returns:
+        The workflow, or `ACCEPT`.
+
+    Raises:
+        PlanError: With the reason, the step at fault and the text. Nothing else is raised, whatever
+            the text.
+    """
+    if isinstance(text, bytes):
+        text = text.decode(errors="replace")
+    try:
+        fields = _fields(drop_thinking(text))
+        if not any(fields.values()):
+            if allow_accept:
+                return ACCEPT
+            raise PlanError("the lists are empty, but there is no earlier answer to accept; plan a step")
+        rows = _rows(fields)
+        if len(rows) > max_steps:
+            raise PlanError(f"{len(rows)} steps are too many; use at most {max_steps}")
+        offered = ordinals_of(workers)
+        return Workflow(tuple(_step(i, *row, offered) for i, row in enumerate(rows)))
+    except PlanError as error:
+        raise PlanError(error.reason, step=error.step, text=text) from None
+
+
+def ordinals_of(workers: Any) -> Mapping[int, str]:
+    """Ordinal -> name of the offered workers, whatever they were given as."""
+    if hasattr(workers, "ordinals"):
+        workers = workers.ordinals
+    if isinstance(workers, Mapping):
+        return workers
+    return {i: getattr(worker, "name", worker) for i, worker in enumerate(workers)}
+
+
+def workflow_schema(
+    ids: Iterable[str | int], max_steps: int, *, allow_accept: bool = False, max_chars: int | None = None
+) -> dict[str, Any]:
+    """The JSON schema of a workflow, for structured decoding. Lengths agree by construction.
+
+    Args:
+        ids: How the planner may name the workers: ordinals or names.
+        max_steps: Most steps.
+        allow_accept: Whether an empty list of steps is allowed.
+        max_chars: Longest string, and a bound for every array. Servers that decode by grammar without
+            knowing when to stop need it; some hosted models refuse such bounds, so it is off by default.
+    """
+    ids = list(ids)
+    bounded = max_chars is not None
+    string: dict[str, Any] = {"type": "string", **({"maxLength": max_chars} if bounded else {})}
+    positions = list(range(max(1, max_steps - 1)))
+    step = {
+        "worker": {"type": "string" if isinstance(ids[0], str) else "integer", "enum": ids},
+        "subtask": string,
+        "access": {
+            "anyOf": [
+                {"type": "string", "enum": [ALL]},
+                {
+                    "type": "array",
+                    "items": {"type": "integer", "enum": positions},
+                    **({"maxItems": len(positions)} if bounded else {}),
+                },
+            ]
+        },
+    }
+    steps = {
+        "type": "array",
+        "items": _closed(step),
+        **({"maxItems": max_steps, "minItems": 0 if allow_accept else 1} if bounded else {}),
+    }
+    return {
+        "title": "workflow",
+        "description": "The steps that answer the question, the last one giving the answer.",
+        **_closed({"reasoning": string, "steps": steps}),
+    }
+
+
+def _closed(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _fields(text: str) -> dict[str, Any]:
+    """The named lists of a plan: the three, or `steps`."""
+    whole = _whole_json(text)
+    if whole is not None:
+        return whole
+    reader = LiteralReader(text)
+    ordered: dict[str, Any] = {}  # from a `model_id` on, as the paper writes them
+    latest: dict[str, Any] = {}  # the newest of each, whatever their order
+    broken: dict[str, str] = {}
+    read_to = 0
+    for match in _LABEL.finditer(text):
+        if match.start() < read_to:
+            continue  # inside a list that is read already, such as a subtask that shows a label
+        if reader.exhausted:
+            break
+        label = _label(match[1])
+        try:
+            value, read_to = reader.read(match.end())
+        except LiteralError as error:
+            broken.setdefault(label, str(error))
+            continue
+        if label == "steps":
+            if all(isinstance(item, dict) for item in value):
+                return {label: value}
+            continue
+        latest[label] = value
+        if label == LISTS[0]:
+            ordered = {}
+        if ordered or label == LISTS[0]:
+            ordered[label] = value
+        if len(ordered) == len(LISTS):
+            return ordered
+    if len(latest) == len(LISTS):
+        return latest
+    raise PlanError(_missing(latest, broken))
+
+
+def _missing(found: Mapping[str, Any], broken: Mapping[str, str]) -> str:
+    missing = [label for label in LISTS if label not in found]
+    for label in (*missing, "steps"):
+        if label in broken:
+            return f"the list `{label}` cannot be read: {broken[label]}"
+    if len(missing) == len(LISTS):
+        return "no workflow found; end with the lists model_id, subtasks and access_list"
+    return f"the list `{missing[0]}` is missing; give model_id, subtasks and access_list"
+
+
+def _whole_json(text: str) -> dict[str, Any] | None:
+    text = text.strip()
+    if text.startswith("```") and text.endswith("```"):
+        text = text[3:-3].removeprefix("json").strip()
+    if not text.startswith("{"):
+        return None
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(data, dict):
+        return None
+    fields = {_label(key): value for key, value in data.items()}
+    names = ("steps",) if "steps" in fields else LISTS
+    if any(not isinstance(fields.get(name), list) for name in names):
+        return None
+    return {name: fields[name] for name in names}
+
+
+def _label(text: str) -> str:
+    word = text.lower().replace(" ", "_")
+    if word.startswith("model"):
+        return "model_id"
+    if word.startswith("subtask"):
+        return "subtasks"
+    return "access_list" if word.startswith("access") else word
+
+
+def _rows(fields: dict[str, Any]) -> list[tuple[Any, Any, Any]]:
+    """(worker, subtask, access) per step, as written."""
+    if "steps" in fields:
+        for i, item in enumerate(fields["steps"]):
+            if not isinstance(item, dict) or set(item) != {"worker", "subtask", "access"}:
+                raise PlanError('each step is {"worker": ..., "subtask": ..., "access": ...}', step=i)
+        return [(s["worker"], s["subtask"], s["access"]) for s in fields["steps"]]
+    lengths = [len(fields[label]) for label in LISTS]
+    if len(set(lengths)) > 1:
+        sizes = ", ".join(f"{label} has {n}" for label, n in zip(LISTS, lengths, strict=True))
+        raise PlanError(f"the three lists must be of equal length, but {sizes}")
+    return list(zip(*(fields[label] for label in LISTS), strict=True))
+
+
+def _step(index: int, worker: Any, subtask: Any, access: Any, offered: Mapping[int, str]) -> Step:
+    try:
+        return Step(_worker_name(worker, offered), _quoted(subtask), _positions(access))
+    except PlanError as error:
+        raise PlanError(error.reason, step=index) from None
+
+
+def _worker_name(worker: Any, offered: Mapping[int, str]) -> str:
+    if isinstance(worker, str):
+        worker = worker.strip()
+        if worker in offered.values():
+            return str(worker)
+        if worker.isascii() and worker.isdigit() and len(worker) < 20:
+            worker = int(worker)
+    if type(worker) is int and worker in offered:
+        return offered[worker]
+    choice = ", ".join(map(str, offered))
+    if isinstance(worker, str):
+        choice += " or by name " + ", ".join(offered.values())
+    raise PlanError(f"there is no worker {worker!r}; choose from {choice}")
+
+
+def _quoted(subtask: Any) -> str:
+    """A quoted string as plain `str`.
+
+    Raises:
+        PlanError: If it is anything else.
+    """
+    if type(subtask) is not str:
+        raise PlanError(f"the subtask must be a quoted string, not {subtask!r}")
+    return subtask
+
+
+def _positions(access: Any) -> Any:
+    """Digit strings become numbers and `all` a plain string; the rest is checked by `Step`."""
+    if isinstance(access, str):
+        return str(access).strip().lower()
+    if not isinstance(access, list):
+        return access
+    items: list[Any] = []
+    for item in access:
+        word = item.strip().lower() if isinstance(item, str) else item
+        if isinstance(word, str) and word.isascii() and word.isdigit() and len(word) < 20:
+            word = int(word)
+        items.append(word)
+    return items

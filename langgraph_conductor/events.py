@@ -1,0 +1,55 @@
+"""Progress, as typed JSON events in LangGraph's `custom` stream.
+
+    for namespace, event in conductor.stream(..., stream_mode="custom", subgraphs=True):
+        print(event["type"], event)
+
+Events come from inside the conductor's subgraphs, so `subgraphs=True` is needed to see them.
+"""
+
+from typing import Any, Literal, TypedDict
+
+
+class WorkflowPlanned(TypedDict):
+    """A round has its workflow; no worker has run for it yet."""
+
+    type: Literal["workflow_planned"]
+    round: int
+    workflow: dict[str, Any] | None
+    """`None` if the earlier answer was accepted."""
+    reached: str
+    """How: see `PlanRecord.reached`."""
+
+
+class StepStarted(TypedDict):
+    """A worker begins its subtask."""
+
+    type: Literal["step_started"]
+    round: int
+    step: int
+    worker: str
+    subtask: str
+    granted: list[list[int]]
+
+
+class StepFinished(TypedDict):
+    """A worker is done."""
+
+    type: Literal["step_finished"]
+    round: int
+    step: int
+    worker: str
+    status: str
+    text: str
+    usage: dict[str, Any]
+    seconds: float
+
+
+class RoundFinished(TypedDict):
+    """All steps of a round are done."""
+
+    type: Literal["round_finished"]
+    round: int
+    answer: str
+
+
+Event = WorkflowPlanned | StepStarted | StepFinished | RoundFinished

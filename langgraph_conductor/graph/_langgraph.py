@@ -1,0 +1,71 @@
+"""Every import of LangGraph's private parts, and nothing else that depends on them.
+
+`tests/unit_tests/test_langgraph_private.py` names each when it moves. Why each is needed:
+
+* `RunnableCallable` makes one node out of a blocking and an async function without adding a level to
+  the trace (`RunnableLambda` adds one). `langchain.agents.create_agent` imports it too.
+* `CONFIG_KEY_READ` is the door through which code inside a node can read every channel of its graph;
+  there is no public way to narrow it.
+* `CONFIG_KEY_CHECKPOINTER` is how a graph hands its saver to a subgraph; state inspection of a graph
+  that is compiled at run time has to read the checkpoint before the graph exists.
+* `CONFIG_KEY_RUNTIME` holds the stream writer of the node that runs.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import patch_config
+from langgraph._internal._constants import (  # noqa: TID251 - the one place
+    CONFIG_KEY_CHECKPOINTER,
+    CONFIG_KEY_READ,
+    CONFIG_KEY_RUNTIME,
+)
+from langgraph._internal._runnable import RunnableCallable  # noqa: TID251 - the one place
+from langgraph.checkpoint.base import BaseCheckpointSaver
+
+from langgraph_conductor.events import Event
+
+
+def node(
+    name: str,
+    call: Callable[[Any, RunnableConfig], Any],
+    acall: Callable[[Any, RunnableConfig], Awaitable[Any]],
+) -> Runnable[Any, Any]:
+    """A graph node with a blocking and an async form."""
+    runnable: Runnable[Any, Any] = RunnableCallable(call, acall, name=name, trace=False)
+    return runnable
+
+
+def emit(config: RunnableConfig, event: Event) -> None:
+    """Send `event` to the `custom` stream of the graph that runs."""
+    runtime = config.get("configurable", {}).get(CONFIG_KEY_RUNTIME)
+    if runtime is not None:
+        runtime.stream_writer(event)
+
+
+def saver_in(config: RunnableConfig) -> BaseCheckpointSaver[Any]:
+    """The saver the parent graph handed down."""
+    saver: BaseCheckpointSaver[Any] = config["configurable"][CONFIG_KEY_CHECKPOINTER]
+    return saver
+
+
+def scoped(config: RunnableConfig, channels: Iterable[str], without: str) -> RunnableConfig:
+    """`config` through which only `channels` can be read, and without one configurable key.
+
+    Raises (from the reader in it):
+        PermissionError: If another channel is read.
+    """
+    granted = frozenset(channels)
+    configurable: Mapping[str, Any] = config.get("configurable", {})
+    read = configurable.get(CONFIG_KEY_READ)
+
+    def read_granted(select: str | list[str], fresh: bool = False) -> Any:
+        asked = {select} if isinstance(select, str) else set(select)
+        if not asked <= granted:
+            raise PermissionError(f"this step is not granted {sorted(asked - granted)}")
+        return read(select, fresh) if read else None
+
+    narrowed = patch_config(config, configurable={CONFIG_KEY_READ: read_granted})
+    narrowed["configurable"].pop(without, None)
+    return narrowed

@@ -1,0 +1,155 @@
+"""One round: plan, then run. Two nodes, so that the plan is saved before any worker is paid."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import set_config_context
+from langgraph.errors import GraphBubbleUp
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from langgraph_conductor.dialect import ACCEPT
+from langgraph_conductor.driving import adrive, drive
+from langgraph_conductor.errors import PlanError
+from langgraph_conductor.graph._langgraph import emit, node
+from langgraph_conductor.graph.compiler import WorkflowGraphs
+from langgraph_conductor.graph.workflow_node import WorkflowNode
+from langgraph_conductor.options import Options
+from langgraph_conductor.planners.fixed import SOLVE
+from langgraph_conductor.planners.protocol import Plan, Planner, PlanningError, PlanRequest
+from langgraph_conductor.records import PlanRecord, RoundRecord
+from langgraph_conductor.replies import storable
+from langgraph_conductor.state import RoundInput, RoundOutput, RoundState
+from langgraph_conductor.workers.failures import error_record
+from langgraph_conductor.workers.metering import UsageMeter, metered
+from langgraph_conductor.workflow import Step, Workflow
+
+logger = logging.getLogger(__name__)
+
+_Ask = tuple[PlanRequest, RunnableConfig]
+
+
+def build_round(
+    planner: Planner, graphs: WorkflowGraphs, *, fallback: str, options: Options
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The graph of one round.
+
+    Args:
+        planner: Who plans.
+        graphs: Where compiled workflows come from; its pool is offered.
+        fallback: Name of the worker that answers alone where planning fails.
+        options: Defaults of what may differ from run to run.
+    """
+    pool = graphs.pool
+
+    def logic(state: RoundState, config: RunnableConfig) -> Generator[_Ask, Plan, dict[str, Any]]:
+        request = PlanRequest(
+            tuple(state["question"]),
+            pool,
+            options.over(config).max_steps,
+            tuple(state.get("rounds") or ()),
+        )
+        meter = UsageMeter()
+        clock = time.perf_counter()
+        failure: Exception | None = None
+        try:
+            plan = yield request, metered(config, meter)
+            _check(plan, request)
+        except GraphBubbleUp:
+            raise
+        except Exception as error:  # noqa: BLE001 - a run is not lost with its plan (promise 2)
+            failure = error
+            plan = _without_planner(error, request, fallback)
+            logger.warning("planning failed, %s: %s", _told(plan, fallback), error)
+        usage = meter.usage if meter.usage.calls else plan.usage
+        seconds = time.perf_counter() - clock
+        record: PlanRecord = {
+            "reached": "fallback" if failure else plan.reached,
+            "text": storable(plan.text),
+            "attempts": [asdict(attempt) | {"text": storable(attempt.text)} for attempt in plan.attempts],
+            "error": error_record(failure) if failure else None,
+            "usage": usage.to_json() | {"busy_seconds": seconds},
+            "seconds": seconds,
+        }
+        workflow = plan.workflow.to_json() if isinstance(plan.workflow, Workflow) else None
+        number = len(request.rounds)
+        emit(
+            config,
+            {
+                "type": "workflow_planned",
+                "round": number,
+                "workflow": workflow,
+                "reached": record["reached"],
+            },
+        )
+        update: dict[str, Any] = {"workflow": workflow, "plan": record, "final": plan.final}
+        if workflow is None:
+            update["rounds"] = [*request.rounds, _accepted(number, record)]
+        return update
+
+    def call(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
+        return drive(logic(state, config), lambda ask: _plan(planner, *ask))
+
+    async def acall(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
+        return await adrive(logic(state, config), lambda ask: _aplan(planner, *ask))
+
+    builder = StateGraph(RoundState, input_schema=RoundInput, output_schema=RoundOutput)
+    builder.add_node("plan", node("plan", call, acall), input_schema=RoundInput)
+    builder.add_node("workflow", WorkflowNode(graphs))
+    builder.add_edge(START, "plan")
+    builder.add_conditional_edges("plan", _what_next, ["workflow", END])
+    return builder.compile(name="round")
+
+
+def _what_next(state: RoundState) -> str:
+    return END if state["workflow"] is None else "workflow"
+
+
+def _plan(planner: Planner, request: PlanRequest, config: RunnableConfig) -> Plan:
+    with set_config_context(config) as context:
+        return context.run(planner.plan, request)
+
+
+async def _aplan(planner: Planner, request: PlanRequest, config: RunnableConfig) -> Plan:
+    with set_config_context(config) as context:
+        return await asyncio.get_running_loop().create_task(planner.aplan(request), context=context)
+
+
+def _check(plan: Plan, request: PlanRequest) -> None:
+    if isinstance(plan.workflow, Workflow):
+        request.pool.check(plan.workflow)
+    elif plan.workflow is not ACCEPT:
+        raise PlanError(f"a plan holds a Workflow or ACCEPT, not {type(plan.workflow).__name__}")
+    elif not request.may_accept:
+        raise PlanError("there is no earlier answer to accept; plan a step")
+
+
+def _without_planner(error: Exception, request: PlanRequest, fallback: str) -> Plan:
+    """The earlier answer if there is one, else one worker alone."""
+    attempts = error.attempts if isinstance(error, PlanningError) else ()
+    text = attempts[-1].text if attempts else ""
+    if request.may_accept:
+        return Plan(ACCEPT, text=text, attempts=attempts)
+    return Plan(Workflow((Step(fallback, SOLVE),)), text=text, attempts=attempts)
+
+
+def _told(plan: Plan, fallback: str) -> str:
+    return "the earlier answer is kept" if plan.accept else f"worker {fallback!r} answers alone"
+
+
+def _accepted(number: int, plan: Mapping[str, Any]) -> RoundRecord:
+    return {
+        "round": number,
+        "accepted": True,
+        "workflow": None,
+        "plan": plan,  # type: ignore[typeddict-item]
+        "steps": [],
+        "answer": "",
+        "final": True,
+        "wall_seconds": 0.0,
+    }

@@ -1,0 +1,180 @@
+"""The node that runs a workflow: compiled when the plan is known, inspectable like a static subgraph.
+
+LangGraph finds subgraphs when a graph is compiled, so one that is chosen at run time is invisible to
+`get_state(subgraphs=True)`, state history, `update_state` and drawing (langgraph issue 8587). This
+node is itself of LangGraph's graph protocol and rebuilds the graph from what the workflow's
+checkpoint says of itself.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.graph import Graph as DrawableGraph
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.pregel.protocol import PregelProtocol
+from langgraph.types import StateSnapshot
+
+from langgraph_conductor.graph._langgraph import emit, saver_in
+from langgraph_conductor.graph.compiler import Graph, Shape, WorkflowGraphs, shape_of, shape_of_values
+from langgraph_conductor.options import Options
+from langgraph_conductor.records import RoundRecord, StepRecord
+from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, out_channel, record_channel, spec_channel
+from langgraph_conductor.workflow import Workflow
+
+
+class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
+    """Runs the `workflow` of a round's state and adds the round to `rounds`.
+
+    Args:
+        graphs: Where compiled graphs come from.
+    """
+
+    name = "workflow"
+
+    def __init__(self, graphs: WorkflowGraphs) -> None:
+        self._graphs = graphs
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Run it."""
+        graph, given, inner = self._start(input, config)
+        return _finish(input, graph.invoke(given, inner, **kwargs), inner)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Run it, awaited."""
+        graph, given, inner = self._start(input, config)
+        return _finish(input, await graph.ainvoke(given, inner, **kwargs), inner)
+
+    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # type: ignore[override]  # noqa: A002
+        """Stream the graph of the workflow."""
+        graph, given, inner = self._start(input, config)
+        yield from graph.stream(given, inner, **kwargs)
+
+    async def astream(  # type: ignore[override]
+        self,
+        input: Any,  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[Any]:
+        """Stream the graph of the workflow, async."""
+        graph, given, inner = self._start(input, config)
+        async for part in graph.astream(given, inner, **kwargs):
+            yield part
+
+    def _start(
+        self, state: Mapping[str, Any], config: RunnableConfig | None
+    ) -> tuple[Graph, dict[str, Any], RunnableConfig]:
+        workflow = Workflow.from_json(state["workflow"])
+        given: dict[str, Any] = {
+            QUESTION: state["question"],
+            ROUND: len(state.get("rounds") or ()),
+            PREVIOUS: previous_outputs(state.get("rounds") or []),
+        }
+        for i, spec in enumerate(workflow.to_json()["steps"]):
+            given[spec_channel(i)] = spec
+        # A chain needs a superstep per step and one to end, whatever limit the host runs under. The
+        # rest of the config, the saver and the namespace in it, has to arrive untouched.
+        inner: RunnableConfig = {**(config or {})}
+        inner["recursion_limit"] = max(inner.get("recursion_limit", 0), len(workflow.steps) + 2)
+        return self._graphs.get(shape_of(workflow)), given, inner
+
+    def _rebuilt(self, saved: CheckpointTuple | None) -> Graph:
+        values = saved.checkpoint["channel_values"] if saved else {}
+        shape = shape_of_values(values.get("__start__") or values)
+        return self._graphs.get(shape or self._any_shape())
+
+    def _any_shape(self) -> Shape:
+        return ((self._graphs.pool.names[0], ()),)
+
+    def _saved(self, config: RunnableConfig) -> Graph:
+        return self._rebuilt(saver_in(config).get_tuple(config))
+
+    async def _asaved(self, config: RunnableConfig) -> Graph:
+        return self._rebuilt(await saver_in(config).aget_tuple(config))
+
+    def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+        """State of the workflow that ran or runs in this namespace."""
+        return self._saved(config).get_state(config, subgraphs=subgraphs)
+
+    async def aget_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+        """`get_state`, awaited."""
+        return await (await self._asaved(config)).aget_state(config, subgraphs=subgraphs)
+
+    def get_state_history(self, config: RunnableConfig, **kwargs: Any) -> Iterator[StateSnapshot]:
+        """Its states, newest first."""
+        return self._saved(config).get_state_history(config, **kwargs)
+
+    async def aget_state_history(
+        self, config: RunnableConfig, **kwargs: Any
+    ) -> AsyncIterator[StateSnapshot]:
+        """`get_state_history`, async."""
+        async for state in (await self._asaved(config)).aget_state_history(config, **kwargs):
+            yield state
+
+    def update_state(self, config: RunnableConfig, values: Any, as_node: str | None = None) -> RunnableConfig:
+        """Change its state from outside."""
+        return self._saved(config).update_state(config, values, as_node)
+
+    async def aupdate_state(
+        self, config: RunnableConfig, values: Any, as_node: str | None = None
+    ) -> RunnableConfig:
+        """`update_state`, awaited."""
+        return await (await self._asaved(config)).aupdate_state(config, values, as_node)
+
+    def bulk_update_state(self, config: RunnableConfig, updates: Any) -> RunnableConfig:
+        """Change its state several times."""
+        return self._saved(config).bulk_update_state(config, updates)
+
+    async def abulk_update_state(self, config: RunnableConfig, updates: Any) -> RunnableConfig:
+        """`bulk_update_state`, awaited."""
+        return await (await self._asaved(config)).abulk_update_state(config, updates)
+
+    def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> DrawableGraph:
+        """The graph of `config["configurable"]["conductor"]["workflow"]`, or of one step if none is given."""
+        workflow = Options().over(config).workflow
+        shape = shape_of(workflow) if workflow else self._any_shape()
+        return self._graphs.get(shape).get_graph(config, xray=xray)
+
+    async def aget_graph(
+        self, config: RunnableConfig | None = None, *, xray: int | bool = False
+    ) -> DrawableGraph:
+        """`get_graph`; nothing is awaited."""
+        return self.get_graph(config, xray=xray)
+
+    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> "WorkflowNode":  # noqa: ARG002
+        """Itself: it has no config of its own."""
+        return self
+
+
+def previous_outputs(rounds: list[RoundRecord]) -> dict[str, Any] | None:
+    """What a step granted history reads: the outputs of the latest round that ran."""
+    for record in reversed(rounds):
+        if record["steps"]:
+            outputs = [
+                {key: step[key] for key in ("index", "worker", "subtask", "text", "status")}  # type: ignore[literal-required]
+                for step in record["steps"]
+            ]
+            return {"round": record["round"], "outputs": outputs}
+    return None
+
+
+def _finish(state: Mapping[str, Any], result: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+    rounds: list[RoundRecord] = list(state.get("rounds") or ())
+    size = len(state["workflow"]["steps"])
+    steps: list[StepRecord] = [
+        {**result[record_channel(i)], "text": result[out_channel(i)]["text"]} for i in range(size)
+    ]
+    begin = min(step["started_at"] for step in steps)
+    end = max(step["started_at"] + step["seconds"] for step in steps)
+    record: RoundRecord = {
+        "round": len(rounds),
+        "accepted": False,
+        "workflow": state["workflow"],
+        "plan": state["plan"],
+        "steps": steps,
+        "answer": next((step["text"] for step in reversed(steps) if step["text"]), ""),
+        "final": bool(state.get("final")),
+        "wall_seconds": end - begin,
+    }
+    emit(config, {"type": "round_finished", "round": record["round"], "answer": record["answer"]})
+    return {"rounds": [*rounds, record]}

@@ -1,0 +1,176 @@
+"""Reads one bracketed literal out of free text, forgivingly and in linear time.
+
+Planners write Python lists, JSON arrays and things in between: smart quotes, trailing commas,
+comments, bare words, raw line breaks and apostrophes inside strings. Nothing is ever evaluated.
+"""
+
+import re
+from typing import Any, Final
+
+MAX_DEPTH: Final = 6
+
+_BLANK = re.compile(r"(?:[\s`]|#[^\n]*)*")
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
+_WORD = re.compile(r"[^\W\d][\w.-]*")
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_SIMPLE: Final = {
+    "n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0",
+    "\\": "\\", "'": "'", '"': '"', "/": "/", "\n": "",
+}  # fmt: skip
+_CLOSING: Final = {'"': '"', "'": "'", "“": "”", "”": "”", "‘": "’", "’": "’"}
+
+
+class Word(str):
+    """A word that stood without quotes, such as `all` or a worker's name."""
+
+    __slots__ = ()
+
+
+class LiteralError(ValueError):
+    """The literal is broken; the message says where, in words of the text."""
+
+
+class LiteralReader:
+    """Reads lists and objects at given places of one text.
+
+    All reads together touch at most a fixed multiple of the text's length, so that text made to be
+    read again and again from nested beginnings costs no more than plain junk.
+
+    Args:
+        text: The whole text.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._work = 4 * len(text) + 1000
+
+    def read(self, start: int) -> tuple[Any, int]:
+        """The value that begins at `start` and the position after it.
+
+        Lists become `list`, objects `dict`, strings `str`, bare words `Word`, numbers `int` or
+        `float`.
+
+        Raises:
+            LiteralError: If it does not end or is not a literal.
+        """
+        position = start
+        try:
+            value, position = self._value(start, 0)
+        except LiteralError as error:
+            position = error.args[1]
+            raise LiteralError(error.args[0]) from None
+        finally:
+            self._work -= position - start
+        return value, position
+
+    def _value(self, at: int, depth: int) -> tuple[Any, int]:
+        sign = self.text[at : at + 1]
+        if sign in ("[", "{"):
+            if depth >= MAX_DEPTH:
+                raise self._broken(at, "lists are nested too deep")
+            return self._list(at, depth) if sign == "[" else self._object(at, depth)
+        if sign and sign in _CLOSING:
+            return self._strings(at)
+        if match := _NUMBER.match(self.text, at):
+            return _number(match[0]), match.end()
+        if match := _WORD.match(self.text, at):
+            return Word(match[0]), match.end()
+        raise self._broken(at, "expected a value")
+
+    def _list(self, at: int, depth: int) -> tuple[list[Any], int]:
+        items: list[Any] = []
+        at = self._blank(at + 1)
+        while self.text[at : at + 1] != "]":
+            item, at = self._value(at, depth + 1)
+            items.append(item)
+            at = self._separator(at, "]")
+        return items, at + 1
+
+    def _object(self, at: int, depth: int) -> tuple[dict[str, Any], int]:
+        items: dict[str, Any] = {}
+        at = self._blank(at + 1)
+        while self.text[at : at + 1] != "}":
+            key, at = self._value(at, depth + 1)
+            at = self._blank(at)
+            if not isinstance(key, str) or self.text[at : at + 1] != ":":
+                raise self._broken(at, 'expected "key": value')
+            items[key], at = self._value(self._blank(at + 1), depth + 1)
+            at = self._separator(at, "}")
+        return items, at + 1
+
+    def _separator(self, at: int, closing: str) -> int:
+        at = self._blank(at)
+        if self.text[at : at + 1] == ",":
+            return self._blank(at + 1)
+        if self.text[at : at + 1] != closing:
+            raise self._broken(at, f"expected `,` or `{closing}`")
+        return at
+
+    def _strings(self, at: int) -> tuple[str, int]:
+        """Neighbouring strings count as one, as in Python."""
+        parts: list[str] = []
+        end = at
+        while self.text[at : at + 1] in _CLOSING and at < len(self.text):
+            part, end = self._string(at)
+            parts.append(part)
+            at = self._blank(end)
+        return "".join(parts), end
+
+    def _string(self, at: int) -> tuple[str, int]:
+        opening = self.text[at]
+        quote = _CLOSING[opening]
+        if opening in "\"'" and self.text.startswith(opening * 3, at):
+            quote = opening * 3
+        begin = search = at + len(quote)
+        while (end := self.text.find(quote, search)) >= 0:
+            if not _is_escaped(self.text, end, begin) and not self._apostrophe(end, quote):
+                return _unescape(self.text[begin:end]), end + len(quote)
+            search = end + 1
+        raise self._broken(len(self.text), f"the string after `{opening}` never ends")
+
+    def _apostrophe(self, at: int, quote: str) -> bool:
+        # A closing quote is never followed by a letter, so in 'the user's name' the middle one is none.
+        return quote in ("'", "’") and self.text[at + 1 : at + 2].isalnum()
+
+    def _blank(self, at: int) -> int:
+        match = _BLANK.match(self.text, at)
+        return match.end() if match else at
+
+    def _broken(self, at: int, why: str) -> LiteralError:
+        if at >= len(self.text):
+            return LiteralError(f"{why}, but the text ends", at)
+        return LiteralError(f"{why} at `{self.text[at : at + 20]}`", at)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the work all reads may do together is used up."""
+        return self._work <= 0
+
+
+def _is_escaped(text: str, at: int, begin: int) -> bool:
+    first = at
+    while first > begin and text[first - 1] == "\\":
+        first -= 1
+    return (at - first) % 2 == 1
+
+
+def _unescape(raw: str) -> str:
+    if "\\" not in raw:
+        return raw
+
+    def one(match: re.Match[str]) -> str:
+        code = match[1] or match[2] or match[3]
+        if code is None:
+            return _SIMPLE.get(match[4], match[0])
+        number = int(code, 16)
+        return chr(number) if number < 0x110000 else match[0]
+
+    text = _ESCAPE.sub(one, raw)
+    # JSON writes signs beyond the basic plane as two halves.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _number(text: str) -> int | float:
+    if text.lstrip("+-").isdigit():
+        return int(text) if len(text) < 20 else float("inf")
+    return float(text)

@@ -1,0 +1,5 @@
+"""The embedded pool: a small model served on loopback, and two workers that are plain functions.
+
+Nothing here needs a key, and after the first start nothing needs a network. It shows the machinery,
+not quality: the model has 135 million parameters.
+"""

@@ -1,0 +1,7 @@
+"""Planners: whatever turns a question into a workflow."""
+
+from langgraph_conductor.planners import fixed
+from langgraph_conductor.planners.chat import ChatPlanner
+from langgraph_conductor.planners.protocol import Attempt, Plan, Planner, PlanningError, PlanRequest
+
+__all__ = ["Attempt", "ChatPlanner", "Plan", "PlanRequest", "Planner", "PlanningError", "fixed"]

@@ -1,0 +1,116 @@
+"""Hand-written strategies as planners: each only returns a workflow.
+
+They run on the same engine, accounting and records as a trained planner, so comparisons are fair.
+They ask no model and want no second round (`Plan.final`).
+"""
+
+import random
+from collections.abc import Callable, Sequence
+
+from langgraph_conductor.planners.protocol import Plan, PlanRequest
+from langgraph_conductor.workflow import Step, Workflow
+
+SOLVE = "Answer the question."
+
+
+class FixedPlanner:
+    """A planner that calls no model.
+
+    Args:
+        build: Gives the workflow for a request.
+    """
+
+    def __init__(self, build: Callable[[PlanRequest], Workflow]) -> None:
+        self._build = build
+
+    def plan(self, request: PlanRequest) -> Plan:
+        """The workflow.
+
+        Raises:
+            PlanError: If a named worker is not in the pool.
+        """
+        workflow = self._build(request)
+        request.pool.check(workflow)
+        return Plan(workflow, final=True)
+
+    async def aplan(self, request: PlanRequest) -> Plan:
+        """`plan`; nothing is awaited."""
+        return self.plan(request)
+
+
+def workflow(steps: Workflow) -> FixedPlanner:
+    """One workflow for every question."""
+    return FixedPlanner(lambda _: steps)
+
+
+def single(worker: str, subtask: str = SOLVE) -> FixedPlanner:
+    """One worker answers alone."""
+    return workflow(Workflow((Step(worker, subtask),)))
+
+
+def self_consistency(n: int, worker: str, judge: str | None = None) -> FixedPlanner:
+    """One worker answers `n` times independently; `judge` (itself by default) gives the majority's answer.
+
+    Source: Wang et al. 2022, self-consistency (arXiv 2203.11171). The vote is taken by a model, because
+    free text has no equality.
+    """
+    _at_least(n, 2, "n")
+    answers = [Step(worker, SOLVE) for _ in range(n)]
+    vote = f"{n} independent answers are given. Give the answer most of them agree on, and only it."
+    return workflow(Workflow((*answers, Step(judge or worker, vote, tuple(range(n))))))
+
+
+def self_reflection(k: int, worker: str) -> FixedPlanner:
+    """One worker answers, then `k` times looks for mistakes and improves its latest answer.
+
+    Source: Madaan et al. 2023, Self-Refine (arXiv 2303.17651).
+    """
+    _at_least(k, 1, "k")
+    again = "Look for mistakes in the given answer. Then give the corrected, complete answer."
+    reflections = [Step(worker, again, (i,)) for i in range(k)]
+    return workflow(Workflow((Step(worker, SOLVE), *reflections)))
+
+
+def mixture_of_agents(proposers: Sequence[str], layers: int, aggregator: str) -> FixedPlanner:
+    """`layers` layers of proposers, each reading the whole layer before; one aggregator at the end.
+
+    Source: Wang et al. 2024, Mixture-of-Agents (arXiv 2406.04692).
+    """
+    _at_least(layers, 1, "layers")
+    _at_least(len(proposers), 1, "the number of proposers")
+    improve = "Several answers are given. Weigh them critically and give your own, better answer."
+    combine = "Several answers are given. Weigh them critically and combine them into the best answer."
+    steps: list[Step] = []
+    before: tuple[int, ...] = ()
+    for layer in range(layers):
+        first = len(steps)
+        steps += [Step(name, improve if layer else SOLVE, before) for name in proposers]
+        before = tuple(range(first, len(steps)))
+    return workflow(Workflow((*steps, Step(aggregator, combine, before))))
+
+
+def random_router(seed: int) -> FixedPlanner:
+    """A worker drawn at random answers alone; the same question and seed give the same worker."""
+
+    def build(request: PlanRequest) -> Workflow:
+        draw = random.Random(f"{seed}:{request.question!r}")  # noqa: S311 - no secret is made here
+        able = [worker.name for worker in request.pool if worker.may_be_last]
+        return Workflow((Step(draw.choice(able), SOLVE),))
+
+    return FixedPlanner(build)
+
+
+def _at_least(value: int, least: int, what: str) -> None:
+    if value < least:
+        raise ValueError(f"{what} must be at least {least}, not {value}")
+
+
+__all__ = [
+    "FixedPlanner",
+    "mixture_of_agents",
+    "random_router",
+    "self_consistency",
+    "self_reflection",
+    "single",
+    "workflow",
+]

@@ -1,0 +1,129 @@
+"""What a planner is asked and what it returns."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from langchain_core.messages import BaseMessage
+
+from langgraph_conductor.dialect import ACCEPT, Accept
+from langgraph_conductor.errors import PlanError
+from langgraph_conductor.records import ContentBlock, RoundRecord
+from langgraph_conductor.usage import Usage
+from langgraph_conductor.workers import WorkerPool
+from langgraph_conductor.workflow import Workflow
+
+Reached = Literal["unaided", "schema", "repair", "fixed"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRequest:
+    """What a planner is asked.
+
+    Args:
+        question: The question, as content blocks.
+        pool: The workers it may choose from, as offered.
+        max_steps: Most steps of a workflow read from text.
+        rounds: The rounds so far, oldest first; empty in the first.
+    """
+
+    question: tuple[ContentBlock, ...]
+    pool: WorkerPool
+    max_steps: int = 5
+    rounds: tuple[RoundRecord, ...] = ()
+
+    @property
+    def may_accept(self) -> bool:
+        """Whether there is an earlier answer to accept."""
+        return self.previous is not None
+
+    @property
+    def previous(self) -> RoundRecord | None:
+        """The latest round that gave an answer."""
+        return next((r for r in reversed(self.rounds) if r["answer"]), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One reply of a planner.
+
+    Args:
+        mode: `"text"` (plain text was asked for) or `"schema"` (decoding was bound to a JSON schema).
+        text: The reply.
+        error: Why it could not be used; empty if it could.
+    """
+
+    mode: Literal["text", "schema"]
+    text: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a planner returns: a workflow, or that the earlier answer stands.
+
+    Args:
+        workflow: What is to be run, or `ACCEPT`.
+        reached: How: by the first plain reply (`"unaided"`), the first reply under a schema
+            (`"schema"`), a later reply (`"repair"`), or without a model (`"fixed"`).
+        text: The reply it was read from.
+        messages: The prompt that was sent.
+        attempts: Every reply, the last one being `text`.
+        usage: Use of the planner's model. Calls of LangChain models are counted by the conductor
+            itself; this is for planners that call something else, and the two are never added.
+        final: Whether no further planner call is wanted after this round.
+    """
+
+    workflow: Workflow | Accept
+    reached: Reached = "fixed"
+    text: str = ""
+    messages: tuple[BaseMessage, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    final: bool = False
+
+    @property
+    def accept(self) -> bool:
+        """Whether the earlier answer stands."""
+        return self.workflow is ACCEPT
+
+
+class PlanningError(PlanError):
+    """No reply of the planner could be used.
+
+    Attributes:
+        attempts: Every reply and what was wrong with it.
+    """
+
+    def __init__(self, last: PlanError, attempts: tuple[Attempt, ...]) -> None:
+        super().__init__(last.reason, step=last.step, text=last.text)
+        self.attempts = attempts
+
+
+@runtime_checkable
+class Planner(Protocol):
+    """Anything that plans. Implement both methods; `aplan` may call `plan`."""
+
+    def plan(self, request: PlanRequest) -> Plan:
+        """Plan one round.
+
+        Raises:
+            PlanError: If no usable plan came out; the conductor then falls back to one worker.
+        """
+        ...
+
+    async def aplan(self, request: PlanRequest) -> Plan:
+        """`plan`, awaited."""
+        ...
+
+
+def planner_of(planner: Any) -> Planner:
+    """`planner` itself, or a `ChatPlanner` over the model it names or is.
+
+    Raises:
+        TypeError: If it is neither.
+    """
+    from langgraph_conductor.planners.chat import ChatPlanner
+
+    if isinstance(planner, Planner):
+        return planner
+    return ChatPlanner(planner)

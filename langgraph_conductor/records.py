@@ -1,0 +1,125 @@
+"""What a worker gets, what it gives, and what is remembered of it."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, NotRequired, TypedDict
+
+from langchain_core.messages import BaseMessage
+
+Status = Literal["ok", "failed"]
+
+ContentBlock = dict[str, Any]
+"""A content block of a LangChain message, such as `{"type": "text", "text": ...}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """The output of one step, as steps that are granted it see it.
+
+    Args:
+        index: Position of the step in its workflow, from 0.
+        worker: Name of the worker.
+        subtask: What it was asked.
+        text: What it answered; empty if it failed.
+        status: `"ok"`, or `"failed"` if there is no usable answer.
+    """
+
+    index: int
+    worker: str
+    subtask: str
+    text: str
+    status: Status = "ok"
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON, for a state channel."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTask:
+    """All a worker is handed for one step.
+
+    Args:
+        question: The question, as content blocks.
+        subtask: The instruction for this step.
+        inputs: Outputs of the steps the access list grants, in order.
+        previous: Outputs of the round before, if granted; else empty.
+        index: Position of the step in its workflow, from 0.
+        round: Number of the round, from 0.
+        is_final: Whether this is the last step, whose output is the answer.
+        messages: The same as a prompt ready for a chat model.
+    """
+
+    question: tuple[ContentBlock, ...]
+    subtask: str
+    inputs: tuple[StepOutput, ...]
+    previous: tuple[StepOutput, ...]
+    index: int
+    round: int
+    is_final: bool
+    messages: tuple[BaseMessage, ...]
+
+
+class ErrorRecord(TypedDict):
+    """Why a call failed."""
+
+    type: str
+    """Name of the exception's class."""
+    message: str
+    infrastructure: bool
+    """Whether an outage is to blame (network, limits, server) and not the model."""
+
+
+class StepRecord(TypedDict):
+    """What one step did and cost. What it was granted is named, not copied."""
+
+    index: int
+    worker: str
+    subtask: str
+    granted: list[list[int]]
+    """(round, step) of every output it could read."""
+    status: Status
+    text: NotRequired[str]
+    """Its output. Only in `rounds`; while the workflow runs, it lies in the step's own channel."""
+    answered_by: str
+    """The worker that answered: `worker`, or its fallback."""
+    calls: int
+    """Times the worker was tried, retries and fallback included."""
+    error: ErrorRecord | None
+    usage: dict[str, Any]
+    """`Usage.to_json()` of the step."""
+    started_at: float
+    """Unix time."""
+    seconds: float
+
+
+class PlanRecord(TypedDict):
+    """How a round was planned."""
+
+    reached: str
+    """`"unaided"`, `"schema"`, `"repair"`, `"fixed"` or `"fallback"`."""
+    text: str
+    """The planner's last reply."""
+    attempts: list[dict[str, Any]]
+    """Every reply: `mode`, `text`, `error`."""
+    error: ErrorRecord | None
+    """Why the fallback planned instead."""
+    usage: dict[str, Any]
+    seconds: float
+
+
+class RoundRecord(TypedDict):
+    """One round: what was planned and what came of it."""
+
+    round: int
+    accepted: bool
+    """Whether the planner kept the answer of the round before; then there are no steps."""
+    workflow: dict[str, Any] | None
+    """`Workflow.to_json()`."""
+    plan: PlanRecord
+    steps: list[StepRecord]
+    answer: str
+    """The last non-empty output, or `""` if every step failed."""
+    final: bool
+    """Whether no further planning is wanted."""
+    wall_seconds: float
+    """From the first step's start to the last one's end."""

@@ -1,0 +1,76 @@
+"""The channels of the three graphs. All hold JSON only, but `messages`."""
+
+from typing import Annotated, Any, Final, TypedDict
+
+from langchain_core.messages import AnyMessage
+from langgraph.graph.message import add_messages
+
+from langgraph_conductor.records import ContentBlock, PlanRecord, RoundRecord
+
+QUESTION: Final = "question"
+ROUND: Final = "round"
+PREVIOUS: Final = "previous"
+
+
+def spec_channel(index: int) -> str:
+    """The channel with step `index`'s worker, subtask and access; read by that step alone."""
+    return f"spec_{index}"
+
+
+def out_channel(index: int) -> str:
+    """The channel with step `index`'s output; read by the steps that are granted it."""
+    return f"out_{index}"
+
+
+def record_channel(index: int) -> str:
+    """The channel with step `index`'s record; read by nobody inside the workflow."""
+    return f"record_{index}"
+
+
+class ConductorInput(TypedDict, total=False):
+    """What a conductor is given."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
+class ConductorOutput(TypedDict, total=False):
+    """What a conductor gives back."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    """The conversation with one new AI message: the answer."""
+    answer: str
+    rounds: list[RoundRecord]
+    """What was planned and run, round by round."""
+    usage: dict[str, Any]
+    """`{"planner": Usage, "workers": Usage, "total": Usage, "wall_seconds"}` as JSON."""
+
+
+class ConductorState(ConductorOutput, total=False):
+    """All channels of a conductor."""
+
+    question: list[ContentBlock]
+
+
+class RoundState(TypedDict, total=False):
+    """All channels of one round."""
+
+    question: list[ContentBlock]
+    rounds: list[RoundRecord]
+    """The rounds before; this one is added at its end."""
+    workflow: dict[str, Any] | None
+    """What is to be run; `None` if the earlier answer was accepted."""
+    plan: PlanRecord
+    final: bool
+
+
+class RoundInput(TypedDict, total=False):
+    """What a round is given."""
+
+    question: list[ContentBlock]
+    rounds: list[RoundRecord]
+
+
+class RoundOutput(TypedDict, total=False):
+    """What a round gives back."""
+
+    rounds: list[RoundRecord]

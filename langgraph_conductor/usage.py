@@ -1,0 +1,123 @@
+"""What was used: calls, tokens, money and seconds, added up exactly."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from decimal import Decimal
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Use of models, addable with `+`.
+
+    Args:
+        calls: Model calls that answered.
+        input_tokens: Tokens sent, cached ones included.
+        output_tokens: Tokens received, reasoning included.
+        cached_tokens: Part of `input_tokens` the provider read from its cache.
+        reasoning_tokens: Part of `output_tokens` spent on reasoning.
+        usd: Money in US dollars, exact; `None` when the price of every call is unknown.
+        unpriced_calls: Calls whose price is unknown, so that `usd` leaves them out.
+        busy_seconds: Seconds of work, added over steps that may have run side by side.
+    """
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    usd: Decimal | None = None
+    unpriced_calls: int = 0
+    busy_seconds: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        if not isinstance(other, Usage):
+            return NotImplemented
+        known = [usage.usd for usage in (self, other) if usage.usd is not None]
+        sums = {
+            field.name: getattr(self, field.name) + getattr(other, field.name)
+            for field in fields(self)
+            if field.name != "usd"
+        }
+        return Usage(**sums, usd=sum(known, Decimal()) if known else None)
+
+    @property
+    def total_tokens(self) -> int:
+        """Tokens sent and received."""
+        return self.input_tokens + self.output_tokens
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON; money as a string, because floats are not exact."""
+        data: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        data["usd"] = None if self.usd is None else str(self.usd)
+        data["busy_seconds"] = round(self.busy_seconds, 6)
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Usage":
+        """The inverse of `to_json`."""
+        usd = data.get("usd")
+        return cls(**{**data, "usd": None if usd is None else Decimal(usd)})
+
+
+def usage_of_message(metadata: Mapping[str, Any] | None) -> Usage:
+    """One call's `Usage` from a message's `usage_metadata`, which may be missing.
+
+    Source: LangChain's `UsageMetadata`. No price is known here, so the call counts as unpriced.
+    """
+    metadata = metadata or {}
+    details_in = metadata.get("input_token_details") or {}
+    details_out = metadata.get("output_token_details") or {}
+    return Usage(
+        calls=1,
+        input_tokens=metadata.get("input_tokens") or 0,
+        output_tokens=metadata.get("output_tokens") or 0,
+        cached_tokens=details_in.get("cache_read") or 0,
+        reasoning_tokens=details_out.get("reasoning") or 0,
+        unpriced_calls=1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs, in US dollars per million tokens.
+
+    Args:
+        input: For tokens sent.
+        output: For tokens received.
+        cached: For tokens read from the provider's cache; the input price if left out.
+    """
+
+    input: Decimal
+    output: Decimal
+    cached: Decimal | None = None
+
+    @classmethod
+    def of(cls, data: "Price | Mapping[str, Any]") -> "Price":
+        """From a mapping such as `{"input": "1.25", "output": "10"}`.
+
+        Raises:
+            ValueError: If a key is unknown or missing, or a value is not a number from 0 up.
+        """
+        if isinstance(data, Price):
+            return data
+        try:
+            price = cls(**{key: Decimal(str(value)) for key, value in data.items()})
+        except (TypeError, ArithmeticError, AttributeError) as error:
+            raise ValueError(_PRICE_FORM.format(data)) from error
+        if any(part is not None and not part >= 0 for part in (price.input, price.output, price.cached)):
+            raise ValueError(_PRICE_FORM.format(data))
+        return price
+
+    def charge(self, usage: Usage) -> Usage:
+        """`usage` with its money filled in."""
+        cached = self.input if self.cached is None else self.cached
+        millionths = (
+            (usage.input_tokens - usage.cached_tokens) * self.input
+            + usage.cached_tokens * cached
+            + usage.output_tokens * self.output
+        )
+        return replace(usage, usd=millionths / 1_000_000, unpriced_calls=0)
+
+
+_PRICE_FORM = 'a price is {{"input": "1.25", "output": "10"}} in USD per million tokens, not {!r}'

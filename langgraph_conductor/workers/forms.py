@@ -1,0 +1,141 @@
+"""The forms a worker may have, brought to one: a task goes in, text comes out."""
+
+import inspect
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.base import RunnableBindingBase
+from langchain_core.runnables.config import run_in_executor
+from langgraph.pregel.protocol import PregelProtocol
+from pydantic import BaseModel
+
+from langgraph_conductor.records import WorkerTask
+from langgraph_conductor.replies import last_text, reply_text
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How one kind of worker is called.
+
+    Args:
+        call: Blocking call, or `None` if the worker can only be awaited.
+        acall: The same, awaited.
+        graph: The LangGraph graph behind it, if there is one, so that its state can be inspected.
+    """
+
+    call: Callable[[WorkerTask, RunnableConfig], Any] | None
+    acall: Callable[[WorkerTask, RunnableConfig], Awaitable[Any]]
+    graph: PregelProtocol[Any, Any, Any, Any] | None = None
+
+
+def form_of(runnable: Any, name: str) -> Form:
+    """The form of `runnable`.
+
+    Raises:
+        TypeError: If it is none of the forms a worker may have.
+        ValueError: If it is a graph whose state has no `messages`.
+    """
+    if isinstance(runnable, str):
+        runnable = chat_model(runnable, f"worker {name!r}")
+    bound = runnable
+    while isinstance(bound, RunnableBindingBase):
+        bound = bound.bound
+    if isinstance(bound, PregelProtocol):
+        _need_messages(bound, name)
+        return Form(
+            lambda task, config: runnable.invoke({"messages": list(task.messages)}, config),
+            lambda task, config: runnable.ainvoke({"messages": list(task.messages)}, config),
+            bound,
+        )
+    if isinstance(runnable, Runnable):
+        return Form(
+            lambda task, config: runnable.invoke(list(task.messages), config),
+            lambda task, config: runnable.ainvoke(list(task.messages), config),
+        )
+    if callable(runnable):
+        return _function(runnable)
+    raise TypeError(
+        f"worker {name!r}: a worker is a model string, a chat model, a Runnable, a graph with "
+        f"`messages`, or a function of a WorkerTask, not {type(runnable).__name__}"
+    )
+
+
+def chat_model(model: str, what: str) -> BaseChatModel:
+    """The chat model a string such as `"openai:gpt-5-mini"` names.
+
+    Raises:
+        ValueError: If the string names no known provider.
+        ImportError: If the provider's package is missing; names the install line.
+    """
+    from langchain.chat_models import init_chat_model
+
+    try:
+        built = init_chat_model(model)
+    except ImportError as error:
+        provider = model.partition(":")[0]
+        raise ImportError(
+            f"{what}: {model!r} needs a package that is not installed ({error}); "
+            f"for OpenAI: pip install 'langgraph-conductor[openai]', else langchain-{provider}"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"{what}: {model!r} is not a model: {error}") from error
+    if not isinstance(built, BaseChatModel):
+        raise TypeError(f"{what}: {model!r} did not give a chat model")
+    return built
+
+
+def text_of_result(result: Any) -> str:
+    """The text a worker's result stands for.
+
+    A graph's state counts by its `structured_response` (as JSON), else by its last non-empty AI text.
+
+    Raises:
+        TypeError: If the result holds no text.
+    """
+    if isinstance(result, str | BaseMessage):
+        return reply_text(result)
+    if isinstance(result, Mapping) and "messages" in result:
+        structured = result.get("structured_response")
+        return last_text(result["messages"]) if structured is None else _json(structured)
+    if isinstance(result, list) and all(isinstance(item, BaseMessage) for item in result):
+        return last_text(result)
+    raise TypeError(
+        f"a worker must give a string, a message, or a state with `messages`, "
+        f"not {type(result).__name__}"
+    )
+
+
+def _function(function: Callable[[WorkerTask], Any]) -> Form:
+    target = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
+    inner = getattr(function, "func", target)  # functools.partial
+    if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(inner):
+        return Form(None, lambda task, config: function(task))
+
+    async def acall(task: WorkerTask, config: RunnableConfig) -> Any:
+        return await run_in_executor(config, function, task)
+
+    return Form(lambda task, config: function(task), acall)
+
+
+def _need_messages(graph: PregelProtocol[Any, Any, Any, Any], name: str) -> None:
+    schema = getattr(graph, "get_input_jsonschema", None)
+    if schema is None or not hasattr(graph, "builder"):
+        return  # a remote graph: its state is not known here
+    if "messages" not in schema().get("properties", {}):
+        raise ValueError(
+            f"worker {name!r}: a graph used as a worker needs `messages` in its input; "
+            "wrap it in a function of a WorkerTask to map other keys"
+        )
+
+
+def _json(structured: Any) -> str:
+    if isinstance(structured, BaseModel):
+        return structured.model_dump_json()
+    if is_dataclass(structured) and not isinstance(structured, type):
+        structured = asdict(structured)
+    return json.dumps(structured, ensure_ascii=False, default=str)

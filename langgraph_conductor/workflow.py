@@ -1,0 +1,242 @@
+"""The workflow: which worker gets which subtask, and which earlier outputs each may see.
+
+A `Workflow` is plain, frozen, hashable data. It knows nothing of LangGraph, of models, or of the text
+a planner wrote. A workflow that exists is well-formed: every check runs when it is built.
+
+Source of the form: Conductor paper (arXiv 2512.04388), section 3.1 and figure 2. There the steps are
+three parallel lists; here each step is one object, so that unequal lengths cannot happen.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from langgraph_conductor.errors import PlanError
+
+Access = Literal["all"] | tuple[int, ...]
+
+ALL: Final = "all"
+"""The access that grants every earlier step and, in a later round, the round before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: a worker, what it is asked, and what it may read.
+
+    Args:
+        worker: Name of the worker in the pool.
+        subtask: The instruction in natural language, not empty.
+        access: Positions (from 0) of the earlier steps whose subtask and output the worker may read,
+            or `"all"` for every earlier step and, in a later round, the whole round before. Any
+            iterable of positions is accepted and kept sorted, without doubles.
+
+    Raises:
+        PlanError: If a part is missing or of the wrong type.
+    """
+
+    worker: str
+    subtask: str
+    access: Access = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.worker, str) or not self.worker:
+            raise PlanError(f"the worker must be a name, not {self.worker!r}")
+        if not isinstance(self.subtask, str) or not self.subtask.strip():
+            raise PlanError("the subtask is empty; say what the worker shall do")
+        if not _is_unicode(self.subtask):
+            raise PlanError("the subtask holds half a surrogate pair, which is not valid text")
+        object.__setattr__(self, "access", _clean_access(self.access))
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """One to many steps; the last one answers the question.
+
+    Args:
+        steps: The steps in order. A step may read only steps before it.
+
+    Raises:
+        PlanError: If there is no step, or a step reads itself, a later one or one that is not there.
+            `PlanError.step` names it.
+    """
+
+    steps: tuple[Step, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", tuple(self.steps))
+        if not self.steps:
+            raise PlanError("a workflow needs at least one step")
+        for i, step in enumerate(self.steps):
+            if not isinstance(step, Step):
+                raise PlanError(f"expected a Step, got {type(step).__name__}", step=i)
+            for j in () if step.access == ALL else step.access:
+                check_position(j, i)
+
+    def reads(self, index: int) -> tuple[int, ...]:
+        """Positions of the steps whose output step `index` may read, ascending."""
+        return readable_steps(index, self.steps[index].access)
+
+    def levels(self) -> tuple[tuple[int, ...], ...]:
+        """Positions grouped by superstep: every step of a group can run at the same time."""
+        level: list[int] = []
+        for i in range(len(self.steps)):
+            level.append(1 + max((level[j] for j in self.reads(i)), default=-1))
+        return tuple(
+            tuple(i for i, own in enumerate(level) if own == depth)
+            for depth in range(max(level) + 1)
+        )
+
+    def critical_path(self, seconds: Sequence[float] | None = None) -> tuple[int, ...]:
+        """The chain of steps no schedule can be faster than.
+
+        Args:
+            seconds: Duration of each step; all equal if left out.
+
+        Returns:
+            Positions, first to last, of the longest chain (the earliest one if several tie).
+        """
+        cost = [1.0] * len(self.steps) if seconds is None else list(seconds)
+        best: list[tuple[float, tuple[int, ...]]] = []
+        for i in range(len(self.steps)):
+            before = max((best[j] for j in self.reads(i)), key=lambda b: b[0], default=(0.0, ()))
+            best.append((before[0] + cost[i], (*before[1], i)))
+        return max(best, key=lambda b: b[0])[1]
+
+    def to_text(self, workers: Sequence[str] | Mapping[int, str] | None = None) -> str:
+        """The canonical text: the paper's three lists, readable by `parse_workflow`.
+
+        Args:
+            workers: The offered workers; with them ordinals are written, without them names.
+
+        Raises:
+            PlanError: If a step's worker is not among `workers`.
+        """
+        ids: list[str | int] = [step.worker for step in self.steps]
+        if workers is not None:
+            offered = workers if isinstance(workers, Mapping) else dict(enumerate(workers))
+            ordinal = {name: number for number, name in offered.items()}
+            for i, step in enumerate(self.steps):
+                if step.worker not in ordinal:
+                    raise PlanError(f"{step.worker!r} is not among the offered workers", step=i)
+                ids[i] = ordinal[step.worker]
+        access = [[ALL] if step.access == ALL else list(step.access) for step in self.steps]
+        return "\n".join(
+            f"{label} = {_literal(values)}"
+            for label, values in (
+                ("model_id", ids),
+                ("subtasks", [step.subtask for step in self.steps]),
+                ("access_list", access),
+            )
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The workflow as JSON: `{"steps": [{"worker", "subtask", "access"}]}`."""
+        return {
+            "steps": [
+                {
+                    "worker": step.worker,
+                    "subtask": step.subtask,
+                    "access": ALL if step.access == ALL else list(step.access),
+                }
+                for step in self.steps
+            ]
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Workflow":
+        """The inverse of `to_json`.
+
+        Raises:
+            PlanError: If `data` is not of that form.
+        """
+        steps = data.get("steps") if isinstance(data, Mapping) else None
+        if not isinstance(steps, Sequence) or isinstance(steps, str):
+            raise PlanError('expected {"steps": [{"worker", "subtask", "access"}, ...]}')
+        built: list[Step] = []
+        for i, item in enumerate(steps):
+            built.append(step_from_json(item, i))
+        return cls(tuple(built))
+
+    def to_mermaid(self) -> str:
+        """A Mermaid flow chart: a box per step, an arrow per granted output. Contacts nobody."""
+        lines = ["flowchart TD"]
+        for i, step in enumerate(self.steps):
+            subtask = " ".join(step.subtask.split())
+            label = f"{i} · {step.worker}: {subtask[:60] + ('…' if len(subtask) > 60 else '')}"
+            lines.append(f'    s{i}["{_mermaid_text(label)}"]')
+        lines += [f"    s{j} --> s{i}" for i in range(len(self.steps)) for j in self.reads(i)]
+        return "\n".join(lines)
+
+
+def readable_steps(index: int, access: Access) -> tuple[int, ...]:
+    """Positions of the steps before `index` that `access` grants to it."""
+    return tuple(range(index)) if access == ALL else tuple(access)  # type: ignore[arg-type]
+
+
+def step_from_json(item: Any, index: int) -> Step:
+    """One step from its JSON form; `index` is its position, for the error.
+
+    Raises:
+        PlanError: If a key is missing, unknown, or its value does not fit.
+    """
+    keys = {"worker", "subtask", "access"}
+    if not isinstance(item, Mapping) or set(item) != keys:
+        found = sorted(map(str, item)) if isinstance(item, Mapping) else type(item).__name__
+        raise PlanError(f"needs exactly the keys {sorted(keys)}, found {found}", step=index)
+    try:
+        return Step(item["worker"], item["subtask"], item["access"])
+    except PlanError as error:
+        raise PlanError(error.reason, step=index) from None
+
+
+def check_position(position: int, step: int) -> None:
+    """Refuse `position` unless it names a step before `step`.
+
+    Raises:
+        PlanError: Naming the step and the positions it may read.
+    """
+    if 0 <= position < step:
+        return
+    may = f"it may read only {_span(step)}" if step else "the first step can read no other step"
+    raise PlanError(f"access to step {position} is not possible; {may}", step=step)
+
+
+def _span(step: int) -> str:
+    return "step 0" if step == 1 else f"steps 0 to {step - 1}"
+
+
+def _clean_access(access: Any) -> Access:
+    if isinstance(access, str):
+        if access == ALL:
+            return ALL
+        raise PlanError(f'access must be positions or "all", not {access!r}')
+    if not isinstance(access, Sequence | set | frozenset):
+        raise PlanError(f'access must be a list of positions or "all", not {access!r}')
+    if any(item == ALL for item in access if isinstance(item, str)):
+        return ALL
+    for item in access:
+        if type(item) is not int:
+            raise PlanError(f'access must hold whole positions or "all", not {item!r}')
+    return tuple(sorted(set(access)))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _literal(values: Any) -> str:
+    # JSON strings are Python strings too. A subtask may speak of <think> tags; readers cut reasoning
+    # blocks out of the text first, so the canonical text must not show one.
+    return re.sub(r"<(?=/?think)", r"\\u003c", json.dumps(values, ensure_ascii=False), flags=re.I)
+
+
+def _mermaid_text(text: str) -> str:
+    for sign, entity in (("&", "#amp;"), ('"', "#quot;"), ("<", "#lt;"), (">", "#gt;")):
+        text = text.replace(sign, entity)
+    return text
