@@ -12,7 +12,7 @@ from langchain_core.messages import (
     convert_to_messages,
 )
 
-from langgraph_conductor.prompts import tagged
+from langgraph_conductor.prompts import tagged, text_of
 from langgraph_conductor.records import ContentBlock
 from langgraph_conductor.replies import storable
 
@@ -29,10 +29,9 @@ _LATER: Final = "What was said since then:"
 def question_of(messages: Sequence[Any], *, max_chars: int = MAX_CHARS) -> list[ContentBlock]:
     """The question a conversation asks, as JSON content blocks.
 
-    A single human message is the question as it stands. Otherwise the turns before the newest human
-    message are rendered, system messages first among equals: they are kept whole, and older turns are
-    left out until the rest fits. The newest request is never cut. Images and other blocks of the
-    newest request follow the text.
+    A single human message is the question as it stands. Otherwise the other turns are rendered before
+    the newest request. System messages and the newest request are kept whole; of the rest the oldest
+    are left out until it fits. Images and other blocks of the newest request follow the text.
 
     Args:
         messages: The conversation, in any form LangChain takes.
@@ -52,13 +51,13 @@ def question_of(messages: Sequence[Any], *, max_chars: int = MAX_CHARS) -> list[
     before, after = turns[:newest], turns[newest + 1 :]
     if not before and not any(_said(turn) for turn in after):
         return blocks
-    text = "\n".join(block["text"] for block in blocks if block["type"] == "text")
+    text = text_of(blocks)
     parts = [_INTRO, *_rendered(before, max_chars), tagged("newest_request", text)]
     if later := _rendered(after, max_chars):
         parts += [_LATER, *later]
     return [
         {"type": "text", "text": "\n\n".join(parts)},
-        *(block for block in blocks if block["type"] != "text"),
+        *(block for block in blocks if block.get("type") != "text"),
     ]
 
 
@@ -80,12 +79,16 @@ def question_blocks(question: Any) -> list[ContentBlock]:
 
 
 def _blocks(message: BaseMessage) -> list[ContentBlock]:
-    """The content of a message as standard blocks, texts made storable, empty ones left out."""
-    blocks = [dict(block) for block in message.content_blocks]
+    """The content of a message as blocks, texts made storable, empty ones left out.
+
+    Blocks that are not text stay as the user wrote them, in whichever form the worker's provider takes.
+    """
+    content = [message.content] if isinstance(message.content, str) else message.content
+    blocks = [{"type": "text", "text": c} if isinstance(c, str) else dict(c) for c in content]
     for block in blocks:
-        if block["type"] == "text":
-            block["text"] = storable(block["text"])
-    return [block for block in blocks if block["type"] != "text" or block["text"].strip()]
+        if block.get("type") == "text":
+            block["text"] = storable(str(block.get("text", "")))
+    return [block for block in blocks if block.get("type") != "text" or block["text"].strip()]
 
 
 def _rendered(turns: Sequence[BaseMessage], max_chars: int) -> list[str]:

@@ -6,7 +6,9 @@
 Events come from inside the conductor's subgraphs, so `subgraphs=True` is needed to see them.
 """
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 
 class WorkflowPlanned(TypedDict):

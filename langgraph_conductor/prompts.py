@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 from langgraph_conductor.records import ContentBlock, StepOutput
@@ -19,28 +20,35 @@ from langgraph_conductor.workflow import Step, Workflow
 
 PROMPT_VERSION: Final = 1
 
-TAGS: Final = (
+PROMPT_TAGS: Final = (
     "overall_task", "previous_round", "step_subtask", "step_output", "your_subtask",
-    "previous_plan", "previous_answer", "turn", "newest_request",
+    "previous_plan", "previous_answer",
 )  # fmt: skip
+"""Tags of the parts of a prompt."""
 
-_TAG = re.compile(rf"<(\\*)(\s*/?\s*(?:{'|'.join(TAGS)})\b)", re.IGNORECASE)
-_ESCAPED = re.compile(rf"<\\(\\*)(\s*/?\s*(?:{'|'.join(TAGS)})\b)", re.IGNORECASE)
-
-
-def escape(text: str) -> str:
-    """`text` with every look-alike of our tags made harmless; `unescape` gives it back."""
-    return _TAG.sub(r"<\\\1\2", text)
+CONVERSATION_TAGS: Final = ("turn", "newest_request")
+"""Tags of the parts of a conversation, which as a whole is one part of a prompt."""
 
 
-def unescape(text: str) -> str:
+@cache
+def _look_alike(tags: tuple[str, ...], escaped: str = "") -> re.Pattern[str]:
+    return re.compile(rf"<{escaped}(\\*)(\s*/?\s*(?:{'|'.join(tags)})\b)", re.IGNORECASE)
+
+
+def escape(text: str, tags: tuple[str, ...] = PROMPT_TAGS) -> str:
+    """`text` with every look-alike of `tags` made harmless; `unescape` gives it back."""
+    return _look_alike(tags).sub(r"<\\\1\2", text)
+
+
+def unescape(text: str, tags: tuple[str, ...] = PROMPT_TAGS) -> str:
     """The inverse of `escape`."""
-    return _ESCAPED.sub(r"<\1\2", text)
+    return _look_alike(tags, r"\\").sub(r"<\1\2", text)
 
 
 def tagged(tag: str, body: str, **attributes: object) -> str:
-    """`body`, escaped, between `<tag ...>` and `</tag>`."""
-    return _enclosed(tag, escape(body), **attributes)
+    """`body`, escaped for the family `tag` is of, between `<tag ...>` and `</tag>`."""
+    tags = CONVERSATION_TAGS if tag in CONVERSATION_TAGS else PROMPT_TAGS
+    return _enclosed(tag, escape(body, tags), **attributes)
 
 
 def _enclosed(tag: str, body: str, **attributes: object) -> str:

@@ -1,9 +1,10 @@
 """What a worker gets, what it gives, and what is remembered of it."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal
 
 from langchain_core.messages import BaseMessage
+from typing_extensions import NotRequired, TypedDict  # pydantic needs this one before Python 3.12
 
 Status = Literal["ok", "failed"]
 
@@ -80,10 +81,8 @@ class StepRecord(TypedDict):
     status: Status
     text: NotRequired[str]
     """Its output. Only in `rounds`; while the workflow runs, it lies in the step's own channel."""
-    answered_by: str
-    """The worker that answered: `worker`, or its fallback."""
     calls: int
-    """Times the worker was tried, retries and fallback included."""
+    """Times the worker was tried, retries included."""
     error: ErrorRecord | None
     usage: dict[str, Any]
     """`Usage.to_json()` of the step."""

@@ -1,9 +1,10 @@
 """The channels of the three graphs. All hold JSON only, but `messages`."""
 
-from typing import Annotated, Any, Final, TypedDict
+from typing import Annotated, Any, Final
 
 from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from langgraph_conductor.records import ContentBlock, PlanRecord, RoundRecord
 

@@ -84,8 +84,7 @@ class Workflow:
         for i in range(len(self.steps)):
             level.append(1 + max((level[j] for j in self.reads(i)), default=-1))
         return tuple(
-            tuple(i for i, own in enumerate(level) if own == depth)
-            for depth in range(max(level) + 1)
+            tuple(i for i, own in enumerate(level) if own == depth) for depth in range(max(level) + 1)
         )
 
     def critical_path(self, seconds: Sequence[float] | None = None) -> tuple[int, ...]:
@@ -172,7 +171,7 @@ class Workflow:
 
 def readable_steps(index: int, access: Access) -> tuple[int, ...]:
     """Positions of the steps before `index` that `access` grants to it."""
-    return tuple(range(index)) if access == ALL else tuple(access)  # type: ignore[arg-type]
+    return tuple(range(index)) if access == ALL else tuple(access)
 
 
 def step_from_json(item: Any, index: int) -> Step:

@@ -7,13 +7,14 @@ not read each other run in one superstep. A join waits for all it reads (`add_ed
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from threading import Lock
-from typing import Any, Final, TypedDict
+from typing import Any, Final
 
 from langgraph.cache.base import BaseCache
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.store.base import BaseStore
 from langgraph.types import Checkpointer
+from typing_extensions import TypedDict
 
 from langgraph_conductor.access import readable_channels
 from langgraph_conductor.graph.step import OnStepError, step_node
@@ -110,7 +111,8 @@ def _builder(
 
 
 def _schema(name: str, channels: Mapping[str, Any]) -> Any:
-    return TypedDict(name, dict(channels), total=False)  # type: ignore[misc]  # made at run time
+    make: Any = TypedDict  # the functional form, with channels known only now
+    return make(name, dict(channels), total=False)
 
 
 def _shown(access: Access) -> Any:
@@ -149,9 +151,7 @@ class WorkflowGraphs:
                 self._graphs.move_to_end(shape)
                 return graph
         # No checkpointer: the graph inherits the one of the graph it runs in.
-        graph = _builder(shape, self.pool, self._on_step_error).compile(
-            cache=self._cache, name="workflow"
-        )
+        graph = _builder(shape, self.pool, self._on_step_error).compile(cache=self._cache, name="workflow")
         with self._lock:
             self._graphs[shape] = graph
             if len(self._graphs) > self._size:

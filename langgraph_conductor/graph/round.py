@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +16,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph_conductor.dialect import ACCEPT
 from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import PlanError
+from langgraph_conductor.events import WorkflowPlanned
 from langgraph_conductor.graph._langgraph import emit, node
 from langgraph_conductor.graph.compiler import WorkflowGraphs
 from langgraph_conductor.graph.workflow_node import WorkflowNode
@@ -78,14 +79,10 @@ def build_round(
         }
         workflow = plan.workflow.to_json() if isinstance(plan.workflow, Workflow) else None
         number = len(request.rounds)
+        reached = record["reached"]
         emit(
             config,
-            {
-                "type": "workflow_planned",
-                "round": number,
-                "workflow": workflow,
-                "reached": record["reached"],
-            },
+            WorkflowPlanned(type="workflow_planned", round=number, workflow=workflow, reached=reached),
         )
         update: dict[str, Any] = {"workflow": workflow, "plan": record, "final": plan.final}
         if workflow is None:
@@ -142,12 +139,12 @@ def _told(plan: Plan, fallback: str) -> str:
     return "the earlier answer is kept" if plan.accept else f"worker {fallback!r} answers alone"
 
 
-def _accepted(number: int, plan: Mapping[str, Any]) -> RoundRecord:
+def _accepted(number: int, plan: PlanRecord) -> RoundRecord:
     return {
         "round": number,
         "accepted": True,
         "workflow": None,
-        "plan": plan,  # type: ignore[typeddict-item]
+        "plan": plan,
         "steps": [],
         "answer": "",
         "final": True,

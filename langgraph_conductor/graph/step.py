@@ -12,6 +12,7 @@ from langgraph.errors import GraphBubbleUp
 from langgraph_conductor.access import granted, readable_channels, worker_task
 from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import WorkerError
+from langgraph_conductor.events import StepFinished, StepStarted
 from langgraph_conductor.graph._langgraph import emit, node, scoped
 from langgraph_conductor.options import OPTIONS
 from langgraph_conductor.records import ErrorRecord, StepOutput, StepRecord, WorkerTask
@@ -60,8 +61,15 @@ def step_node(
         subtask = spec["subtask"] if spec else default.subtask if default else ""
         task = worker_task(state, index, subtask, access, is_final=is_final)
         names = granted(state, index, access)
-        about: dict[str, Any] = {"round": task.round, "step": index, "worker": worker.name}
-        emit(config, {"type": "step_started", **about, "subtask": subtask, "granted": names})
+        started = StepStarted(
+            type="step_started",
+            round=task.round,
+            step=index,
+            worker=worker.name,
+            subtask=subtask,
+            granted=names,
+        )
+        emit(config, started)
 
         meter = UsageMeter(worker.price)
         tries: list[int] = [0]
@@ -93,8 +101,17 @@ def step_node(
             "started_at": started_at,
             "seconds": seconds,
         }
-        result = {"status": output.status, "text": text, "usage": usage, "seconds": seconds}
-        emit(config, {"type": "step_finished", **about, **result})
+        finished = StepFinished(
+            type="step_finished",
+            round=task.round,
+            step=index,
+            worker=worker.name,
+            status=output.status,
+            text=text,
+            usage=usage,
+            seconds=seconds,
+        )
+        emit(config, finished)
         return {out_channel(index): output.to_json(), record_channel(index): record}
 
     def call(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:

@@ -15,10 +15,11 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import StateSnapshot
 
+from langgraph_conductor.events import RoundFinished
 from langgraph_conductor.graph._langgraph import emit, saver_in
 from langgraph_conductor.graph.compiler import Graph, Shape, WorkflowGraphs, shape_of, shape_of_values
 from langgraph_conductor.options import Options
-from langgraph_conductor.records import RoundRecord, StepRecord
+from langgraph_conductor.records import RoundRecord, StepOutput, StepRecord
 from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, out_channel, record_channel, spec_channel
 from langgraph_conductor.workflow import Workflow
 
@@ -45,12 +46,12 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         graph, given, inner = self._start(input, config)
         return _finish(input, await graph.ainvoke(given, inner, **kwargs), inner)
 
-    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # type: ignore[override]  # noqa: A002
+    def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
         """Stream the graph of the workflow."""
         graph, given, inner = self._start(input, config)
         yield from graph.stream(given, inner, **kwargs)
 
-    async def astream(  # type: ignore[override]
+    async def astream(
         self,
         input: Any,  # noqa: A002
         config: RunnableConfig | None = None,
@@ -75,7 +76,8 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         # A chain needs a superstep per step and one to end, whatever limit the host runs under. The
         # rest of the config, the saver and the namespace in it, has to arrive untouched.
         inner: RunnableConfig = {**(config or {})}
-        inner["recursion_limit"] = max(inner.get("recursion_limit", 0), len(workflow.steps) + 2)
+        if "recursion_limit" in inner:
+            inner["recursion_limit"] = max(inner["recursion_limit"], len(workflow.steps) + 2)
         return self._graphs.get(shape_of(workflow)), given, inner
 
     def _rebuilt(self, saved: CheckpointTuple | None) -> Graph:
@@ -111,7 +113,9 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         async for state in (await self._asaved(config)).aget_state_history(config, **kwargs):
             yield state
 
-    def update_state(self, config: RunnableConfig, values: Any, as_node: str | None = None) -> RunnableConfig:
+    def update_state(
+        self, config: RunnableConfig, values: Any, as_node: str | None = None
+    ) -> RunnableConfig:
         """Change its state from outside."""
         return self._saved(config).update_state(config, values, as_node)
 
@@ -141,7 +145,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         """`get_graph`; nothing is awaited."""
         return self.get_graph(config, xray=xray)
 
-    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> "WorkflowNode":  # noqa: ARG002
+    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> "WorkflowNode":
         """Itself: it has no config of its own."""
         return self
 
@@ -151,8 +155,8 @@ def previous_outputs(rounds: list[RoundRecord]) -> dict[str, Any] | None:
     for record in reversed(rounds):
         if record["steps"]:
             outputs = [
-                {key: step[key] for key in ("index", "worker", "subtask", "text", "status")}  # type: ignore[literal-required]
-                for step in record["steps"]
+                StepOutput(s["index"], s["worker"], s["subtask"], s["text"], s["status"]).to_json()
+                for s in record["steps"]
             ]
             return {"round": record["round"], "outputs": outputs}
     return None
@@ -162,7 +166,7 @@ def _finish(state: Mapping[str, Any], result: Mapping[str, Any], config: Runnabl
     rounds: list[RoundRecord] = list(state.get("rounds") or ())
     size = len(state["workflow"]["steps"])
     steps: list[StepRecord] = [
-        {**result[record_channel(i)], "text": result[out_channel(i)]["text"]} for i in range(size)
+        result[record_channel(i)] | {"text": result[out_channel(i)]["text"]} for i in range(size)
     ]
     begin = min(step["started_at"] for step in steps)
     end = max(step["started_at"] + step["seconds"] for step in steps)
@@ -176,5 +180,5 @@ def _finish(state: Mapping[str, Any], result: Mapping[str, Any], config: Runnabl
         "final": bool(state.get("final")),
         "wall_seconds": end - begin,
     }
-    emit(config, {"type": "round_finished", "round": record["round"], "answer": record["answer"]})
+    emit(config, RoundFinished(type="round_finished", round=record["round"], answer=record["answer"]))
     return {"rounds": [*rounds, record]}

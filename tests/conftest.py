@@ -1,0 +1,31 @@
+"""Shared by all tests: no keys, no tracing, and one way to run a graph blocking or awaited."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch):
+    for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(params=["sync", "async"])
+def run(request) -> Run:
+    """`run(graph, input, config)`: `invoke`, and again as `ainvoke`."""
+    if request.param == "sync":
+        return lambda graph, *args, **kwargs: graph.invoke(*args, **kwargs)
+    return lambda graph, *args, **kwargs: asyncio.run(graph.ainvoke(*args, **kwargs))
+
+
+@pytest.fixture(params=["sync", "async"])
+def plan(request) -> Run:
+    """`plan(planner, request)`: `plan`, and again as `aplan`."""
+    if request.param == "sync":
+        return lambda planner, asked: planner.plan(asked)
+    return lambda planner, asked: asyncio.run(planner.aplan(asked))

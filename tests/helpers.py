@@ -1,0 +1,62 @@
+"""Small builders the tests share."""
+
+from typing import Any
+
+from langgraph_conductor import PlanRequest, Step, WorkerPool, WorkerTask, Workflow
+
+
+def ask(text: str = "What is it?") -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": text}]}
+
+
+def question(text: str = "What is it?") -> tuple[dict[str, Any], ...]:
+    return ({"type": "text", "text": text},)
+
+
+def thread(name: str = "t", **options: Any) -> dict[str, Any]:
+    configurable: dict[str, Any] = {"thread_id": name}
+    if options:
+        configurable["conductor"] = options
+    return {"configurable": configurable}
+
+
+def flow(*steps: tuple[str, str, Any]) -> Workflow:
+    return Workflow(tuple(Step(*step) for step in steps))
+
+
+def request(pool: Any, **changes: Any) -> PlanRequest:
+    return PlanRequest(changes.pop("question", question()), WorkerPool(pool), **changes)
+
+
+class Recorder:
+    """A function worker that remembers its tasks and answers with its name and count."""
+
+    def __init__(self, name: str = "r", reply: Any = None) -> None:
+        self.name, self.reply, self.tasks = name, reply, []
+
+    def __call__(self, task: WorkerTask) -> str:
+        self.tasks.append(task)
+        if isinstance(self.reply, BaseException):
+            raise self.reply
+        if callable(self.reply):
+            return self.reply(task)
+        return self.reply or f"{self.name}-{task.round}-{task.index}"
+
+
+class ScriptedPlanner:
+    """A planner that gives prepared plans (or raises prepared errors) and remembers its requests."""
+
+    def __init__(self, *plans: Any) -> None:
+        self.plans, self.requests = list(plans), []
+
+    def plan(self, asked: PlanRequest) -> Any:
+        from langgraph_conductor import ACCEPT, Plan
+
+        self.requests.append(asked)
+        plan = self.plans[min(len(self.requests), len(self.plans)) - 1]
+        if isinstance(plan, BaseException):
+            raise plan
+        return Plan(plan) if isinstance(plan, Workflow) or plan is ACCEPT else plan
+
+    async def aplan(self, asked: PlanRequest) -> Any:
+        return self.plan(asked)

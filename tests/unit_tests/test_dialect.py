@@ -1,0 +1,192 @@
+import json
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from langgraph_conductor import ACCEPT, PlanError, Step, Worker, WorkerPool, parse_workflow
+from langgraph_conductor.dialect import workflow_schema
+from tests.helpers import flow
+
+POOL = ["coder", "reasoner", "critic"]
+TWO = flow(("critic", "Plan it.", []), ("coder", "Do it.", "all"))
+
+READABLE = {
+    "paper": 'I think.\nmodel_id = [2, 0]\nsubtasks = ["Plan it.", "Do it."]\naccess_list = [[], ["all"]]',
+    "bare all": 'model_id = [2, 0]\nsubtasks = ["Plan it.", "Do it."]\naccess_list = [[], "all"]',
+    "colons": "model_id: [2, 0]\nsubtasks: ['Plan it.', 'Do it.']\naccess_list: [[], ['all']]",
+    "labels": 'Model ids = [2, 0]\nsubtask: ["Plan it.", "Do it."]\nAccess List: [[], all]',
+    "bullets": '- `model_id` = `[2, 0]`\n* **subtasks**: ["Plan it.", "Do it."]\n- access: [[], ["all"],]',
+    "fence": '```python\nmodel_id = [2, 0]  # two\nsubtasks = ["Plan it.", "Do it."]\naccess_list = [[], ["all"]]\n```',
+    "lines": 'model_id = [\n  2,  # critic [really]\n  0,\n]\nsubtasks = [\n "Plan it.",\n "Do it.",\n]\naccess_list = [\n[],\n["all"]]',
+    "smart quotes": "model_id = [2, 0]\nsubtasks = [“Plan it.”, ‘Do it.’]\naccess_list = [[], [“all”]]",
+    "digit strings": 'model_id = ["2", "0"]\nsubtasks = ["Plan it.", "Do it."]\naccess_list = [[], ["all"]]',
+    "names": 'model_id = ["critic", coder]\nsubtasks = ["Plan it.", "Do it."]\naccess_list = [[], ["ALL"]]',
+    "positions": 'model_id = [2, 0]\nsubtasks = ["Plan it.", "Do it."]\naccess_list = [[], ["all", 0]]',
+    "json lists": json.dumps({"model_id": [2, 0], "subtasks": ["Plan it.", "Do it."], "access_list": [[], "all"]}),
+    "json in prose": 'Here:\n```json\n{"model_id": [2, 0], "subtasks": ["Plan it.", "Do it."], "access_list": [[], ["all"]]}\n``` ok?',
+    "json steps": json.dumps(
+        {
+            "reasoning": "model_id = [0] and steps: [1]",
+            "steps": [
+                {"worker": 2, "subtask": "Plan it.", "access": []},
+                {"worker": "coder", "subtask": "Do it.", "access": "all"},
+            ],
+        }
+    ),
+    "steps in prose": 'So: "steps": [{"worker": 2, "subtask": "Plan it.", "access": []}, {"worker": 0, "subtask": "Do it.", "access": ["all"]}] done',
+    "other order": 'subtasks = ["Plan it.", "Do it."]\naccess_list = [[], ["all"]]\nmodel_id = [2, 0]',
+    "think": '<think>model_id = [1]\nsubtasks = ["no"]\naccess_list = [[]]</think>\nmodel_id = [2, 0]\nsubtasks = ["Plan it.", "Do it."]\naccess_list = [[], ["all"]]',
+    "draft": 'Maybe model_id = [1, 1]? No.\nmodel_id = [2, 0]\nsubtasks = ["Plan it.", "Do it."]\naccess_list = [[], ["all"]]',
+    "prose about access": 'An access list: [] hides all.\nmodel_id = [2, 0]\nsubtasks = ["Plan it.", "Do it."]\naccess_list = [[], ["all"]]',
+    "goes on": 'model_id = [2, 0]\nsubtasks = ["Plan it.", "Do it."]\naccess_list = [[], ["all"]]\nUSER QUESTION: next\nmodel_id = [9]\nsubtasks = ["x"]\naccess_list = [[]]',
+}
+
+
+@pytest.mark.parametrize("text", READABLE.values(), ids=READABLE)
+def test_reads(text):
+    assert parse_workflow(text, POOL) == TWO
+    assert parse_workflow(text.encode(), POOL) == TWO
+
+
+def test_strings_keep_what_they_hold():
+    text = (
+        "model_id = [0, 0, 0, 0, 0]\n"
+        r"""subtasks = ['the user\'s model_id = [7]', "tab\t \u00e9 \ud83d\ude00 \d", 'it isn't', "a" "b", '''x
+y''']"""
+        "\naccess_list = [[], [0], [0, 1], ['1'], []]"
+    )
+    workflow = parse_workflow(text, POOL)
+    assert [s.subtask for s in workflow.steps] == [
+        "the user's model_id = [7]",
+        "tab\t é 😀 \\d",
+        "it isn't",
+        "ab",
+        "x\ny",
+    ]
+    assert [s.access for s in workflow.steps] == [(), (0,), (0, 1), (1,), ()]
+
+
+def lists(models="[0]", subtasks='["x"]', access="[[]]"):
+    return f"model_id = {models}\nsubtasks = {subtasks}\naccess_list = {access}"
+
+
+@pytest.mark.parametrize(
+    ("text", "step", "reason"),
+    [
+        ("", None, "no workflow found"),
+        ("Sure, I will plan.", None, "no workflow found"),
+        ("model_id = [0]\nsubtasks = ['x']", None, "`access_list` is missing"),
+        (lists(subtasks='["x, "y"]'), None, "`subtasks` cannot be read"),
+        (lists(subtasks='["x]'), None, "never ends"),
+        (lists(models="[[[[[[[[0]]]]]]]]"), None, "nested too deep"),
+        (lists(subtasks='["x", "y"]'), None, "model_id has 1, subtasks has 2, access_list has 1"),
+        (lists(access="[]"), None, "access_list has 0"),
+        (lists(models="[3]"), 0, "no worker 3; choose from 0, 1, 2"),
+        (lists(models="[-1]"), 0, "no worker -1"),
+        (lists(models="[1.0]"), 0, "no worker 1.0"),
+        (lists(models="[True]"), 0, "no worker 'True'"),
+        (lists(models="[null]"), 0, "no worker 'null'"),
+        (lists(models='["coders"]'), 0, "by name coder, reasoner, critic"),
+        (lists(models="[" + "9" * 5000 + "]"), 0, "no worker"),
+        (lists(models="[[0]]"), 0, r"no worker \[0\]"),
+        (lists(subtasks='["  "]'), 0, "subtask is empty"),
+        (lists(subtasks="[x]"), 0, "quoted string"),
+        (lists(subtasks="[1]"), 0, "quoted string"),
+        (lists(access="[[0]]"), 0, "the first step can read no other"),
+        (lists("[0, 0]", '["x", "y"]', "[[], [1]]"), 1, "only step 0"),
+        (lists("[0, 0]", '["x", "y"]', "[[], [2]]"), 1, "access to step 2"),
+        (lists("[0, 0]", '["x", "y"]', "[[], [0.0]]"), 1, "whole positions"),
+        (lists("[0, 0]", '["x", "y"]', "[[], [true]]"), 1, "whole positions"),
+        (lists(access="[none]"), 0, 'or "all"'),
+        (lists(access="[3]"), 0, "list of positions"),
+        (lists("[0]*6".replace("[0]*6", str([0] * 6)), str(["x"] * 6), str([[]] * 6)), None, "6 steps are too many"),
+        (lists("[]", "[]", "[]"), None, "no earlier answer"),
+        ('{"steps": []}', None, "no earlier answer"),
+        ('{"steps": [{"worker": 0, "subtask": "x"}]}', 0, "each step is"),
+        ('{"steps": [{"worker": 0, "subtask": "x", "access": [], "k": 1}]}', 0, "each step is"),
+        ('{"steps": [{"worker": true, "subtask": "x", "access": []}]}', 0, "no worker True"),
+        ('{"steps": [{"worker": 0, "subtask": "\\ud800", "access": []}]}', 0, "surrogate"),
+        ('{"steps": 3}', None, "no workflow found"),
+        ("[" * 100_000, None, "no workflow found"),
+        ('{"a":' * 100_000, None, "no workflow found"),
+    ],
+)
+def test_refuses_and_says_what_to_do(text, step, reason):
+    with pytest.raises(PlanError, match=reason) as caught:
+        parse_workflow(text, POOL)
+    assert caught.value.step == step
+    assert caught.value.text == text
+
+
+def test_accepting():
+    assert parse_workflow(lists("[]", "[]", "[]"), POOL, allow_accept=True) is ACCEPT
+    assert parse_workflow('{"reasoning": "fine", "steps": []}', POOL, allow_accept=True) is ACCEPT
+    with pytest.raises(PlanError, match="equal length"):
+        parse_workflow(lists("[0]", "[]", "[]"), POOL, allow_accept=True)
+
+
+def test_max_steps_is_the_callers():
+    text = lists("[0, 0]", '["x", "y"]', "[[], []]")
+    assert len(parse_workflow(text, POOL, max_steps=2).steps) == 2
+    with pytest.raises(PlanError, match="at most 1"):
+        parse_workflow(text, POOL, max_steps=1)
+
+
+def test_an_excluded_worker_leaves_a_gap():
+    pool = WorkerPool([Worker(name, lambda t: "") for name in POOL]).without("reasoner")
+    assert parse_workflow(lists("[2]"), pool).steps == (Step("critic", "x"),)
+    with pytest.raises(PlanError, match="choose from 0, 2"):
+        parse_workflow(lists("[1]"), pool)
+
+
+JUNK = st.binary() | st.text() | st.lists(
+    st.sampled_from([*"[]{}'\"\\,:=\n #`“’", "model_id", "subtasks = ", "access_list=[", "steps: [{", "all", "0", "<think>"])
+).map("".join)
+
+
+@settings(max_examples=400)
+@given(JUNK)
+def test_any_bytes_raise_only_plan_errors(text):
+    for accept in (True, False):
+        try:
+            parse_workflow(text, POOL, allow_accept=accept)
+        except PlanError:
+            pass
+
+
+JUNK_UNITS = [
+    "model_id=[", "subtasks=['", "access=['access=['", 'access=["a",', "access=[]\n", "model_id=[] ",
+    'steps=[{"a":[', "<think>", "</think>", "[", '"', "\\", "{", "`", "# ", 'subtasks=["\\\\', "model_id = ['''",
+    "access     ", "x' 'y", "model_id=[0]\nsubtasks=['a']\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", JUNK_UNITS)
+def test_time_grows_with_the_text_and_not_faster(unit):
+    def seconds(size):
+        text = (unit * (size // len(unit) + 1))[:size]
+        best = float("inf")
+        for _ in range(3):
+            begin = time.process_time()
+            with pytest.raises(PlanError):
+                parse_workflow(text, POOL)
+            best = min(best, time.process_time() - begin)
+        return best
+
+    small, large = seconds(500_000), seconds(1_000_000)
+    assert large <= 2.5 * small + 0.02
+
+
+def test_schema_fits_what_the_parser_reads():
+    schema = workflow_schema(POOL, 3)
+    step = schema["properties"]["steps"]["items"]["properties"]
+    assert step["worker"] == {"type": "string", "enum": POOL}
+    assert step["access"]["anyOf"][1]["items"]["enum"] == [0, 1]
+    assert "maxLength" not in json.dumps(schema)
+    assert "maxItems" not in json.dumps(schema)
+    bounded = workflow_schema([0, 2], 3, allow_accept=True, max_chars=80)
+    assert bounded["properties"]["steps"]["minItems"] == 0
+    assert bounded["properties"]["steps"]["items"]["properties"]["worker"]["type"] == "integer"
+    assert bounded["properties"]["steps"]["items"]["properties"]["subtask"]["maxLength"] == 80

@@ -1,0 +1,47 @@
+import json
+from decimal import Decimal
+
+import pytest
+
+from langgraph_conductor import Usage
+from langgraph_conductor.usage import Price, usage_of_message
+
+
+def test_adds_exactly_and_counts_what_has_no_price():
+    priced = Usage(calls=1, input_tokens=10, output_tokens=2, usd=Decimal("0.1"))
+    unknown = Usage(calls=1, input_tokens=5, unpriced_calls=1)
+    total = priced + priced + priced + unknown
+    assert total.usd == Decimal("0.3")
+    assert (total.calls, total.unpriced_calls, total.total_tokens) == (4, 1, 41)
+    assert (unknown + unknown).usd is None
+
+
+def test_json_keeps_money_exact():
+    usage = Usage(calls=2, usd=Decimal("0.10"), busy_seconds=1.5)
+    assert Usage.from_json(json.loads(json.dumps(usage.to_json()))) == usage
+    assert usage.to_json()["usd"] == "0.10"
+    assert Usage.from_json(Usage().to_json()) == Usage()
+
+
+def test_price():
+    price = Price.of({"input": "2", "output": 8, "cached": "0.5"})
+    usage = price.charge(Usage(calls=1, input_tokens=1000, cached_tokens=400, output_tokens=100, unpriced_calls=1))
+    assert usage.usd == Decimal("0.0022")
+    assert usage.unpriced_calls == 0
+    assert Price.of(price) is price
+
+
+@pytest.mark.parametrize("data", [{}, {"input": "1"}, {"input": "x", "output": "1"}, {"input": -1, "output": 1}, 3])
+def test_bad_prices_are_refused(data):
+    with pytest.raises(ValueError, match="a price is"):
+        Price.of(data)
+
+
+def test_usage_metadata():
+    metadata = {
+        "input_tokens": 7, "output_tokens": 3, "total_tokens": 10,
+        "input_token_details": {"cache_read": 2}, "output_token_details": {"reasoning": 1},
+    }  # fmt: skip
+    usage = usage_of_message(metadata)
+    assert (usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens) == (7, 2, 3, 1)
+    assert usage_of_message(None) == Usage(calls=1, unpriced_calls=1)

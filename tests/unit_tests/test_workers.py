@@ -1,0 +1,229 @@
+import asyncio
+import functools
+import inspect
+import json
+from dataclasses import dataclass
+from typing import Annotated, TypedDict
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableLambda
+from langgraph.graph import START, StateGraph
+from pydantic import BaseModel
+
+from langgraph_conductor import Worker, WorkerPool, create_conductor
+from langgraph_conductor.planners import fixed
+from langgraph_conductor.testing import ScriptedModel
+from langgraph_conductor.workers.failures import error_record, is_outage
+from tests.helpers import ask
+
+
+def answer_of(worker, run, **options):
+    conductor = create_conductor(fixed.single("w"), [worker], **options)
+    return run(conductor, ask())
+
+
+class Caller:
+    def __call__(self, task):
+        return "object"
+
+
+class AsyncCaller:
+    async def __call__(self, task):
+        return "object"
+
+
+async def async_function(task):
+    await asyncio.sleep(0)
+    return f"async {task.subtask}"
+
+
+def state_graph(key="messages"):
+    state = TypedDict("State", {key: Annotated[list, lambda a, b: a + b]})
+    builder = StateGraph(state)
+    builder.add_node("reply", lambda s: {key: [AIMessage("from the graph"), AIMessage("")]})
+    builder.add_edge(START, "reply")
+    return builder.compile()
+
+
+FORMS = {
+    "chat model": (lambda: ScriptedModel(replies=["<think>hm</think> from the model "]), "from the model"),
+    "function": (lambda: lambda task: f"did: {task.subtask}", "did: Answer the question."),
+    "message": (lambda: lambda task: AIMessage(content=[{"type": "text", "text": "block"}]), "block"),
+    "object": (Caller, "object"),
+    "partial": (lambda: functools.partial(lambda word, task: word, "part"), "part"),
+    "runnable": (lambda: RunnableLambda(lambda messages: messages[0].text[:11]), "You are one"),
+    "chain": (lambda: ScriptedModel(replies=["chained"]) | RunnableLambda(lambda m: m.text.upper()), "CHAINED"),
+    "graph": (state_graph, "from the graph"),
+    "configured graph": (lambda: state_graph().with_config(tags=["x"]), "from the graph"),
+    "agent": (lambda: create_agent(ScriptedModel(replies=["agent says"]), []), "agent says"),
+    "conductor": (
+        lambda: create_conductor(fixed.single("inner"), [Worker("inner", lambda t: "nested")]), "nested"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_answers_blocking_and_awaited(form, run):
+    make, expected = FORMS[form]
+    assert answer_of(Worker("w", make()), run)["answer"] == expected
+
+
+@pytest.mark.parametrize("runnable", [async_function, AsyncCaller(), functools.partial(async_function)])
+def test_an_async_function_answers_awaited_and_is_refused_blocking(runnable):
+    planner = ScriptedModel()
+    conductor = create_conductor(planner, [Worker("w", runnable)])
+    with pytest.raises(TypeError, match=r"'w' is an async function; .*`ainvoke`"):
+        conductor.invoke(ask())
+    assert planner.calls == []  # refused before anything was paid
+    assert asyncio.run(conductor.ainvoke(ask()))["answer"]
+
+
+def test_a_mapping_is_a_worker(run):
+    spec = {"name": "w", "description": "d", "runnable": lambda t: "mapped", "may_be_last": True}
+    assert answer_of(spec, run)["answer"] == "mapped"
+    with pytest.raises(ValueError, match="needs 'runnable'"):
+        WorkerPool([{"name": "w"}])
+    with pytest.raises(TypeError, match="expected a Worker"):
+        WorkerPool(["w"])
+
+
+class Pydantic(BaseModel):
+    x: int
+
+
+@dataclass
+class Plain:
+    x: int
+
+
+@pytest.mark.parametrize("structured", [Pydantic(x=1), Plain(1), {"x": 1}])
+def test_a_structured_response_counts_before_text(structured, run):
+    result = {"messages": [AIMessage("text")], "structured_response": structured}
+    answer = answer_of(Worker("w", lambda t: result), run)["answer"]
+    assert json.loads(answer) == {"x": 1}
+
+
+def test_images_reach_the_worker(run):
+    model = ScriptedModel()
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
+    conductor = create_conductor(fixed.single("w"), [Worker("w", model)])
+    run(conductor, {"messages": [HumanMessage([{"type": "text", "text": "this?"}, image])]})
+    assert model.calls[0][0].content[1] == image
+
+
+@pytest.mark.parametrize(
+    "name", ["", "1", "a b", "all", "ALL", "a:b", "a|b", "é", "x" * 65, None, "a\n", "7up"]
+)
+def test_names_that_cannot_stand_in_plans_are_refused(name):
+    with pytest.raises(ValueError, match="use letters, digits"):
+        Worker(name, lambda t: "")
+
+
+def test_names_are_unique():
+    with pytest.raises(ValueError, match="two workers are named 'a'"):
+        WorkerPool([Worker("a", Caller()), Worker("a", Caller())])
+    with pytest.raises(ValueError, match="at least one worker"):
+        WorkerPool([])
+
+
+def test_the_signature_is_whole():
+    parameters = inspect.signature(Worker).parameters
+    assert list(parameters) == [
+        "name", "runnable", "description", "tools", "tags", "max_concurrency", "requests_per_minute",
+        "tokens_per_minute", "timeout", "retries", "fallback", "price", "max_input_tokens", "may_be_last",
+    ]  # fmt: skip
+    kinds = [p.kind for p in parameters.values()]
+    assert kinds[:2] == [inspect.Parameter.POSITIONAL_ONLY] * 2
+    assert set(kinds[2:]) == {inspect.Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize(
+    "option", ["tools", "max_concurrency", "requests_per_minute", "tokens_per_minute", "timeout", "fallback",
+               "max_input_tokens"]
+)  # fmt: skip
+def test_what_is_not_honoured_yet_is_refused_and_not_ignored(option):
+    with pytest.raises(ValueError, match=f"`{option}` is not honoured yet; .* instead"):
+        Worker("w", lambda t: "", **{option: [1] if option == "tools" else 1})
+
+
+def test_bad_options_and_forms_are_refused():
+    with pytest.raises(ValueError, match="retries"):
+        Worker("w", lambda t: "", retries=-1)
+    with pytest.raises(TypeError, match="a worker is a model string"):
+        Worker("w", 3)
+    with pytest.raises(ValueError, match="needs `messages`"):
+        Worker("w", state_graph("other"))
+    with pytest.raises(ValueError, match="worker 'w': 'nonsense' is not a model"):
+        Worker("w", "nonsense")
+    with pytest.raises(ValueError, match="worker 'w': 'nobody:model' is not a model"):
+        Worker("w", "nobody:model")
+    with pytest.raises(ImportError, match="langchain-anthropic"):
+        Worker("w", "anthropic:claude-sonnet-4-5")
+
+
+def test_the_representation_shows_no_key():
+    from langchain_openai import ChatOpenAI
+
+    worker = Worker("w", ChatOpenAI(model="m", api_key="sk-secret"))
+    assert "secret" not in repr(worker) + repr(WorkerPool([worker])) + str(worker)
+
+
+class Flaky:
+    def __init__(self, *errors):
+        self.errors, self.tries = list(errors), 0
+
+    def __call__(self, task):
+        self.tries += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return "at last"
+
+
+class ServerError(Exception):
+    status_code = 503
+
+
+class ClientError(Exception):
+    status_code = 400
+
+
+def test_outages_are_retried_and_counted(run):
+    flaky = Flaky(ConnectionError("down"), ServerError("busy"))
+    result = answer_of(Worker("w", flaky), run)
+    assert result["answer"] == "at last"
+    assert result["rounds"][0]["steps"][0]["calls"] == 3
+
+
+def test_other_failures_are_not_retried(run):
+    from langgraph_conductor import WorkerError
+
+    for error in (ClientError("no"), ValueError("bug")):
+        flaky = Flaky(error)
+        with pytest.raises(WorkerError, match=type(error).__name__):
+            answer_of(Worker("w", flaky), run)
+        assert flaky.tries == 1
+
+
+def test_what_is_an_outage():
+    assert is_outage(TimeoutError())
+    assert is_outage(ServerError())
+    assert not is_outage(ClientError())
+    assert not is_outage(ValueError())
+    assert error_record(ServerError("x" * 5000)) == {
+        "type": "ServerError",
+        "message": "x" * 2000 + " […]",
+        "infrastructure": True,
+    }
+
+
+def test_leaving_out_workers():
+    pool = WorkerPool([Worker(name, Caller()) for name in ("a", "b", "c")])
+    assert dict(pool.without("b").ordinals) == {0: "a", 2: "c"}
+    assert dict(pool.ordinals) == {0: "a", 1: "b", 2: "c"}
+    assert WorkerPool(pool.without("a")).ordinals == {1: "b", 2: "c"}
+    with pytest.raises(ValueError, match="no worker 'x'"):
+        pool.without("x")
+    with pytest.raises(ValueError, match="no worker would be left"):
+        pool.without("a", "b", "c")
