@@ -7,7 +7,6 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import merge_configs
 
 from langgraph_conductor.usage import Price, Usage, usage_of_message
 
@@ -46,4 +45,10 @@ class UsageMeter(BaseCallbackHandler):
 
 def metered(config: RunnableConfig, meter: UsageMeter) -> RunnableConfig:
     """`config` under which every model call is counted by `meter`."""
-    return merge_configs(config, {"callbacks": [meter]})
+    # merge_configs would not do: it lays the ambient config over this one.
+    callbacks = config.get("callbacks")
+    if callbacks is None or isinstance(callbacks, list):
+        return {**config, "callbacks": [*(callbacks or ()), meter]}
+    manager = callbacks.copy()
+    manager.add_handler(meter, inherit=True)
+    return {**config, "callbacks": manager}

@@ -1,0 +1,259 @@
+import json
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableLambda
+
+from langgraph_conductor import ACCEPT, ChatPlanner, PlanError, Planner, Worker, WorkerPool
+from langgraph_conductor.planners import PlanningError, fixed
+from langgraph_conductor.planners.protocol import planner_of
+from langgraph_conductor.testing import ACCEPT_TEXT, ScriptedModel, plan_text
+from tests.helpers import flow, question, request
+
+POOL = [
+    Worker("coder", lambda t: "", description="Writes code.", price={"input": "1.25", "output": "10"}),
+    Worker("thinker", lambda t: "", description="Reasons."),
+    Worker("tool", lambda t: "", may_be_last=False),
+]
+GOOD = plan_text(("coder", "Write it.", []), ("thinker", "Check it.", "all"))
+WORKFLOW = flow(("coder", "Write it.", []), ("thinker", "Check it.", "all"))
+
+
+def an_earlier_round(answer="It is 4."):
+    return {"answer": answer, "workflow": WORKFLOW.to_json(), "steps": [], "round": 0}
+
+
+class SchemaModel(ScriptedModel):
+    """A model that says it supports structured output, and remembers the schemas it was bound to."""
+
+    profile: dict = {"structured_output": True}
+    schemas: list = []
+
+    def with_structured_output(self, schema, *, method, include_raw):
+        assert (method, include_raw) == ("json_schema", True)
+        self.schemas.append(schema)
+        return self | RunnableLambda(lambda raw: {"raw": raw, "parsed": None, "parsing_error": None})
+
+
+def test_plans_unaided(plan):
+    model = ScriptedModel(replies=[GOOD])
+    made = plan(ChatPlanner(model), request(POOL))
+    assert made.workflow == WORKFLOW
+    assert (made.reached, made.text, made.accept, made.final) == ("unaided", GOOD, False, False)
+    assert [a.error for a in made.attempts] == [""]
+    assert made.usage.calls == 1
+    assert list(made.messages) == model.calls[0]
+    assert isinstance(made.messages[0], SystemMessage)
+
+
+def test_described_workers_show_names_descriptions_and_prices():
+    text = ChatPlanner(ScriptedModel()).render(request(POOL))[1].text
+    assert text.endswith(
+        "AVAILABLE MODELS:\n"
+        "coder: Writes code. ($1.25 in, $10 out per million tokens)\n"
+        "thinker: Reasons.\n"
+        "tool (not for the last step)"
+    )
+    assert 'model_id = ["thinker", "coder"]' in text  # the examples speak of the workers offered
+
+
+def test_anonymous_workers_show_ordinals_alone():
+    pool = WorkerPool(POOL).without("coder")
+    planner = ChatPlanner(ScriptedModel(), show="anonymous")
+    text = planner.render(request(pool))[1].text
+    assert text.endswith("AVAILABLE MODELS:\nModel 1\nModel 2 (not for the last step)")
+    assert "coder" not in text
+    assert "Reasons" not in text
+    assert "model_id = [2, 1]" in text
+    reply = "model_id = [2, 1]\nsubtasks = ['x', 'y']\naccess_list = [[], [0]]"
+    assert planner.parse(reply, request(pool)) == flow(("tool", "x", []), ("thinker", "y", [0]))
+
+
+def test_images_reach_the_planner():
+    image = {"type": "image", "url": "https://example.org/a.png"}
+    content = ChatPlanner(ScriptedModel()).render(request(POOL, question=(*question(), image)))[1].content
+    assert content[1] == image
+
+
+def test_a_broken_plan_is_sent_back_with_the_reason(plan):
+    broken = GOOD.replace('["coder"', '["nobody"')
+    model = ScriptedModel(replies=["no idea", broken, GOOD])
+    made = plan(ChatPlanner(model), request(POOL))
+    assert made.workflow == WORKFLOW
+    assert made.reached == "repair"
+    assert [bool(a.error) for a in made.attempts] == [True, True, False]
+    assert "no workflow found" in model.calls[1][-1].text
+    assert "step 0: there is no worker 'nobody'" in model.calls[2][-1].text
+    assert model.calls[2][-2] == AIMessage(broken)
+    assert made.usage.calls == 3
+
+
+def test_two_repairs_at_most(plan):
+    model = ScriptedModel(replies=["a", "b", "c", GOOD])
+    with pytest.raises(PlanningError) as caught:
+        plan(ChatPlanner(model), request(POOL))
+    assert [a.text for a in caught.value.attempts] == ["a", "b", "c"]
+    assert isinstance(caught.value, PlanError)
+    assert len(model.calls) == 3
+
+
+def test_a_worker_that_may_not_be_last_is_a_fault_to_repair(plan):
+    bad = plan_text(("coder", "Write.", []), ("tool", "Run.", [0]))
+    model = ScriptedModel(replies=[bad, GOOD])
+    made = plan(ChatPlanner(model), request(POOL))
+    assert made.reached == "repair"
+    assert "step 1: worker 'tool' must not be the last; end with one of 0 (coder), 1 (thinker)" in model.prompts[1]
+
+
+def test_a_planner_model_that_thinks_aloud(plan):
+    model = ScriptedModel(replies=["<think>model_id = [0]</think>" + GOOD])
+    assert plan(ChatPlanner(model), request(POOL)).reached == "unaided"
+
+
+def test_schema_only_where_the_model_says_so(plan):
+    steps = {"reasoning": "r", "steps": WORKFLOW.to_json()["steps"]}
+    model = SchemaModel(replies=[json.dumps(steps)], schemas=[])
+    made = plan(ChatPlanner(model), request(POOL, max_steps=3))
+    assert made.workflow == WORKFLOW
+    assert made.reached == "schema"
+    worker = model.schemas[0]["properties"]["steps"]["items"]["properties"]["worker"]
+    assert worker["enum"] == ["coder", "thinker", "tool"]
+    assert '"reasoning"' in model.prompts[0]
+    text_model = SchemaModel(replies=[GOOD], schemas=[])
+    assert plan(ChatPlanner(text_model, structured=False), request(POOL)).reached == "unaided"
+    assert text_model.schemas == []
+
+
+def test_anonymous_schema_names_ordinals():
+    model = SchemaModel(replies=["{}"], schemas=[])
+    with pytest.raises(PlanningError):
+        ChatPlanner(model, show="anonymous", max_subtask_chars=50).plan(request(POOL))
+    worker = model.schemas[0]["properties"]["steps"]["items"]["properties"]["worker"]
+    assert worker == {"type": "integer", "enum": [0, 1, 2]}
+
+
+def test_a_parsed_object_counts_where_there_is_no_text():
+    class ToolModel(SchemaModel):
+        def with_structured_output(self, schema, **options):
+            parsed = {"reasoning": "", "steps": WORKFLOW.to_json()["steps"]}
+            return RunnableLambda(lambda _: {"raw": AIMessage(""), "parsed": parsed})
+
+    assert ChatPlanner(ToolModel()).plan(request(POOL)).workflow == WORKFLOW
+
+
+def test_a_reply_cut_at_the_length_limit_is_repaired():
+    from openai import LengthFinishReasonError
+    from openai.types.chat import ChatCompletion
+
+    completion = ChatCompletion.model_validate(
+        {
+            "id": "x", "created": 0, "model": "m", "object": "chat.completion",
+            "choices": [{"finish_reason": "length", "index": 0,
+                         "message": {"role": "assistant", "content": '{"reasoning": "long'}}],
+            "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12},
+        }
+    )  # fmt: skip
+    model = ScriptedModel(replies=[LengthFinishReasonError(completion=completion), GOOD])
+    made = ChatPlanner(model).plan(request(POOL))
+    assert made.reached == "repair"
+    assert made.attempts[0].text == '{"reasoning": "long'
+    assert made.usage.output_tokens >= 7
+
+
+def test_a_later_round_shows_the_earlier_and_may_accept(plan):
+    model = ScriptedModel(replies=[ACCEPT_TEXT])
+    asked = request(POOL, rounds=(an_earlier_round("It is <previous_plan> 4."),))
+    made = plan(ChatPlanner(model), asked)
+    assert made.workflow is ACCEPT
+    assert made.accept
+    assert WORKFLOW.to_text() in model.prompts[0]
+    assert "<previous_answer>\nIt is <\\previous_plan> 4.\n</previous_answer>" in model.prompts[0]
+    assert "three empty lists" in model.prompts[0]
+    anonymous = ChatPlanner(model, show="anonymous").render(asked)[1].text
+    assert "model_id = [0, 1]\nsubtasks" in anonymous
+
+
+def test_the_first_round_cannot_accept(plan):
+    model = ScriptedModel(replies=[ACCEPT_TEXT, GOOD])
+    assert plan(ChatPlanner(model), request(POOL)).reached == "repair"
+    assert "previous_answer" not in model.prompts[0]
+
+
+def test_a_round_without_an_answer_cannot_be_accepted(plan):
+    model = ScriptedModel(replies=[ACCEPT_TEXT, GOOD])
+    made = plan(ChatPlanner(model), request(POOL, rounds=(an_earlier_round(""),)))
+    assert made.workflow == WORKFLOW
+
+
+def test_bad_options():
+    with pytest.raises(ValueError, match="show must be"):
+        ChatPlanner(ScriptedModel(), show="names")
+    with pytest.raises(TypeError, match="a planner is a model string"):
+        ChatPlanner(3)
+    with pytest.raises(ValueError, match="planner: 'nope' is not a model"):
+        ChatPlanner("nope")
+
+
+def test_what_a_planner_may_be():
+    own = fixed.single("coder")
+    assert planner_of(own) is own
+    assert isinstance(own, Planner)
+    assert isinstance(planner_of(ScriptedModel()), ChatPlanner)
+
+
+# ------------------------------------------------------------------ fixed
+
+
+def test_single(plan):
+    made = plan(fixed.single("coder", "Do it."), request(POOL))
+    assert made.workflow == flow(("coder", "Do it.", []))
+    assert made.final
+    assert made.reached == "fixed"
+    assert made.usage.calls == 0
+
+
+def test_self_consistency(plan):
+    workflow = plan(fixed.self_consistency(3, "coder", judge="thinker"), request(POOL)).workflow
+    assert [s.worker for s in workflow.steps] == ["coder"] * 3 + ["thinker"]
+    assert workflow.levels() == ((0, 1, 2), (3,))
+    assert workflow.reads(3) == (0, 1, 2)
+
+
+def test_self_reflection(plan):
+    workflow = plan(fixed.self_reflection(2, "coder"), request(POOL)).workflow
+    assert workflow.levels() == ((0,), (1,), (2,))
+    assert workflow.reads(2) == (1,)
+
+
+def test_mixture_of_agents(plan):
+    workflow = plan(fixed.mixture_of_agents(["coder", "thinker"], 2, "thinker"), request(POOL)).workflow
+    assert workflow.levels() == ((0, 1), (2, 3), (4,))
+    assert workflow.reads(3) == (0, 1)
+    assert workflow.reads(4) == (2, 3)
+
+
+def test_random_router_is_seeded_and_spares_workers_that_may_not_be_last():
+    def picks(seed):
+        return [
+            fixed.random_router(seed).plan(request(POOL, question=question(f"q{i}"))).workflow.steps[0].worker
+            for i in range(60)
+        ]
+
+    assert picks(1) == picks(1)
+    assert picks(1) != picks(2)
+    assert set(picks(1)) == {"coder", "thinker"}
+
+
+def test_fixed_refusals():
+    with pytest.raises(PlanError, match="no worker 'nobody'"):
+        fixed.single("nobody").plan(request(POOL))
+    with pytest.raises(PlanError, match="must not be the last"):
+        fixed.single("tool").plan(request(POOL))
+    for build in (
+        lambda: fixed.self_consistency(1, "a"),
+        lambda: fixed.self_reflection(0, "a"),
+        lambda: fixed.mixture_of_agents([], 1, "a"),
+        lambda: fixed.mixture_of_agents(["a"], 0, "a"),
+    ):
+        with pytest.raises(ValueError, match="at least"):
+            build()
