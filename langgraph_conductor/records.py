@@ -1,10 +1,14 @@
 """What a worker gets, what it gives, and what is remembered of it."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import (
+    Any,
+    Literal,
+    NotRequired,  # pydantic needs this one before Python 3.12
+)
 
 from langchain_core.messages import BaseMessage
-from typing_extensions import NotRequired, TypedDict  # pydantic needs this one before Python 3.12
+from typing_extensions import TypedDict
 
 Status = Literal["ok", "failed"]
 

@@ -134,7 +134,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         return await (await self._asaved(config)).abulk_update_state(config, updates)
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> DrawableGraph:
-        """The graph of `config["configurable"]["conductor"]["workflow"]`, or of one step if none is given."""
+        """The graph of the workflow in the run's options (`Options.workflow`), or of one step."""
         workflow = Options().over(config).workflow
         shape = shape_of(workflow) if workflow else self._any_shape()
         return self._graphs.get(shape).get_graph(config, xray=xray)

@@ -3,3 +3,7 @@
 Nothing here needs a key, and after the first start nothing needs a network. It shows the machinery,
 not quality: the model has 135 million parameters.
 """
+
+from langgraph_conductor.local.pool import model, planner, workers
+
+__all__ = ["model", "planner", "workers"]

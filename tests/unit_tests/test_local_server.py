@@ -111,7 +111,7 @@ def test_is_silent_and_lets_the_interpreter_exit(model):
         from langgraph_conductor.local.server import serve
         server = serve(Path(sys.argv[1]), slots=1, context=512)
         def ask():
-            body = b'{"messages": [{"role": "user", "content": "Tell a story."}]}'
+            body = b'{"messages": [{"role": "user", "content": "Tell a story."}], "max_tokens": 90}'
             head = {"content-type": "application/json"}
             request = urllib.request.Request(server.url + "/chat/completions", body, head)
             try:

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, SystemMessage
 from langchain_core.runnables import RunnableLambda
 
 from langgraph_conductor import ACCEPT, ChatPlanner, PlanError, Planner, Worker, WorkerPool
@@ -102,7 +102,10 @@ def test_a_worker_that_may_not_be_last_is_a_fault_to_repair(plan):
     model = ScriptedModel(replies=[bad, GOOD])
     made = plan(ChatPlanner(model), request(POOL))
     assert made.reached == "repair"
-    assert "step 1: worker 'tool' must not be the last; end with one of 0 (coder), 1 (thinker)" in model.prompts[1]
+    assert (
+        "step 1: worker 'tool' must not be the last; end with one of 0 (coder), 1 (thinker)"
+        in model.prompts[1]
+    )
 
 
 def test_a_planner_model_that_thinks_aloud(plan):
@@ -235,7 +238,10 @@ def test_mixture_of_agents(plan):
 def test_random_router_is_seeded_and_spares_workers_that_may_not_be_last():
     def picks(seed):
         return [
-            fixed.random_router(seed).plan(request(POOL, question=question(f"q{i}"))).workflow.steps[0].worker
+            fixed.random_router(seed)
+            .plan(request(POOL, question=question(f"q{i}")))
+            .workflow.steps[0]
+            .worker
             for i in range(60)
         ]
 

@@ -25,13 +25,17 @@ def test_json_keeps_money_exact():
 
 def test_price():
     price = Price.of({"input": "2", "output": 8, "cached": "0.5"})
-    usage = price.charge(Usage(calls=1, input_tokens=1000, cached_tokens=400, output_tokens=100, unpriced_calls=1))
+    usage = price.charge(
+        Usage(calls=1, input_tokens=1000, cached_tokens=400, output_tokens=100, unpriced_calls=1)
+    )
     assert usage.usd == Decimal("0.0022")
     assert usage.unpriced_calls == 0
     assert Price.of(price) is price
 
 
-@pytest.mark.parametrize("data", [{}, {"input": "1"}, {"input": "x", "output": "1"}, {"input": -1, "output": 1}, 3])
+@pytest.mark.parametrize(
+    "data", [{}, {"input": "1"}, {"input": "x", "output": "1"}, {"input": -1, "output": 1}, 3]
+)
 def test_bad_prices_are_refused(data):
     with pytest.raises(ValueError, match="a price is"):
         Price.of(data)
@@ -43,5 +47,10 @@ def test_usage_metadata():
         "input_token_details": {"cache_read": 2}, "output_token_details": {"reasoning": 1},
     }  # fmt: skip
     usage = usage_of_message(metadata)
-    assert (usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens) == (7, 2, 3, 1)
+    assert (usage.input_tokens, usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens) == (
+        7,
+        2,
+        3,
+        1,
+    )
     assert usage_of_message(None) == Usage(calls=1, unpriced_calls=1)

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,11 @@ def workflows(draw):
 
 @given(workflows())
 def test_text_and_json_give_the_same_workflow_back(workflow):
-    for text in (workflow.to_text(), workflow.to_text(NAMES), "Thoughts.\n```\n" + workflow.to_text() + "\n```"):
+    for text in (
+        workflow.to_text(),
+        workflow.to_text(NAMES),
+        "Thoughts.\n```\n" + workflow.to_text() + "\n```",
+    ):
         assert parse_workflow(text, NAMES, max_steps=6) == workflow
     assert Workflow.from_json(workflow.to_json()) == workflow
     assert hash(Workflow.from_json(workflow.to_json())) == hash(workflow)
@@ -34,7 +40,7 @@ def test_levels_and_critical_path_agree_with_the_access_lists(workflow):
         assert level[i] == 1 + max((level[j] for j in workflow.reads(i)), default=-1)
     path = workflow.critical_path()
     assert len(path) == len(workflow.levels())
-    assert all(a in workflow.reads(b) for a, b in zip(path, path[1:], strict=False))
+    assert all(a in workflow.reads(b) for a, b in pairwise(path))
 
 
 def test_critical_path_counts_seconds():

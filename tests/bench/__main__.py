@@ -1,0 +1,17 @@
+"""Every benchmark of the project: `python -m tests.bench`. Exits 1 if a limit is broken."""
+
+import asyncio
+
+from tests.bench import embedded, imports, memory, overhead, scheduling
+
+if __name__ == "__main__":
+    results = {
+        "overhead": asyncio.run(overhead.main()),
+        "scheduling": asyncio.run(scheduling.main()),
+        "imports": imports.main(),
+        "memory": asyncio.run(memory.main()),
+        "embedded": embedded.main(),
+    }
+    broken = [name for name, good in results.items() if not good]
+    print("limits kept" if not broken else f"limits broken: {', '.join(broken)}")
+    raise SystemExit(1 if broken else 0)
