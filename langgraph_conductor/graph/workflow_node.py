@@ -66,6 +66,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         self, state: Mapping[str, Any], config: RunnableConfig | None
     ) -> tuple[Graph, dict[str, Any], RunnableConfig]:
         workflow = Workflow.from_json(state["workflow"])
+        self._graphs.pool.check(workflow)  # it may have been edited since it was planned
         given: dict[str, Any] = {
             QUESTION: state["question"],
             ROUND: len(state.get("rounds") or ()),

@@ -69,7 +69,7 @@ def chat_model(model: str, what: str) -> BaseChatModel:
     """The chat model a string such as `"openai:gpt-5-mini"` names.
 
     Raises:
-        ValueError: If the string names no known provider.
+        ValueError: If the string names no known provider, or the provider refuses (no key, say).
         ImportError: If the provider's package is missing; names the install line.
     """
     from langchain.chat_models import init_chat_model
@@ -82,8 +82,8 @@ def chat_model(model: str, what: str) -> BaseChatModel:
             f"{what}: {model!r} needs a package that is not installed ({error}); "
             f"for OpenAI: pip install 'langgraph-conductor[openai]', else langchain-{provider}"
         ) from error
-    except ValueError as error:
-        raise ValueError(f"{what}: {model!r} is not a model: {error}") from error
+    except Exception as error:  # a provider's own, such as a missing key
+        raise ValueError(f"{what}: {model!r} cannot be used: {error}") from error
     if not isinstance(built, BaseChatModel):
         raise TypeError(f"{what}: {model!r} did not give a chat model")
     return built

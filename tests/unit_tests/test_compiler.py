@@ -161,7 +161,28 @@ def test_steps_of_async_workers_overlap():
     graph = compile_workflow(flow(*[("a", f"s{i}", []) for i in range(5)]), workers("a", call=slow))
     begin = time.perf_counter()
     asyncio.run(graph.ainvoke(GIVEN))
-    assert time.perf_counter() - begin < 0.6
+    assert time.perf_counter() - begin < 0.9  # one after the other they take 1.0
+
+
+async def test_cancelling_a_run_reaches_its_workers():
+    cancelled, started = [], asyncio.Event()
+
+    async def endless(task):
+        started.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(task.index)
+            raise
+
+    graph = compile_workflow(flow(("a", "x", []), ("a", "y", [])), workers("a", call=endless))
+    running = asyncio.create_task(graph.ainvoke(GIVEN))
+    await started.wait()
+    await asyncio.sleep(0.05)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert sorted(cancelled) == [0, 1]
 
 
 def test_a_failed_step_is_recorded_and_its_dependants_are_told(run):

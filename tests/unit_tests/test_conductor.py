@@ -12,7 +12,19 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.runtime import get_runtime
 from langgraph.store.memory import InMemoryStore
 
-from langgraph_conductor import ACCEPT, Plan, Usage, Worker, WorkerError, create_conductor
+from langgraph_conductor import (
+    ACCEPT,
+    Plan,
+    PlanError,
+    Usage,
+    Worker,
+    WorkerError,
+    WorkerPool,
+    create_conductor,
+)
+from langgraph_conductor.graph.compiler import WorkflowGraphs
+from langgraph_conductor.graph.round import build_round
+from langgraph_conductor.options import Options
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ACCEPT_TEXT, ScriptedModel, plan_text, read_worker_prompt
 from tests.helpers import Recorder, ScriptedPlanner, ask, flow, thread
@@ -418,6 +430,22 @@ def test_the_state_of_a_graph_inside_a_worker_is_seen():
         names.append(state.next[0])
         state = state.tasks[0].state
     assert names == ["round", "workflow", "step_0", "round", "workflow", "step_1"]
+
+
+@pytest.mark.parametrize("worker", ["b", "nobody"])
+def test_an_edited_plan_runs_in_place_of_the_old_and_is_checked(worker, run):
+    graphs = WorkflowGraphs(WorkerPool([Worker(name, Recorder(name)) for name in "ab"]))
+    one_round = build_round(ScriptedPlanner(FIRST), graphs, fallback="a", options=Options())
+    one_round.checkpointer = InMemorySaver()
+    given = {"question": [{"type": "text", "text": "q"}], "rounds": []}
+    run(one_round, given, thread(), interrupt_before=["workflow"])
+    one_round.update_state(thread(), {"workflow": flow((worker, "edited", [])).to_json()}, as_node="plan")
+    if worker == "nobody":
+        with pytest.raises(PlanError, match="no worker 'nobody'"):
+            run(one_round, None, thread())
+    else:
+        (step,) = run(one_round, None, thread())["rounds"][0]["steps"]
+        assert (step["subtask"], step["text"]) == ("edited", "b-0-0")
 
 
 def test_finished_rounds_stay_in_the_history():

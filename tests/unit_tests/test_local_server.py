@@ -1,4 +1,4 @@
-"""The real server: on the real weights where the machine has them, refusals everywhere."""
+"""The real server on the real weights."""
 
 import json
 import subprocess
@@ -15,16 +15,11 @@ from langgraph_conductor.errors import LocalModelError
 from langgraph_conductor.local import weights
 from langgraph_conductor.local.server import LocalServer, serve
 
-pytest.importorskip("xllamacpp")
-
 
 @pytest.fixture(scope="module")
 def model() -> Path:
-    """The weights if they are already on this machine: tests download nothing."""
-    for path in (weights._installed_file(), weights._user_cache() / weights.FILE_NAME):
-        if path is not None and path.is_file() and weights._damage(path) is None:
-            return path
-    return pytest.skip("SmolLM2 is not here yet: call smollm2_path() once")
+    """The weights; `make` has fetched them."""
+    return weights.smollm2_path()
 
 
 @pytest.fixture(scope="module")

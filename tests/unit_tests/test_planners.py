@@ -193,7 +193,7 @@ def test_bad_options():
         ChatPlanner(ScriptedModel(), show="names")
     with pytest.raises(TypeError, match="a planner is a model string"):
         ChatPlanner(3)
-    with pytest.raises(ValueError, match="planner: 'nope' is not a model"):
+    with pytest.raises(ValueError, match="planner: 'nope' cannot be used"):
         ChatPlanner("nope")
 
 

@@ -155,10 +155,12 @@ def test_bad_options_and_forms_are_refused():
         Worker("w", 3)
     with pytest.raises(ValueError, match="needs `messages`"):
         Worker("w", state_graph("other"))
-    with pytest.raises(ValueError, match="worker 'w': 'nonsense' is not a model"):
+    with pytest.raises(ValueError, match="worker 'w': 'nonsense' cannot be used"):
         Worker("w", "nonsense")
-    with pytest.raises(ValueError, match="worker 'w': 'nobody:model' is not a model"):
+    with pytest.raises(ValueError, match="worker 'w': 'nobody:model' cannot be used"):
         Worker("w", "nobody:model")
+    with pytest.raises(ValueError, match=r"openai:gpt-5. cannot be used: .*OPENAI_API_KEY"):
+        Worker("w", "openai:gpt-5")
     with pytest.raises(ImportError, match="langchain-anthropic"):
         Worker("w", "anthropic:claude-sonnet-4-5")
 
