@@ -8,12 +8,15 @@ from langgraph.channels import LastValue
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_config
 from langgraph.errors import GraphInterrupt
+from langgraph.store.memory import InMemoryStore
 from langgraph.types import Command, interrupt
 
 from langgraph_conductor import PlanError, Worker, WorkerError, WorkerPool, compile_workflow
 from langgraph_conductor.graph.compiler import WorkflowGraphs, shape_of
+from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ScriptedModel, read_worker_prompt
 from tests.helpers import Recorder, flow, question, thread
+from tests.unit_tests.test_conductor import conductor_of
 from tests.unit_tests.test_workflow import workflows
 
 GIVEN = {"question": list(question())}
@@ -317,3 +320,56 @@ def test_metadata_names_step_worker_and_access():
     assert graph.builder.nodes["step_1"].metadata == {
         "conductor_step": 1, "conductor_worker": "a", "conductor_access": "all",
     }  # fmt: skip
+
+
+def test_several_channels_are_read_only_if_all_are_granted(run):
+    from langgraph.config import get_config
+
+    def peek(task):
+        read = get_config()["configurable"]["__pregel_read"]
+        if task.index == 2:
+            for asked in (["out_1", "out_0"], ["out_0", "out_1"], ["out_1", "spec_0"], "spec_1"):
+                with pytest.raises(PermissionError, match="not granted"):
+                    read(asked)
+            assert set(read(["out_1", "question"])) == {"out_1", "question"}
+        return "ok"
+
+    workflow = flow(("a", "x", []), ("a", "y", []), ("a", "z", [1]))
+    result = run(compile_workflow(workflow, [Worker("a", peek)]), GIVEN)
+    assert result["record_2"]["error"] is None
+
+
+def test_the_state_may_say_another_subtask_than_the_compiled_workflow(run):
+    a = Recorder("a")
+    graph = compile_workflow(flow(("a", "compiled", [])), [Worker("a", a)])
+    run(graph, {**GIVEN, "spec_0": {"worker": "a", "subtask": "given", "access": []}})
+    assert a.tasks[0].subtask == "given"
+
+
+def test_compile_options_reach_the_graph():
+    from langgraph.cache.memory import InMemoryCache
+
+    store, cache, saver = InMemoryStore(), InMemoryCache(), InMemorySaver()
+    graph = compile_workflow(
+        flow(("a", "x", [])),
+        [Worker("a", Recorder())],
+        store=store,
+        cache=cache,
+        checkpointer=saver,
+        name="mine",
+    )
+    assert (graph.store, graph.cache, graph.checkpointer, graph.name) == (store, cache, saver, "mine")
+    kept = WorkflowGraphs(WorkerPool([Worker("a", Recorder())]), cache=cache).get((("a", ()),))
+    assert kept.cache is cache
+    conductor = conductor_of(fixed.single("a"), Recorder("a"), cache=cache)
+    assert conductor.cache is cache
+
+
+def test_the_least_recently_used_graph_is_dropped():
+    graphs = WorkflowGraphs(WorkerPool([Worker(n, Recorder(n)) for n in "abc"]), size=2)
+    a, b = (shape_of(flow((n, "x", []))) for n in "ab")
+    first, second = graphs.get(a), graphs.get(b)
+    assert graphs.get(a) is first
+    graphs.get(shape_of(flow(("c", "x", []))))
+    assert graphs.get(a) is first
+    assert graphs.get(b) is not second

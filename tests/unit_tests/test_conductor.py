@@ -27,7 +27,8 @@ from langgraph_conductor.graph.round import build_round
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ACCEPT_TEXT, ScriptedModel, plan_text, read_worker_prompt
-from tests.helpers import Recorder, ScriptedPlanner, ask, flow, thread
+from tests.helpers import Recorder, ScriptedPlanner, ask, flow, request, thread
+from tests.unit_tests.test_planners import POOL, an_earlier_round
 
 
 def two_workers():
@@ -604,3 +605,25 @@ def test_a_typed_dict_host_keeps_its_own_question_key(run):
     builder.add_edge(START, "conductor")
     result = run(builder.compile(), {"messages": [HumanMessage("hi")], "question": "mine"})
     assert result["question"] == "mine"
+
+
+def test_all_grants_every_earlier_step():
+    workflow = flow(("a", "x", []), ("a", "y", []), ("a", "z", "all"))
+    assert workflow.reads(2) == (0, 1)
+
+
+def test_the_planner_sees_the_latest_answer():
+    asked = request(POOL, rounds=(an_earlier_round("old"), an_earlier_round("new"), an_earlier_round("")))
+    assert asked.previous["answer"] == "new"
+
+
+def test_a_fallback_that_may_not_be_last_is_refused():
+    workers = [Worker("a", Recorder("a"), may_be_last=False), Worker("b", Recorder("b"))]
+    with pytest.raises(ValueError, match="fallback 'a' must be"):
+        create_conductor(fixed.single("b"), workers, fallback="a")
+
+
+def test_the_context_schema_is_that_of_the_graph():
+    from tests.unit_tests.test_conductor import Context
+
+    assert conductor_of(fixed.single("a"), Recorder("a"), context_schema=Context).context_schema is Context

@@ -73,3 +73,24 @@ def test_get_question_may_return_text_or_blocks():
         question_blocks("")
     with pytest.raises(TypeError, match="got int"):
         question_blocks(3)
+
+
+def test_conversation_texts_are_storable_and_what_follows_is_capped():
+    from langchain_core.messages import ToolMessage
+
+    from langgraph_conductor.conversation import question_of
+
+    assert question_of([HumanMessage("a\0\ud800")])[0]["text"] == "a\ufffd\ufffd"
+    shown = question_of([AIMessage("x\0\ud800"), AIMessage(""), HumanMessage("q")])[0]["text"]
+    shown.encode()
+    assert "\0" not in shown
+    assert shown.count("<turn ") == 1  # an empty turn is not shown
+    tools = [ToolMessage("t" * 100, tool_call_id=str(i)) for i in range(50)]
+    assert len(question_of([HumanMessage("q"), *tools], max_chars=1000)[0]["text"]) < 2000
+
+
+def test_system_messages_count_against_the_room():
+    from langgraph_conductor.conversation import question_of
+
+    turns = [SystemMessage("S" * 900), HumanMessage("old " + "x" * 300), HumanMessage("q")]
+    assert "old" not in question_of(turns, max_chars=1000)[0]["text"]

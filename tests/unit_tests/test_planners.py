@@ -5,6 +5,7 @@ from langchain_core.messages import AIMessage, SystemMessage
 from langchain_core.runnables import RunnableLambda
 
 from langgraph_conductor import ACCEPT, ChatPlanner, PlanError, Planner, Worker, WorkerPool
+from langgraph_conductor.dialect import workflow_schema
 from langgraph_conductor.planners import PlanningError, fixed
 from langgraph_conductor.planners.protocol import planner_of
 from langgraph_conductor.testing import ACCEPT_TEXT, ScriptedModel, plan_text
@@ -263,3 +264,40 @@ def test_fixed_refusals():
     ):
         with pytest.raises(ValueError, match="at least"):
             build()
+
+
+def test_repairs_are_one_growing_conversation(plan):
+    model = ScriptedModel(replies=["", "no plan", GOOD])
+    made = plan(ChatPlanner(model), request(POOL))
+    assert [len(messages) for messages in model.calls] == [2, 4, 6]
+    assert model.calls[2][2].text == "(nothing)"  # providers refuse empty messages
+    assert list(made.messages) == model.calls[2][:2]
+
+
+def test_max_steps_is_told_and_checked():
+    planner = ChatPlanner(ScriptedModel())
+    with pytest.raises(PlanError, match="2 steps are too many; use at most 1"):
+        planner.parse(GOOD, request(POOL, max_steps=1))
+    assert "at most 1 step." in planner.render(request(POOL, max_steps=1))[1].text
+
+
+def test_a_plan_the_pool_refuses_keeps_its_text():
+    text = plan_text(("tool", "x", []))
+    with pytest.raises(PlanError) as caught:
+        ChatPlanner(ScriptedModel()).parse(text, request(POOL))
+    assert caught.value.text == text
+
+
+def test_the_schema_is_that_of_the_request(plan):
+    model = SchemaModel(replies=['{"reasoning": "", "steps": []}'], schemas=[])
+    asked = request(POOL, max_steps=3, rounds=(an_earlier_round(),))
+    made = plan(ChatPlanner(model, max_subtask_chars=50), asked)
+    names = ["coder", "thinker", "tool"]
+    assert model.schemas == [workflow_schema(names, 3, allow_accept=True, max_chars=50)]
+    assert [a.mode for a in made.attempts] == ["schema"]
+
+
+def test_an_earlier_plan_is_shown_though_a_worker_left():
+    asked = request(WorkerPool(POOL).without("coder"), rounds=(an_earlier_round(),))
+    text = ChatPlanner(ScriptedModel(), show="anonymous").render(asked)[1].text
+    assert 'model_id = ["coder", "thinker"]' in text

@@ -54,3 +54,34 @@ def test_usage_metadata():
         1,
     )
     assert usage_of_message(None) == Usage(calls=1, unpriced_calls=1)
+
+
+def test_every_field_is_added():
+    from dataclasses import fields
+    from decimal import Decimal
+
+    numbers = {f.name: n for n, f in enumerate(fields(Usage), 1)} | {"usd": Decimal(6)}
+    both = Usage(**numbers) + Usage(**numbers)
+    assert all(getattr(both, name) == 2 * n for name, n in numbers.items())
+
+
+def test_price_corners():
+    from decimal import Decimal
+
+    from langgraph_conductor.usage import Price, usage_of_message
+
+    used = Usage(input_tokens=100, cached_tokens=100)
+    assert Price.of({"input": 2, "output": 8}).charge(used).usd == Decimal("0.0002")
+    assert Price.of({"input": 2, "output": 8, "cached": 0}).charge(used).usd == 0
+    assert Price.of({"input": 0.1, "output": 8}).input == Decimal("0.1")
+    for wrong in ({"input": 1, "output": 1, "cached": -1},):
+        with pytest.raises(ValueError, match="a price is"):
+            Price.of(wrong)
+    nothing = {
+        "input_tokens": None,
+        "output_tokens": 1,
+        "input_token_details": None,
+        "output_token_details": {"reasoning": None},
+    }
+    assert usage_of_message(nothing) == Usage(calls=1, output_tokens=1, unpriced_calls=1)
+    assert usage_of_message({"input_token_details": {"cache_read": None}}).cached_tokens == 0

@@ -12,11 +12,11 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, StateGraph
 from pydantic import BaseModel
 
-from langgraph_conductor import Worker, WorkerPool, create_conductor
+from langgraph_conductor import Worker, WorkerPool, compile_workflow, create_conductor
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ScriptedModel
 from langgraph_conductor.workers.failures import error_record, is_outage
-from tests.helpers import ask
+from tests.helpers import ask, flow, question
 
 
 def answer_of(worker, run, **options):
@@ -229,3 +229,58 @@ def test_leaving_out_workers():
         pool.without("x")
     with pytest.raises(ValueError, match="no worker would be left"):
         pool.without("a", "b", "c")
+
+
+def test_the_representation_never_shows_the_runnable():
+    class Leaky:
+        def __repr__(self):
+            return "sk-secret"
+
+        def __call__(self, task):
+            return ""
+
+    assert repr(Worker("w", Leaky())) == "Worker('w')"
+
+
+def test_worker_options_are_kept():
+    worker = Worker("w", lambda t: "", tags=["fast"])
+    assert (worker.tags, worker.retries) == ({"fast"}, 2)
+    for wrong in ("2", 1.5):
+        with pytest.raises(ValueError, match="retries"):
+            Worker("w", lambda t: "", retries=wrong)
+
+
+def test_a_call_without_usage_metadata_has_no_price(run):
+    pool = [Worker("a", ScriptedModel(replies=[AIMessage("x")]), price={"input": "1", "output": "2"})]
+    usage = run(compile_workflow(flow(("a", "x", [])), pool), {"question": list(question())})["record_0"][
+        "usage"
+    ]
+    assert (usage["calls"], usage["unpriced_calls"], usage["usd"]) == (1, 1, None)
+
+
+def test_metering_adds_to_callbacks_and_leaves_the_given_ones_alone():
+    from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
+
+    from langgraph_conductor.workers.metering import UsageMeter, metered
+
+    mine, meter = BaseCallbackHandler(), UsageMeter()
+    assert metered({"callbacks": [mine]}, meter)["callbacks"] == [mine, meter]
+    manager = CallbackManager([mine])
+    assert meter in metered({"callbacks": manager}, meter)["callbacks"].inheritable_handlers
+    assert manager.handlers == [mine]
+    assert UsageMeter.run_inline  # else async sums may come after the record
+
+
+def test_what_else_is_an_outage():
+    from langchain_core.exceptions import ModelRateLimitError
+
+    from langgraph_conductor.workers.failures import is_outage
+
+    def status(code):
+        return type("E", (Exception,), {"status_code": code})()
+
+    for code in (408, 409, 425, 429, 500, 503):
+        assert is_outage(status(code))
+    for code in (400, 401, 404, 499, "429", None):
+        assert not is_outage(status(code))
+    assert is_outage(ModelRateLimitError("slow down"))

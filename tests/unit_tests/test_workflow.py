@@ -1,3 +1,4 @@
+import asyncio
 from itertools import pairwise
 
 import pytest
@@ -115,3 +116,44 @@ def test_accept_is_one_object():
     import pickle
 
     assert pickle.loads(pickle.dumps(ACCEPT)) is ACCEPT is copy.deepcopy(ACCEPT)
+
+
+def test_access_is_sorted_and_json_keys_are_exact():
+    from langgraph_conductor import Step, Workflow
+    from langgraph_conductor.workflow import step_from_json
+
+    assert Step("a", "x", [9, 8, 33, 1, 1]).access == (1, 8, 9, 33)
+    item = {"worker": "a", "subtask": "x", "access": [], "tools": []}
+    with pytest.raises(PlanError, match="step 2: needs exactly"):
+        step_from_json(item, 2)
+    with pytest.raises(PlanError, match="step 1: the subtask is empty"):
+        step_from_json({"worker": "a", "subtask": " ", "access": []}, 1)
+    with pytest.raises(PlanError, match="expected a Step, got tuple"):
+        Workflow((("a", "x", ()),))
+    with pytest.raises(PlanError, match="must be a name, not 3"):
+        Step(3, "x")
+    shown = flow(("a", 'Say </THINK> <Think> é & "b"', []))
+    assert "</THINK>" not in shown.to_text()
+    assert "é" in shown.to_text()
+    assert "#amp;" in shown.to_mermaid()
+
+
+def test_keyboard_interrupts_are_not_handed_to_the_logic():
+    from langgraph_conductor.driving import adrive, drive
+
+    def logic():
+        try:
+            yield "asked"
+        except BaseException:
+            return "swallowed"
+
+    def call(asked):
+        raise KeyboardInterrupt
+
+    async def acall(asked):
+        raise asyncio.CancelledError
+
+    with pytest.raises(KeyboardInterrupt):
+        drive(logic(), call)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(adrive(logic(), acall))
