@@ -8,22 +8,24 @@ from langchain_core.messages import (
     BaseMessage,
     HumanMessage,
     SystemMessage,
-    ToolMessage,
     convert_to_messages,
 )
 
 from langgraph_conductor.prompts import tagged, text_of
 from langgraph_conductor.records import ContentBlock
-from langgraph_conductor.replies import storable
+from langgraph_conductor.replies import drop_thinking, storable
 
 MAX_CHARS: Final = 40_000
 """Most characters of earlier turns in a question, about 10,000 tokens; oldest turns are left out first."""
 
 _INTRO: Final = (
-    "This is a conversation. Answer the newest request, which stands in newest_request at the end; the "
-    "turns before it say what it refers to."
+    "This is a conversation. Answer the newest request, which stands in newest_request; the other turns "
+    "say what it refers to."
 )
 _LATER: Final = "What was said since then:"
+_LEAST: Final = 200
+_NOT_SHOWN: Final = {"text", "reasoning", "thinking", "tool_use", "tool_call"}
+_CUT: Final = "\n[...]\n"
 
 
 def question_of(messages: Sequence[Any], *, max_chars: int = MAX_CHARS) -> list[ContentBlock]:
@@ -31,7 +33,8 @@ def question_of(messages: Sequence[Any], *, max_chars: int = MAX_CHARS) -> list[
 
     A single human message is the question as it stands. Otherwise the other turns are rendered before
     the newest request. System messages and the newest request are kept whole; of the rest the oldest
-    are left out until it fits. Images and other blocks of the newest request follow the text.
+    are left out until it fits, and the last one that does not fit is cut in its middle. Images and
+    other blocks of the newest request follow the text; those of other turns are only named.
 
     Args:
         messages: The conversation, in any form LangChain takes.
@@ -52,8 +55,10 @@ def question_of(messages: Sequence[Any], *, max_chars: int = MAX_CHARS) -> list[
     if not before and not any(_said(turn) for turn in after):
         return blocks
     text = text_of(blocks)
-    parts = [_INTRO, *_rendered(before, max_chars), tagged("newest_request", text)]
-    if later := _rendered(after, max_chars):
+    later = _rendered(after, max_chars // 2)
+    room = max_chars - sum(map(len, later))
+    parts = [_INTRO, *_rendered(before, room), tagged("newest_request", text)]
+    if later:
         parts += [_LATER, *later]
     return [
         {"type": "text", "text": "\n\n".join(parts)},
@@ -87,33 +92,47 @@ def _blocks(message: BaseMessage) -> list[ContentBlock]:
     blocks = [{"type": "text", "text": c} if isinstance(c, str) else dict(c) for c in content]
     for block in blocks:
         if block.get("type") == "text":
-            block["text"] = storable(str(block.get("text", "")))
+            block["text"] = storable(str(block.get("text") or ""))
     return [block for block in blocks if block.get("type") != "text" or block["text"].strip()]
 
 
 def _rendered(turns: Sequence[BaseMessage], max_chars: int) -> list[str]:
     """The turns as tagged text, the oldest left out where they do not fit."""
-    shown = [(isinstance(turn, SystemMessage), _turn(turn)) for turn in turns if _said(turn)]
-    room = max_chars - sum(len(text) for is_system, text in shown if is_system)
+    shown = [(turn, said) for turn in turns if (said := _said(turn))]
+    room = max_chars - sum(len(said) for turn, said in shown if isinstance(turn, SystemMessage))
     kept: list[str] = []
     left_out = 0
-    for is_system, text in reversed(shown):
-        if not is_system:
-            room -= len(text)
-            if room < 0:
+    for turn, said in reversed(shown):
+        if not isinstance(turn, SystemMessage):
+            if room < _LEAST and len(said) > room:
                 left_out += 1
+                room = 0
                 continue
-        kept.append(text)
+            said = _shortened(said, room)
+            room -= len(_turn(turn, said))
+        kept.append(_turn(turn, said))
     if left_out:
         kept.append(f"[{left_out} earlier turns are left out]")
     return kept[::-1]
 
 
-def _turn(turn: BaseMessage) -> str:
-    name = {HumanMessage: "user", AIMessage: "assistant", SystemMessage: "system", ToolMessage: "tool"}
+def _shortened(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    half = (most - len(_CUT)) // 2
+    return text[:half] + _CUT + text[-half:]
+
+
+def _turn(turn: BaseMessage, said: str) -> str:
+    name = {HumanMessage: "user", AIMessage: "assistant", SystemMessage: "system"}
     role = next((word for kind, word in name.items() if isinstance(turn, kind)), turn.type)
-    return tagged("turn", _said(turn), role=role)
+    return tagged("turn", said, role=role)
 
 
 def _said(turn: BaseMessage) -> str:
-    return storable(str(turn.text)).strip()
+    """Its text, without what a model thought aloud, and the kinds of whatever else it holds."""
+    text = storable(str(turn.text))
+    if isinstance(turn, AIMessage):
+        text = drop_thinking(text)
+    kinds = [str(b.get("type")) for b in _blocks(turn) if b.get("type") not in _NOT_SHOWN]
+    return "\n".join([text.strip(), *(f"[{kind}]" for kind in kinds)]).strip()

@@ -13,8 +13,8 @@ from typing import Any, Final, Literal
 
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.literals import LiteralError, LiteralReader
-from langgraph_conductor.replies import drop_thinking
-from langgraph_conductor.workflow import ALL, Step, Workflow
+from langgraph_conductor.replies import drop_thinking, storable
+from langgraph_conductor.workflow import ALL, Step, Workflow, brief, ordinals_of
 
 
 class _Accept(Enum):
@@ -31,11 +31,15 @@ Accept = Literal[_Accept.ACCEPT]
 
 LISTS: Final = ("model_id", "subtasks", "access_list")
 
-_LABEL = re.compile(
-    r"(?<!\w)(model[_ ]ids?|subtasks?|access(?:[_ ]list)?|steps)"
-    r"[\"'`*]{0,4}\s{0,8}[:=]\s{0,8}[`*]{0,4}\s{0,8}(?=\[)",
-    re.IGNORECASE,
-)
+_ALSO: Final = {
+    "model_id": {"model_id", "model_ids"},
+    "subtasks": {"subtask", "subtasks"},
+    "access_list": {"access", "access_list"},
+}
+_WORD = r"(?<!\w)(model\\?[_ -]ids?|subtasks?|access(?:\\?[_ -]list)?|steps)[\"'`*]{0,4}\s{0,8}"
+_SIGN = r"(?::\s{0,4}\w{1,20}(?:\[[\w\[\], ]{0,30}\])?\s{0,4}=|[:=：]{1,2})"  # also after a type annotation
+_LABEL = re.compile(rf"{_WORD}{_SIGN}\s{{0,8}}[`*]{{0,4}}\s{{0,8}}(?=[\[(])", re.IGNORECASE)
+_BARE_LABEL = re.compile(_WORD, re.IGNORECASE)
 
 
 def parse_workflow(
@@ -77,15 +81,6 @@ def parse_workflow(
         return Workflow(tuple(_step(i, *row, offered) for i, row in enumerate(rows)))
     except PlanError as error:
         raise PlanError(error.reason, step=error.step, text=text) from None
-
-
-def ordinals_of(workers: Any) -> Mapping[int, str]:
-    """Ordinal -> name of the offered workers, whatever they were given as."""
-    if hasattr(workers, "ordinals"):
-        workers = workers.ordinals
-    if isinstance(workers, Mapping):
-        return workers
-    return {i: getattr(worker, "name", worker) for i, worker in enumerate(workers)}
 
 
 def workflow_schema(
@@ -155,35 +150,46 @@ def _fields(text: str) -> dict[str, Any]:
         if reader.exhausted:
             break
         label = _label(match[1])
+        if label == LISTS[0]:
+            ordered = {}  # a new plan begins, even if its first list turns out to be broken
         try:
             value, read_to = reader.read(match.end())
         except LiteralError as error:
             broken.setdefault(label, str(error))
+            latest.pop(label, None)
             continue
-        if label == "steps":
-            if all(isinstance(item, dict) for item in value):
-                return {label: value}
-            continue
-        latest[label] = value
-        if label == LISTS[0]:
-            ordered = {}
-        if ordered or label == LISTS[0]:
-            ordered[label] = value
-        if len(ordered) == len(LISTS):
-            return ordered
-    if len(latest) == len(LISTS):
+        if label != "steps":
+            latest[label] = value
+            if ordered or label == LISTS[0]:
+                ordered[label] = value
+            if len(ordered) == len(LISTS):
+                return ordered
+        elif _are_steps(value):
+            return {label: value}
+        elif not value:
+            latest.setdefault(label, value)
+    if all(label in latest for label in LISTS):
+        return {label: latest[label] for label in LISTS}
+    if latest.keys() == {"steps"}:
         return latest
-    raise PlanError(_missing(latest, broken))
+    raise PlanError(_missing(text, latest, broken))
 
 
-def _missing(found: Mapping[str, Any], broken: Mapping[str, str]) -> str:
+def _missing(text: str, found: Mapping[str, Any], broken: Mapping[str, str]) -> str:
     missing = [label for label in LISTS if label not in found]
     for label in (*missing, "steps"):
         if label in broken:
             return f"the list `{label}` cannot be read: {broken[label]}"
-    if len(missing) == len(LISTS):
+    named = {_label(match[1]) for match in _BARE_LABEL.finditer(text)}
+    if len(missing) == len(LISTS) and not named.issuperset(LISTS):
         return "no workflow found; end with the lists model_id, subtasks and access_list"
+    if missing[0] in named:
+        return f"`{missing[0]}` must be followed by `=` and a list in square brackets, one entry per step"
     return f"the list `{missing[0]}` is missing; give model_id, subtasks and access_list"
+
+
+def _are_steps(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _whole_json(text: str) -> dict[str, Any] | None:
@@ -196,22 +202,22 @@ def _whole_json(text: str) -> dict[str, Any] | None:
         data = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(data, dict):
-        return None
-    fields = {_label(key): value for key, value in data.items()}
-    names = ("steps",) if "steps" in fields else LISTS
-    if any(not isinstance(fields.get(name), list) for name in names):
-        return None
-    return {name: fields[name] for name in names}
+    fields: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(value, list):
+            fields.setdefault(_label(key), value)
+    if all(name in fields for name in LISTS) and not _are_steps(fields.get("steps")):
+        return {name: fields[name] for name in LISTS}
+    return {"steps": fields["steps"]} if "steps" in fields else None
 
 
 def _label(text: str) -> str:
-    word = text.lower().replace(" ", "_")
-    if word.startswith("model"):
-        return "model_id"
-    if word.startswith("subtask"):
-        return "subtasks"
-    return "access_list" if word.startswith("access") else word
+    """The canonical name of a list; a word that is none stays as it is."""
+    word = re.sub(r"\\?[_ -]", "_", text.lower())
+    for name, others in _ALSO.items():
+        if word in others:
+            return name
+    return word
 
 
 def _rows(fields: dict[str, Any]) -> list[tuple[Any, Any, Any]]:
@@ -244,21 +250,19 @@ def _worker_name(worker: Any, offered: Mapping[int, str]) -> str:
             worker = int(worker)
     if type(worker) is int and worker in offered:
         return offered[worker]
-    choice = ", ".join(map(str, offered))
-    if isinstance(worker, str):
-        choice += " or by name " + ", ".join(offered.values())
-    raise PlanError(f"there is no worker {worker!r}; choose from {choice}")
+    choice = ", ".join(str(n) if name == str(n) else f"{n} ({name})" for n, name in offered.items())
+    raise PlanError(f"there is no worker {brief(worker)}; choose from {choice}")
 
 
 def _quoted(subtask: Any) -> str:
-    """A quoted string as plain `str`.
+    """A quoted string as text that can be stored.
 
     Raises:
         PlanError: If it is anything else.
     """
     if type(subtask) is not str:
-        raise PlanError(f"the subtask must be a quoted string, not {subtask!r}")
-    return subtask
+        raise PlanError(f"the subtask must be a quoted string, not {brief(subtask)}")
+    return storable(subtask)
 
 
 def _positions(access: Any) -> Any:

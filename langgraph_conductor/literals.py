@@ -9,14 +9,19 @@ from typing import Any, Final
 
 MAX_DEPTH: Final = 6
 
-_BLANK = re.compile(r"(?:[\s`]|#[^\n]*)*")
+_BLANK = re.compile(r"(?:[\s`]|(?:#|//)[^\n]*)*")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 _WORD = re.compile(r"[^\W\d][\w.-]*")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+# TeX that a planner forgot to escape: \\frac is no form feed, \\times no tab.
+TEX = re.compile(
+    r"\\(?:[bfr](?=[A-Za-z])|t(?=(?:an|au|ext\w*|frac|heta|imes|o|riangle)\b)|n(?=(?:abla|eg|eq|otin|u)\b))"
+)
 _SIMPLE: Final = {
     "n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0",
     "\\": "\\", "'": "'", '"': '"', "/": "/", "\n": "",
 }  # fmt: skip
+_BRACKETS: Final = {"[": "]", "(": ")", "{": "}"}
 _CLOSING: Final = {'"': '"', "'": "'", "“": "”", "”": "”", "‘": "’", "’": "’"}
 
 
@@ -31,7 +36,7 @@ class LiteralError(ValueError):
 
 
 class LiteralReader:
-    """Reads lists and objects at given places of one text.
+    """Reads lists, tuples (as lists) and objects at given places of one text.
 
     All reads together touch at most a fixed multiple of the text's length, so that text made to be
     read again and again from nested beginnings costs no more than plain junk.
@@ -65,10 +70,10 @@ class LiteralReader:
 
     def _value(self, at: int, depth: int) -> tuple[Any, int]:
         sign = self.text[at : at + 1]
-        if sign in ("[", "{"):
+        if sign in _BRACKETS:
             if depth >= MAX_DEPTH:
                 raise self._broken(at, "lists are nested too deep")
-            return self._list(at, depth) if sign == "[" else self._object(at, depth)
+            return self._object(at, depth) if sign == "{" else self._list(at, depth, _BRACKETS[sign])
         if sign and sign in _CLOSING:
             return self._strings(at)
         if match := _NUMBER.match(self.text, at):
@@ -77,13 +82,13 @@ class LiteralReader:
             return Word(match[0]), match.end()
         raise self._broken(at, "expected a value")
 
-    def _list(self, at: int, depth: int) -> tuple[list[Any], int]:
+    def _list(self, at: int, depth: int, closing: str) -> tuple[list[Any], int]:
         items: list[Any] = []
         at = self._blank(at + 1)
-        while self.text[at : at + 1] != "]":
+        while self.text[at : at + 1] != closing:
             item, at = self._value(at, depth + 1)
             items.append(item)
-            at = self._separator(at, "]")
+            at = self._separator(at, closing)
         return items, at + 1
 
     def _object(self, at: int, depth: int) -> tuple[dict[str, Any], int]:
@@ -103,7 +108,7 @@ class LiteralReader:
         if self.text[at : at + 1] == ",":
             return self._blank(at + 1)
         if self.text[at : at + 1] != closing:
-            raise self._broken(at, f"expected `,` or `{closing}`")
+            raise self._broken(at, f"expected `,` or `{closing}` (quotes inside a string need a backslash)")
         return at
 
     def _strings(self, at: int) -> tuple[str, int]:
@@ -159,6 +164,8 @@ def _unescape(raw: str) -> str:
         return raw
 
     def one(match: re.Match[str]) -> str:
+        if TEX.match(raw, match.start()):
+            return match[0]
         code = match[1] or match[2] or match[3]
         if code is None:
             return _SIMPLE.get(match[4], match[0])

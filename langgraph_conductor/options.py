@@ -49,4 +49,6 @@ class Options:
         changes = dict(given)
         if isinstance(changes.get("workflow"), Mapping):
             changes["workflow"] = Workflow.from_json(changes["workflow"])
+        elif not isinstance(changes.get("workflow"), Workflow | None):
+            raise ValueError(f"the option `workflow` must be a Workflow or its JSON, not {given!r}")
         return replace(self, **changes)

@@ -1,32 +1,39 @@
 """What counts in a model's reply: its last text, without the reasoning a model thinks aloud."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-_OPEN, _CLOSE = "<think>", "</think>"
+_TAG = r"(think|thinking|thought|reasoning)>"
+_OPEN = re.compile(rf"^[ \t]*<{_TAG}", re.IGNORECASE | re.MULTILINE)
+_OPEN_NEXT = re.compile(rf"\s*<{_TAG}", re.IGNORECASE)
+_CLOSE = re.compile(rf"^[ \t]*</{_TAG}", re.IGNORECASE | re.MULTILINE)
 
 
 def drop_thinking(text: str) -> str:
-    """`text` without `<think>` blocks.
+    """`text` without the blocks in which a model thinks aloud, such as `<think>...</think>`.
 
-    A block that never ends reaches to the end; one that never begins (some chat templates open it in
-    the prompt) reaches from the beginning.
+    A block begins at the beginning of a line or right after another, so that a text which speaks of
+    such tags keeps them. One that never ends counts only if nothing stands before it. One that never
+    begins (some chat templates open it in the prompt) reaches from the beginning to a closing tag that
+    begins a line.
     """
-    if "think>" not in text:
-        return text
-    first_open, first_close = text.find(_OPEN), text.find(_CLOSE)
-    if first_close >= 0 and (first_open < 0 or first_close < first_open):
-        text = text[first_close + len(_CLOSE) :]
-    kept: list[str] = []
+    opened, closed = _OPEN.search(text), _CLOSE.search(text)
     at = 0
-    while (begin := text.find(_OPEN, at)) >= 0:
-        kept.append(text[at:begin])
-        end = text.find(_CLOSE, begin)
-        if end < 0:
-            return "".join(kept)
-        at = end + len(_CLOSE)
+    if closed and (opened is None or closed.start() < opened.start()):
+        at = closed.end()
+    kept: list[str] = []
+    while begin := _OPEN_NEXT.match(text, at) or _OPEN.search(text, at):
+        before = text[at : begin.start()]
+        end = re.compile(f"</{begin[1]}>", re.IGNORECASE).search(text, begin.end())
+        if end is None:
+            if "".join([*kept, before]).strip():
+                break
+            return ""
+        kept.append(before)
+        at = end.end()
     return "".join([*kept, text[at:]])
 
 

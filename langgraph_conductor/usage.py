@@ -102,10 +102,11 @@ class Price:
         if isinstance(data, Price):
             return data
         try:
-            price = cls(**{key: Decimal(str(value)) for key, value in data.items()})
+            price = cls(**{key: Decimal(str(value)) for key, value in data.items() if value is not None})
         except (TypeError, ArithmeticError, AttributeError) as error:
             raise ValueError(_PRICE_FORM.format(data)) from error
-        if any(part is not None and not part >= 0 for part in (price.input, price.output, price.cached)):
+        parts = [part for part in (price.input, price.output, price.cached) if part is not None]
+        if not all(part.is_finite() and part >= 0 for part in parts):
             raise ValueError(_PRICE_FORM.format(data))
         return price
 

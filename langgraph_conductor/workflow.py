@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from langgraph_conductor.errors import PlanError
+from langgraph_conductor.literals import TEX
+from langgraph_conductor.replies import storable
 
 Access = Literal["all"] | tuple[int, ...]
 
@@ -29,8 +31,8 @@ class Step:
         worker: Name of the worker in the pool.
         subtask: The instruction in natural language, not empty.
         access: Positions (from 0) of the earlier steps whose subtask and output the worker may read,
-            or `"all"` for every earlier step and, in a later round, the whole round before. Any
-            iterable of positions is accepted and kept sorted, without doubles.
+            or `"all"` for every earlier step and, in a later round, the whole round before. A
+            list, tuple, set or range is accepted and kept as a sorted tuple, without doubles.
 
     Raises:
         PlanError: If a part is missing or of the wrong type.
@@ -42,11 +44,11 @@ class Step:
 
     def __post_init__(self) -> None:
         if not isinstance(self.worker, str) or not self.worker:
-            raise PlanError(f"the worker must be a name, not {self.worker!r}")
+            raise PlanError(f"the worker must be a name, not {brief(self.worker)}")
         if not isinstance(self.subtask, str) or not self.subtask.strip():
             raise PlanError("the subtask is empty; say what the worker shall do")
-        if not _is_unicode(self.subtask):
-            raise PlanError("the subtask holds half a surrogate pair, which is not valid text")
+        if storable(self.subtask) != self.subtask:
+            raise PlanError("the subtask holds NUL or half a surrogate pair, which is not valid text")
         object.__setattr__(self, "access", _clean_access(self.access))
 
 
@@ -65,6 +67,8 @@ class Workflow:
     steps: tuple[Step, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.steps, list | tuple):
+            raise PlanError(f"steps must be a list of Step, not {brief(self.steps)}")
         object.__setattr__(self, "steps", tuple(self.steps))
         if not self.steps:
             raise PlanError("a workflow needs at least one step")
@@ -103,19 +107,19 @@ class Workflow:
             best.append((before[0] + cost[i], (*before[1], i)))
         return max(best, key=lambda b: b[0])[1]
 
-    def to_text(self, workers: Sequence[str] | Mapping[int, str] | None = None) -> str:
+    def to_text(self, workers: Any = None) -> str:
         """The canonical text: the paper's three lists, readable by `parse_workflow`.
 
         Args:
-            workers: The offered workers; with them ordinals are written, without them names.
+            workers: The offered workers, as `parse_workflow` takes them; with them ordinals are
+                written, without them names.
 
         Raises:
             PlanError: If a step's worker is not among `workers`.
         """
         ids: list[str | int] = [step.worker for step in self.steps]
         if workers is not None:
-            offered = workers if isinstance(workers, Mapping) else dict(enumerate(workers))
-            ordinal = {name: number for number, name in offered.items()}
+            ordinal = {name: number for number, name in ordinals_of(workers).items()}
             for i, step in enumerate(self.steps):
                 if step.worker not in ordinal:
                     raise PlanError(f"{step.worker!r} is not among the offered workers", step=i)
@@ -169,6 +173,15 @@ class Workflow:
         return "\n".join(lines)
 
 
+def ordinals_of(workers: Any) -> Mapping[int, str]:
+    """Ordinal -> name of the offered workers: a `WorkerPool`, such a mapping, or names in order."""
+    if hasattr(workers, "ordinals"):
+        workers = workers.ordinals
+    if isinstance(workers, Mapping):
+        return workers
+    return {i: getattr(worker, "name", worker) for i, worker in enumerate(workers)}
+
+
 def readable_steps(index: int, access: Access) -> tuple[int, ...]:
     """Positions of the steps before `index` that `access` grants to it."""
     return tuple(range(index)) if access == ALL else tuple(access)
@@ -210,29 +223,32 @@ def _clean_access(access: Any) -> Access:
     if isinstance(access, str):
         if access == ALL:
             return ALL
-        raise PlanError(f'access must be positions or "all", not {access!r}')
-    if not isinstance(access, Sequence | set | frozenset):
-        raise PlanError(f'access must be a list of positions or "all", not {access!r}')
-    if any(item == ALL for item in access if isinstance(item, str)):
-        return ALL
+        raise PlanError(f'access must be positions or "all", not {brief(access)}')
+    if not isinstance(access, list | tuple | set | frozenset | range):
+        raise PlanError(f'access must be a list of positions or "all", not {brief(access)}')
     for item in access:
-        if type(item) is not int:
-            raise PlanError(f'access must hold whole positions or "all", not {item!r}')
-    return tuple(sorted(set(access)))
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        if type(item) is not int and item != ALL:
+            raise PlanError(f'access must hold whole positions or "all", not {brief(item)}')
+    return ALL if ALL in access else tuple(sorted(set(access)))
 
 
 def _literal(values: Any) -> str:
-    # JSON strings are Python strings too. A subtask may speak of <think> tags; readers cut reasoning
-    # blocks out of the text first, so the canonical text must not show one.
-    return re.sub(r"<(?=/?think)", r"\\u003c", json.dumps(values, ensure_ascii=False), flags=re.I)
+    # JSON strings are Python strings too, but readers that mend unescaped TeX take `\\f` before a letter
+    # for a command; written by number, a control character stays one.
+    def by_number(match: re.Match[str]) -> str:
+        mistakable = match[1] and TEX.match(match.string, match.start())
+        return _BY_NUMBER[match[1]] if mistakable else match[0]
+
+    return re.sub(r"\\(?:\\|([bfrtn]))", by_number, json.dumps(values, ensure_ascii=False))
+
+
+_BY_NUMBER: Final = {"b": r"\u0008", "f": r"\u000c", "r": r"\u000d", "t": r"\u0009", "n": r"\u000a"}
+
+
+def brief(value: Any, most: int = 80) -> str:
+    """`repr(value)`, shortened: it goes into errors, and with them back to a planner."""
+    shown = repr(value[: most + 1] if isinstance(value, str | list) else value)
+    return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 def _mermaid_text(text: str) -> str:

@@ -29,7 +29,7 @@ def one_line_errors() -> Iterator[None]:
     """Turn an expected failure into one line and exit code 1."""
     try:
         yield
-    except (ConductorError, ValueError, ImportError) as error:
+    except (ConductorError, ValueError, ImportError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
 

@@ -72,6 +72,7 @@ def create_conductor(
     Raises:
         ValueError: If an option does not fit.
         TypeError: If the planner or a worker is not of a known form.
+        PlanError: If a fixed strategy names a worker that is not there or may not be last.
 
     Example:
         ```python
@@ -94,9 +95,10 @@ def create_conductor(
     options = Options(max_steps=max_steps, max_rounds=max_rounds)
     pool = WorkerPool(workers)
     graphs = WorkflowGraphs(pool, on_step_error=on_step_error, cache=cache)
-    one_round = build_round(
-        planner_of(planner), graphs, fallback=_fallback(fallback, pool), options=options
-    )
+    used = planner_of(planner)
+    if check := getattr(used, "check", None):
+        check(pool)
+    one_round = build_round(used, graphs, fallback=_fallback(fallback, pool), options=options)
 
     def intake(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         options.over(config)  # refused now, before anything is paid

@@ -117,7 +117,9 @@ async def _aplan(planner: Planner, request: PlanRequest, config: RunnableConfig)
         return await asyncio.get_running_loop().create_task(planner.aplan(request), context=context)
 
 
-def _check(plan: Plan, request: PlanRequest) -> None:
+def _check(plan: Any, request: PlanRequest) -> None:
+    if not isinstance(plan, Plan):
+        raise PlanError(f"a planner must return a Plan, not {type(plan).__name__}")
     if isinstance(plan.workflow, Workflow):
         request.pool.check(plan.workflow)
     elif plan.workflow is not ACCEPT:

@@ -20,6 +20,7 @@ from langgraph_conductor.state import out_channel, record_channel, spec_channel
 from langgraph_conductor.workers import Worker
 from langgraph_conductor.workers.failures import error_record
 from langgraph_conductor.workers.metering import UsageMeter, metered
+from langgraph_conductor.workers.worker import async_only
 from langgraph_conductor.workflow import Access, Step
 
 OnStepError = Literal["record", "raise"]
@@ -116,6 +117,8 @@ def step_node(
 
     def call(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         _ = graph  # LangGraph finds a graph nested in a node by what the node's function refers to
+        if worker.form.call is None:
+            raise TypeError(async_only(worker.name))  # a mistake in the program, not a failed step
         return drive(logic(state, config), lambda ask: _call(worker, ask))
 
     async def acall(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:

@@ -1,49 +1,65 @@
 """Reading the one arithmetic expression out of a sentence, or giving up.
 
-A worker that misreads a question is worse than one that says it cannot: everything this does not
-fully understand (two expressions, an unknown function, a dangling operator) is `None`. One pass
-over the text with a tokenizer, one over the tokens: linear time.
+A worker that misreads a question is worse than one that says it cannot. So this lists what may
+stand around an expression and refuses the rest: one word that is not listed can change what the
+numbers mean. One pass over the text with a tokenizer, one over the tokens: linear time.
 """
 # ruff: noqa: RUF001, RUF002  (the signs that people type are the subject)
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 
-# `1,234,567` is one number; the lookahead keeps `1,2345` from being read as 1,234 and a 5.
-_NUMBER = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
+# `1,234,567` is one number. `1,2345` and `0,123` are not: that comma may be a decimal one.
+_NUMBER = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
 
+# A line break is `other`: numbers on lines are a list, even if some are negative.
 _TOKEN = re.compile(
     rf"""
-    (?P<date>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?![0-9]))
+    (?P<other>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?![0-9])|[0-9]{{1,2}}([-/.])[0-9]{{1,2}}\2[0-9]{{4}}
+      |0x[0-9a-f])
   | (?P<number>{_NUMBER})
   | (?P<square>²|³|\b(?:squared|cubed)\b)
   | (?P<percent_of>(?:%|\bper[ ]?cent\b)\s{{1,9}}of\b)
-  | (?P<operator>\*\*|//|[-+*/^%×·÷−]|\bplus\b|\bminus\b|\btimes\b|\bmultiplied[ ]by\b
-      |\bdivided[ ]by\b|\b(?:raised[ ])?to[ ]the[ ]power[ ]of\b|\bmod(?:ulo)?\b
-      |x(?=\s{{0,9}}[0-9(]))
+  | (?P<power>\*\*|\^)
+  | (?P<named_power>\b(?:raised[ ])?to[ ]the[ ]power[ ]of\b)
+  | (?P<operator>//|[-+*/%×÷−]|(?<=\s)·(?=\s)|\bplus\b|\bminus\b|\btimes\b|\bmultiplied[ ]by\b
+      |\bdivided[ ]by\b|\bmod(?:ulo)?\b|(?<=[0-9)])x(?=[0-9])|(?<=\s)x(?=\s{{1,9}}[0-9(]))
   | (?P<open>\()
   | (?P<close>\))
-  | (?P<space>\s+)
+  | (?P<space>[ \t\u00a0]+)
   | (?P<word>\w+)
-  | (?P<other>.)
+  | (?P<unknown>.)
     """,
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
+_AROUND = ("other", "space", "word", "unknown")
 
 _OPERATORS = {
     "×": "*", "·": "*", "x": "*", "times": "*", "multiplied by": "*",
     "÷": "/", "divided by": "/",
     "−": "-", "minus": "-", "plus": "+",
-    "^": "**", "to the power of": "**", "raised to the power of": "**",
     "mod": "%", "modulo": "%",
 }  # fmt: skip
 _SQUARES = {"²": "**2", "squared": "**2", "³": "**3", "cubed": "**3"}
+_BESIDE_PERCENT = ("+", "-", "*")  # others could take the share or the whole: `100 / 50% of 4`
 
-# Words that change what the numbers beside them mean: not understood, so nothing is.
-_FOREIGN = re.compile(
-    r"\b(?:sqrt|roots?|log|ln|exp|sin|cos|tan|factorial|average|mean|median|half|third|quarter|twice"
-    r"|double|triple|dozen|hundred|thousand|million|billion|trillion|per cent more|percent more)\b",
-    re.IGNORECASE,
+# `is` alone is missing on purpose: it begins a question for yes or no.
+_BEFORE = re.compile(
+    r"""\s*+(?:(?:please|kindly|(?:can|could|would|will)\s++you|hello|hi|hey
+      |what(?:\s++(?:is|are|does|do)\b|['’]?s\b)?+|how\s++much\s++(?:is|are)
+      |(?:tell|give|show)(?:\s++me\b)?+|for\s++me|compute|calculate|evaluate|solve|determine
+      |work\s++out|figure\s++out|find(?:\s++out\b)?+
+      |the\s++(?:exact\s++)?+(?:result|value|answer)(?:\s++(?:of|to|for|is)\b|(?=:))
+      |the\s++(?:following\s++)?+(?:expression|calculation)|the\s++following
+      )\b(?:[,.!?]\s++|:\s*+|\s++))*+""",
+    re.VERBOSE | re.IGNORECASE,
+)
+# No `!` next to a number: that is a factorial. No `...` either: that goes on.
+_AFTER = re.compile(
+    r"""(?:\s*+=|,?+\s++please\b|\s++(?:is|equals|equal(?:\s++to\b)?+|what|how\s++much|for\s++me)\b)*+
+      \s*+(?:\?++|\.)?+(?:,?+\s++(?:please|thanks|thank\s++you)\b[.!?]?+)*+\s*+""",
+    re.VERBOSE | re.IGNORECASE,
 )
 
 # Spoken forms in which the operator stands before its two numbers.
@@ -51,11 +67,11 @@ _SPOKEN = tuple(
     (re.compile(rf"\b{pattern.replace('N', f'({_NUMBER})')}", re.IGNORECASE), form)
     for pattern, form in (
         (r"add N (?:and|to) N", "{0} + {1}"),
-        (r"sum of N and N", "{0} + {1}"),
+        (r"(?:the )?sum of N and N", "{0} + {1}"),
         (r"subtract N from N", "{1} - {0}"),
-        (r"difference (?:between|of) N and N", "{0} - {1}"),
+        (r"(?:the )?difference (?:between|of) N and N", "{0} - {1}"),
         (r"multiply N (?:by|and|with) N", "{0} * {1}"),
-        (r"product of N and N", "{0} * {1}"),
+        (r"(?:the )?product of N and N", "{0} * {1}"),
         (r"divide N by N", "{0} / {1}"),
     )
 )
@@ -70,7 +86,7 @@ class _Token:
 
 
 def find_expression(text: str) -> str | None:
-    """Find the arithmetic expression in natural text.
+    """Find the arithmetic expression in a sentence that asks for nothing else.
 
     Understands operators as signs (also `×`, `÷`, `−`, `²`, `^`) and as words (`plus`, `divided
     by`, `to the power of`, `subtract 3 from 10`), parentheses, thousands separators and
@@ -80,70 +96,74 @@ def find_expression(text: str) -> str | None:
         text: A question or an order, such as `What is 17 * (23 + 4)?`.
 
     Returns:
-        The expression in the form `calculate` takes, or `None` if there is none, more than one, or
-        one that is not fully understood.
+        The expression in the form `calculate` takes, or `None` if there is none or more than one, if
+        it can be read in two ways, or if anything around it is not a usual way to ask for it.
     """
-    if _FOREIGN.search(text):
-        return None
-    spoken = _find_spoken(text)
-    if spoken is not None:
-        return spoken
-    found = None
-    for run in _runs(text):
-        if not any(token.kind in ("operator", "square", "percent_of") for token in run):
-            continue  # a number that is only mentioned
-        if not any(token.kind == "number" for token in run):
-            continue  # a dash or a slash between words
-        expression = _read(run)
-        if expression is None or found is not None:
-            return None
-        found = expression
-    return found
+    whole = re.fullmatch(r"\(\s*([a-z].*)\)\s*", text, re.DOTALL | re.IGNORECASE)
+    text = whole.group(1) if whole else text  # `(what is 3 + 4)`
+    return _find_spoken(text) or _find_written(text)
 
 
 def _find_spoken(text: str) -> str | None:
     for pattern, form in _SPOKEN:
         match = pattern.search(text)
-        if match is None:
+        if match is None or not _only_asks(text[: match.start()], text[match.end() :]):
             continue
-        rest = text[: match.start()] + " " + text[match.end() :]
-        # More numbers or a letter right after the last: `add 3 and 4 and 5`, `add 3 and 4k`.
-        if re.search("[0-9]", rest) or re.match(r"[\w%!]", text[match.end() :]):
-            return None
-        return form.format(*(_plain(number) for number in match.groups()))
+        first, second = (_plain(number) for number in match.groups())
+        if "difference" in match.group().lower() and Decimal(first) < Decimal(second):
+            return None  # between 3 and 10, some say 7
+        return form.format(first, second)
     return None
 
 
-def _runs(text: str) -> list[list[_Token]]:
-    """Split the text into stretches without words; one that ends in `5km` or `5!` is spoilt."""
-    runs: list[list[_Token]] = [[]]
-    for match in _TOKEN.finditer(text):
-        token = _Token(match.lastgroup or "other", match.group(), match.start(), match.end())
-        if token.kind == "space":
-            continue
-        if token.kind in ("word", "other", "date"):
-            run = runs[-1]
-            glued = bool(run) and run[-1].kind == "number" and run[-1].end == token.start
-            if glued and (token.kind == "word" or token.text == "!"):
-                run.append(token)
-            if run:
-                runs.append([])
-        else:
-            runs[-1].append(token)
-    if text.count("(") != text.count(")"):
-        return [run for run in runs if run]  # one is missing, and where is a guess
-    return [_without_stray_parentheses(run) for run in runs if run]
+def _find_written(text: str) -> str | None:
+    tokens = [
+        _Token(match.lastgroup or "", match.group(), match.start(), match.end())
+        for match in _TOKEN.finditer(text)
+    ]
+    inside = [index for index, token in enumerate(tokens) if token.kind not in _AROUND]
+    if not inside:
+        return None
+    run = tokens[inside[0] : inside[-1] + 1]
+    if not _only_asks(text[: run[0].start], text[run[-1].end :]):
+        return None
+    run = [token for token in run if token.kind != "space"]
+    return None if _has_two_readings(run) else _read(run)
 
 
-def _without_stray_parentheses(run: list[_Token]) -> list[_Token]:
-    """Drop an outer parenthesis that belongs to the sentence: `(what is 3 + 4)`."""
-    surplus = sum((token.kind == "open") - (token.kind == "close") for token in run)
-    first, last = 0, len(run)
-    while surplus > 0 and first < last and run[first].kind == "open":
-        first, surplus = first + 1, surplus - 1
-    while surplus < 0 and first < last and run[last - 1].kind == "close":
-        last, surplus = last - 1, surplus + 1
-    return run[first:last]
+def _only_asks(before: str, after: str) -> bool:
+    return _BEFORE.fullmatch(before) is not None and _AFTER.fullmatch(after) is not None
+
+
+def _has_two_readings(run: list[_Token]) -> bool:
+    """Whether people would disagree on what is meant, even if Python would not."""
+    kinds = [token.kind for token in run]
+    if "percent_of" in kinds and any(_is_beyond_percent(token) for token in run):
+        return True
+    for index, token in enumerate(run):
+        before, after = kinds[max(index - 2, 0) : index], kinds[index + 1 : index + 2]
+        if token.kind == "named_power" and index + 2 < len(run):
+            return True  # `2 to the power of 3 + 1`
+        if token.kind == "square" and ("power" in [*before, *after] or after == ["square"]):
+            return True  # `2 ** 3 squared`, `2²³`
+        if token.kind in ("square", "power", "named_power") and index > 1 and _is_sign(run, index - 2):
+            return True  # `-3 squared`
+        if token.text == "%" and not _is_remainder(run, index):
+            return True
+    return False
+
+
+def _is_beyond_percent(token: _Token) -> bool:
+    sign = _OPERATORS.get(token.text.lower(), token.text)
+    powers = ("power", "named_power", "square")
+    return token.kind in powers or (token.kind == "operator" and sign not in _BESIDE_PERCENT)
+
+
+def _is_remainder(run: list[_Token], index: int) -> bool:
+    """Whether `%` stands evenly between two numbers; `10% -5` is a share."""
+    before, after = run[max(index - 1, 0)], run[min(index + 1, len(run) - 1)]
+    even = (before.end == run[index].start) == (run[index].end == after.start)
+    return even and after.kind == "number"
 
 
 def _read(run: list[_Token]) -> str | None:
@@ -166,6 +186,9 @@ def _read(run: list[_Token]) -> str | None:
         elif token.kind == "percent_of" and not operand_next and run[position - 1].kind == "number":
             parts[-1] = f"({parts[-1]} / 100) * "
             operand_next = True
+        elif token.kind in ("power", "named_power") and not operand_next:
+            parts.append(" ** ")
+            operand_next = True
         elif token.kind == "operator" and not operand_next:
             parts.append(f" {_OPERATORS.get(token.text.lower(), token.text)} ")
             operand_next = True
@@ -173,15 +196,20 @@ def _read(run: list[_Token]) -> str | None:
             parts.append("-")
         else:
             return None
-    return None if operand_next or depth else "".join(parts)
+    done = not operand_next and not depth and any(token.kind not in _ALONE for token in run)
+    return "".join(parts) if done else None
+
+
+_ALONE = ("number", "open", "close")  # a number that is only mentioned
 
 
 def _is_sign(run: list[_Token], position: int) -> bool:
     """Whether a minus touches the number it negates; `this - 3 + 4` may be a dash."""
-    token = run[position]
+    token, before = run[position], run[position - 1] if position else None
     after = run[position + 1] if position + 1 < len(run) else None
     return (
         token.text in ("-", "−")
+        and (before is None or before.kind not in ("number", "close", "square"))
         and after is not None
         and after.kind in ("number", "open")
         and after.start == token.end

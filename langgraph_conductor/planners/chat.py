@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from langchain_core.language_models import BaseChatModel
@@ -65,6 +66,8 @@ class ChatPlanner:
                 "a planner is a model string, a chat model, or an object with `plan` and `aplan`, "
                 f"not {type(model).__name__}"
             )
+        if max_subtask_chars is not None and max_subtask_chars < 1:
+            raise ValueError(f"max_subtask_chars must be at least 1, not {max_subtask_chars}")
         if show not in ("anonymous", "described"):
             raise ValueError(f'show must be "anonymous" or "described", not {show!r}')
         self.model = model
@@ -72,8 +75,17 @@ class ChatPlanner:
         self.examples = tuple(examples)
         self.max_subtask_chars = max_subtask_chars
         self.structured = (
-            bool((model.profile or {}).get("structured_output")) if structured is None else structured
+            bool((model.profile or {}).get("structured_output")) if structured is None else bool(structured)
         )
+        if self.structured:
+            self._try_binding()
+
+    def _try_binding(self) -> None:
+        try:
+            self._bound(workflow_schema([0], 1, max_chars=self.max_subtask_chars))
+        except Exception as error:
+            what = f"{type(self.model).__name__} cannot be bound to a JSON schema ({error!r})"
+            raise ValueError(f"planner: {what}; give ChatPlanner structured=False") from error
 
     def render(self, request: PlanRequest) -> list[BaseMessage]:
         """The prompt for `request`."""
@@ -96,15 +108,23 @@ class ChatPlanner:
         Raises:
             PlanError: If it cannot be read or run with the offered workers.
         """
-        workflow = parse_workflow(
-            text, request.pool, max_steps=request.max_steps, allow_accept=request.may_accept
+        offered = request.pool.ordinals
+        anonymous = self.show == "anonymous"
+        read = parse_workflow(
+            text,
+            {number: str(number) for number in offered} if anonymous else offered,
+            max_steps=request.max_steps,
+            allow_accept=request.may_accept,
         )
-        if isinstance(workflow, Workflow):
-            try:
-                request.pool.check(workflow)
-            except PlanError as error:
-                raise PlanError(error.reason, step=error.step, text=text) from None
-        return workflow
+        if not isinstance(read, Workflow):
+            return read
+        if anonymous:
+            read = Workflow(tuple(replace(s, worker=offered[int(s.worker)]) for s in read.steps))
+        try:
+            request.pool.check(read, by_ordinal=anonymous)
+        except PlanError as error:
+            raise PlanError(error.reason, step=error.step, text=text) from None
+        return read
 
     def plan(self, request: PlanRequest) -> Plan:
         """Ask the model; if its reply cannot be used, tell it why and ask again, at most twice.
@@ -152,12 +172,16 @@ class ChatPlanner:
     def _model(self, request: PlanRequest) -> Any:
         if not self.structured:
             return self.model
-        schema = workflow_schema(
-            self._ids(request),
-            request.max_steps,
-            allow_accept=request.may_accept,
-            max_chars=self.max_subtask_chars,
+        return self._bound(
+            workflow_schema(
+                self._ids(request),
+                request.max_steps,
+                allow_accept=request.may_accept,
+                max_chars=self.max_subtask_chars,
+            )
         )
+
+    def _bound(self, schema: dict[str, Any]) -> Any:
         return self.model.with_structured_output(schema, method="json_schema", include_raw=True)
 
     def _ids(self, request: PlanRequest) -> list[int] | list[str]:
@@ -168,7 +192,7 @@ class ChatPlanner:
         last = "" if worker.may_be_last else " (not for the last step)"
         if self.show == "anonymous":
             return f"Model {ordinal}{last}"
-        said = f"{worker.name}: {worker.description}".rstrip(": ")
+        said = f"{worker.name}: {' '.join(worker.description.split())}".rstrip(": ")
         if worker.price is not None:
             said += f" (${worker.price.input} in, ${worker.price.output} out per million tokens)"
         return said + last
@@ -196,11 +220,11 @@ def _ask(messages: list[BaseMessage]) -> Generator[list[BaseMessage], Any, tuple
         return cut
     message, parsed = reply, None
     if isinstance(reply, dict):
-        message, parsed = reply["raw"], reply.get("parsed")
-    text = str(message.text)
-    if not text.strip() and isinstance(parsed, dict):
-        text = json.dumps(parsed, ensure_ascii=False)  # some models give the object as a tool call
-    return text, usage_of_message(message.usage_metadata)
+        message, parsed = (reply["raw"], reply.get("parsed")) if "raw" in reply else (None, reply)
+    text = str(message.text) if isinstance(message, BaseMessage) else ""
+    if isinstance(parsed, dict):
+        text = json.dumps(parsed, ensure_ascii=False)  # some models give the object beside other text
+    return text, usage_of_message(getattr(message, "usage_metadata", None))
 
 
 def _cut_reply(error: Exception) -> tuple[str, Usage] | None:

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from langgraph_conductor.planners.protocol import Plan, PlanRequest
+from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Step, Workflow
 
 SOLVE = "Answer the question."
@@ -17,11 +18,20 @@ class FixedPlanner:
     """A planner that calls no model.
 
     Args:
-        build: Gives the workflow for a request.
+        build: Gives the workflow for a request; or the one workflow for all.
     """
 
-    def __init__(self, build: Callable[[PlanRequest], Workflow]) -> None:
+    def __init__(self, build: Callable[[PlanRequest], Workflow] | Workflow) -> None:
         self._build = build
+
+    def check(self, pool: WorkerPool) -> None:
+        """Refuse a pool the one workflow cannot run with.
+
+        Raises:
+            PlanError: If a worker is not in the pool, or may not be last.
+        """
+        if isinstance(self._build, Workflow):
+            pool.check(self._build)
 
     def plan(self, request: PlanRequest) -> Plan:
         """The workflow.
@@ -29,7 +39,7 @@ class FixedPlanner:
         Raises:
             PlanError: If a named worker is not in the pool.
         """
-        workflow = self._build(request)
+        workflow = self._build if isinstance(self._build, Workflow) else self._build(request)
         request.pool.check(workflow)
         return Plan(workflow, final=True)
 
@@ -40,7 +50,7 @@ class FixedPlanner:
 
 def workflow(steps: Workflow) -> FixedPlanner:
     """One workflow for every question."""
-    return FixedPlanner(lambda _: steps)
+    return FixedPlanner(steps)
 
 
 def single(worker: str, subtask: str = SOLVE) -> FixedPlanner:

@@ -101,7 +101,11 @@ class PlanningError(PlanError):
 
 @runtime_checkable
 class Planner(Protocol):
-    """Anything that plans. Implement both methods; `aplan` may call `plan`."""
+    """Anything that plans. Implement both methods; `aplan` may call `plan`.
+
+    A planner that knows beforehand which workers it will name may also have `check(pool)`, which
+    raises `PlanError`: then a conductor that could never work is refused when it is built.
+    """
 
     def plan(self, request: PlanRequest) -> Plan:
         """Plan one round.
@@ -124,6 +128,6 @@ def planner_of(planner: Any) -> Planner:
     """
     from langgraph_conductor.planners.chat import ChatPlanner
 
-    if isinstance(planner, Planner):
+    if isinstance(planner, Planner) and not isinstance(planner, type):
         return planner
     return ChatPlanner(planner)

@@ -11,6 +11,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import run_in_executor
+from langgraph.graph import StateGraph
 from langgraph.pregel.protocol import PregelProtocol
 from pydantic import BaseModel
 
@@ -40,6 +41,10 @@ def form_of(runnable: Any, name: str) -> Form:
         TypeError: If it is none of the forms a worker may have.
         ValueError: If it is a graph whose state has no `messages`.
     """
+    if inspect.isclass(runnable):
+        raise TypeError(f"worker {name!r}: {runnable.__name__} is a class; give an instance of it")
+    if isinstance(runnable, StateGraph):
+        raise TypeError(f"worker {name!r}: the graph is not compiled; give graph.compile()")
     if isinstance(runnable, str):
         runnable = chat_model(runnable, f"worker {name!r}")
     bound = runnable
@@ -58,7 +63,7 @@ def form_of(runnable: Any, name: str) -> Form:
             lambda task, config: runnable.ainvoke(list(task.messages), config),
         )
     if callable(runnable):
-        return _function(runnable)
+        return _function(runnable, name)
     raise TypeError(
         f"worker {name!r}: a worker is a model string, a chat model, a Runnable, a graph with "
         f"`messages`, or a function of a WorkerTask, not {type(runnable).__name__}"
@@ -109,9 +114,19 @@ def text_of_result(result: Any) -> str:
     )
 
 
-def _function(function: Callable[[WorkerTask], Any]) -> Form:
+def _function(function: Callable[[WorkerTask], Any], name: str) -> Form:
     target = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
     inner = getattr(function, "func", target)  # functools.partial
+    if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
+        raise TypeError(
+            f"worker {name!r}: a function that yields cannot be a worker; return the whole text"
+        )
+    try:
+        inspect.signature(function).bind(None)
+    except ValueError:
+        pass  # a builtin that does not tell
+    except TypeError:
+        raise TypeError(f"worker {name!r}: the function must take one argument, the WorkerTask") from None
     if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(inner):
         return Form(None, lambda task, config: function(task))
 

@@ -63,8 +63,12 @@ class WorkerPool:
         pool._workers = kept
         return pool
 
-    def check(self, workflow: Workflow) -> None:
+    def check(self, workflow: Workflow, *, by_ordinal: bool = False) -> None:
         """Refuse a workflow this pool cannot run.
+
+        Args:
+            workflow: The workflow.
+            by_ordinal: Whether errors name workers by ordinal, for planners that know no names.
 
         Raises:
             PlanError: If a worker is not in the pool, or one that may not be last is.
@@ -75,11 +79,12 @@ class WorkerPool:
                 raise PlanError(f"there is no worker {step.worker!r}; choose from {choice}", step=i)
         last = len(workflow.steps) - 1
         if not self[workflow.steps[last].worker].may_be_last:
-            able = ", ".join(f"{n} ({w.name})" for n, w in self._workers.items() if w.may_be_last)
-            raise PlanError(
-                f"worker {workflow.steps[last].worker!r} must not be the last; end with one of {able}",
-                step=last,
-            )
+            called = {
+                worker.name: str(n) if by_ordinal else worker.name for n, worker in self._workers.items()
+            }
+            able = ", ".join(called[worker.name] for worker in self if worker.may_be_last)
+            named = called[workflow.steps[last].worker]
+            raise PlanError(f"worker {named} must not be the last; end with one of {able}", step=last)
 
     def __getitem__(self, name: str) -> Worker:
         for worker in self._workers.values():

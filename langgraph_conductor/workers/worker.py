@@ -102,6 +102,8 @@ class Worker:
                 )
         if not isinstance(retries, int) or retries < 0:
             raise ValueError(f"worker {name!r}: retries must be a number from 0 up, not {retries!r}")
+        if not isinstance(description, str) or isinstance(tags, str):
+            raise ValueError(f"worker {name!r}: description must be a string and tags a list of strings")
         self.name = name
         self.runnable = runnable
         self.description = description
@@ -131,11 +133,12 @@ class Worker:
             EmptyReplyError: If the reply holds no text.
             Exception: Whatever the runnable raises, after the retries.
         """
-        if self.form.call is None:
+        call = self.form.call
+        if call is None:
             raise TypeError(async_only(self.name))
         for attempt in Retrying(**self._policy(on_try)):
             with attempt:
-                result = self.form.call(task, config)
+                result = call(task, config)
         return _not_empty(text_of_result(result))
 
     async def acall(

@@ -578,6 +578,19 @@ def test_runs_are_named_after_workers_and_nest(run):
     assert path("model") == ["conductor", "round", "round", "plan", "model"]
 
 
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        fixed.single("ghost"),
+        fixed.mixture_of_agents(["a", "ghost"], 1, "b"),
+        fixed.self_reflection(1, "ghost"),
+    ],
+)
+def test_a_strategy_with_a_wrong_name_is_refused_when_built(strategy):
+    with pytest.raises(PlanError, match="there is no worker 'ghost'; choose from a, b"):
+        conductor_of(strategy, *two_workers())
+
+
 def test_bad_options():
     for options, match in [
         ({"max_steps": 0}, "max_steps"),

@@ -53,6 +53,27 @@ def test_size_is_capped_oldest_turns_first_request_and_system_kept():
     assert "earlier turns are left out" in shown
 
 
+def test_a_long_last_turn_is_cut_and_not_lost():
+    essay = "begin " + "x" * 50_000 + " end"
+    shown = text([HumanMessage("write an essay"), AIMessage(essay), HumanMessage("shorten that")])
+    assert "begin x" in shown
+    assert "x end" in shown
+    assert "[...]" in shown
+    assert len(shown) < 41_000
+    both = text([AIMessage(essay), HumanMessage("q"), AIMessage(essay)])
+    assert len(both) < 41_000
+
+
+def test_other_turns_name_their_images_and_hide_their_thoughts():
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    shown = text(
+        [HumanMessage([image]), AIMessage("<think>hm</think>nice"), HumanMessage("what is on it?")]
+    )
+    assert '<turn role="user">\n[image_url]\n</turn>' in shown
+    assert "AAAA" not in shown
+    assert "hm" not in shown
+
+
 def test_images_of_the_request_stay():
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     blocks = question_of([AIMessage("hi"), HumanMessage([{"type": "text", "text": "this?"}, image])])

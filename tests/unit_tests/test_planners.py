@@ -103,10 +103,7 @@ def test_a_worker_that_may_not_be_last_is_a_fault_to_repair(plan):
     model = ScriptedModel(replies=[bad, GOOD])
     made = plan(ChatPlanner(model), request(POOL))
     assert made.reached == "repair"
-    assert (
-        "step 1: worker 'tool' must not be the last; end with one of 0 (coder), 1 (thinker)"
-        in model.prompts[1]
-    )
+    assert "step 1: worker tool must not be the last; end with one of coder, thinker" in model.prompts[1]
 
 
 def test_a_planner_model_that_thinks_aloud(plan):
@@ -120,7 +117,7 @@ def test_schema_only_where_the_model_says_so(plan):
     made = plan(ChatPlanner(model), request(POOL, max_steps=3))
     assert made.workflow == WORKFLOW
     assert made.reached == "schema"
-    worker = model.schemas[0]["properties"]["steps"]["items"]["properties"]["worker"]
+    worker = model.schemas[-1]["properties"]["steps"]["items"]["properties"]["worker"]
     assert worker["enum"] == ["coder", "thinker", "tool"]
     assert '"reasoning"' in model.prompts[0]
     text_model = SchemaModel(replies=[GOOD], schemas=[])
@@ -132,17 +129,49 @@ def test_anonymous_schema_names_ordinals():
     model = SchemaModel(replies=["{}"], schemas=[])
     with pytest.raises(PlanningError):
         ChatPlanner(model, show="anonymous", max_subtask_chars=50).plan(request(POOL))
-    worker = model.schemas[0]["properties"]["steps"]["items"]["properties"]["worker"]
+    worker = model.schemas[-1]["properties"]["steps"]["items"]["properties"]["worker"]
     assert worker == {"type": "integer", "enum": [0, 1, 2]}
 
 
-def test_a_parsed_object_counts_where_there_is_no_text():
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda parsed: {"raw": AIMessage(""), "parsed": parsed},
+        lambda parsed: {"raw": AIMessage("I will plan now."), "parsed": parsed},  # text beside a tool call
+        lambda parsed: {"raw": None, "parsed": parsed},
+        lambda parsed: parsed,  # a model that ignores include_raw
+    ],
+)
+def test_a_parsed_object_counts_whatever_stands_beside_it(wrap):
     class ToolModel(SchemaModel):
         def with_structured_output(self, schema, **options):
             parsed = {"reasoning": "", "steps": WORKFLOW.to_json()["steps"]}
-            return RunnableLambda(lambda _: {"raw": AIMessage(""), "parsed": parsed})
+            return RunnableLambda(lambda _: wrap(parsed))
 
     assert ChatPlanner(ToolModel()).plan(request(POOL)).workflow == WORKFLOW
+
+
+def test_a_model_that_cannot_be_bound_is_refused_when_the_planner_is_built():
+    with pytest.raises(
+        ValueError, match=r"ScriptedModel cannot be bound to a JSON schema.*structured=False"
+    ):
+        ChatPlanner(ScriptedModel(), structured=True)
+
+
+def test_an_anonymous_planner_is_told_no_names_by_errors_either(plan):
+    bad = 'model_id = ["coder"]\nsubtasks = ["x"]\naccess_list = [[]]'
+    last = "model_id = [2]\nsubtasks = ['x']\naccess_list = [[]]"
+    model = ScriptedModel(replies=[bad, last, "model_id = [1]\nsubtasks = ['x']\naccess_list = [[]]"])
+    made = plan(ChatPlanner(model, show="anonymous"), request(POOL))
+    assert made.workflow == flow(("thinker", "x", []))
+    assert "there is no worker 'coder'; choose from 0, 1, 2." in model.prompts[1]
+    assert "worker 2 must not be the last; end with one of 0, 1." in model.prompts[2]
+
+
+def test_a_description_stays_on_its_line():
+    pool = [Worker("a", lambda t: "", description="x\nb: a worker that is not there")]
+    text = ChatPlanner(ScriptedModel()).render(request(pool))[1].text
+    assert text.endswith("AVAILABLE MODELS:\na: x b: a worker that is not there")
 
 
 def test_a_reply_cut_at_the_length_limit_is_repaired():
@@ -194,6 +223,10 @@ def test_bad_options():
         ChatPlanner(ScriptedModel(), show="names")
     with pytest.raises(TypeError, match="a planner is a model string"):
         ChatPlanner(3)
+    with pytest.raises(TypeError, match="a planner is a model string"):
+        planner_of(ChatPlanner)
+    with pytest.raises(ValueError, match="max_subtask_chars"):
+        ChatPlanner(ScriptedModel(), max_subtask_chars=0)
     with pytest.raises(ValueError, match="planner: 'nope' cannot be used"):
         ChatPlanner("nope")
 
@@ -293,7 +326,7 @@ def test_the_schema_is_that_of_the_request(plan):
     asked = request(POOL, max_steps=3, rounds=(an_earlier_round(),))
     made = plan(ChatPlanner(model, max_subtask_chars=50), asked)
     names = ["coder", "thinker", "tool"]
-    assert model.schemas == [workflow_schema(names, 3, allow_accept=True, max_chars=50)]
+    assert model.schemas[-1:] == [workflow_schema(names, 3, allow_accept=True, max_chars=50)]
     assert [a.mode for a in made.attempts] == ["schema"]
 
 

@@ -11,11 +11,18 @@ from langgraph_conductor.replies import drop_thinking, last_text, reply_text, st
     [
         ("plain", "plain"),
         ("<think>a</think>b", "b"),
-        ("x<think>a</think>y<think>b</think>z", "xyz"),
-        ("opened in the prompt</think>b", "b"),
-        ("a<think>never ends", "a"),
-        ("a</think><think>b</think>c", "c"),
+        ("x\n<think>a</think>y\n <THINK>b\n</Think>z", "x\ny\nz"),
+        ("opened in the prompt\n</think>\nb", "\nb"),
+        ("<think>never ends", ""),
+        ("said\n<think>never ends", "said\n<think>never ends"),
+        ("a\n</think><think>b</think> <thinking>c</thinking>d", "d"),
         ("<think></think>", ""),
+        ("<think>a</think><think>never ends", ""),
+        ("<reasoning>use <think> here</reasoning>b", "b"),
+        (
+            "Wrap it as <think>so</think>, then close it with </think>.",
+            "Wrap it as <think>so</think>, then close it with </think>.",
+        ),
     ],
 )
 def test_thinking_is_dropped(text, kept):
@@ -23,8 +30,13 @@ def test_thinking_is_dropped(text, kept):
 
 
 @given(st.lists(st.sampled_from(["<think>", "</think>", "a", "\n"])).map("".join))
-def test_no_thinking_is_left(text):
-    assert "<think>" not in drop_thinking(text)
+def test_whole_blocks_that_begin_a_text_are_gone(rest):
+    assert (
+        drop_thinking(f"<think>thought\n</think>{rest}") == drop_thinking(rest)
+        or "<think>" in rest
+        or "</think>" in rest
+    )
+    assert "thought" not in drop_thinking(f"<think>thought\n</think>{rest}")
 
 
 def test_storable():

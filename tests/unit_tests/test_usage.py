@@ -34,7 +34,16 @@ def test_price():
 
 
 @pytest.mark.parametrize(
-    "data", [{}, {"input": "1"}, {"input": "x", "output": "1"}, {"input": -1, "output": 1}, 3]
+    "data",
+    [
+        {},
+        {"input": "1"},
+        {"input": "x", "output": "1"},
+        {"input": -1, "output": 1},
+        {"input": "nan", "output": 1},
+        {"input": 1, "output": "Infinity"},
+        3,
+    ],
 )
 def test_bad_prices_are_refused(data):
     with pytest.raises(ValueError, match="a price is"):

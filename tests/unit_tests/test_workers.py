@@ -148,7 +148,41 @@ def test_what_is_not_honoured_yet_is_refused_and_not_ignored(option):
         Worker("w", lambda t: "", **{option: [1] if option == "tools" else 1})
 
 
+def yields(task):
+    yield "x"
+
+
+async def yields_async(task):
+    yield "x"
+
+
+@pytest.mark.parametrize(
+    ("runnable", "reason"),
+    [
+        (Caller, "Caller is a class; give an instance"),
+        (ScriptedModel, "ScriptedModel is a class"),
+        (lambda: "x", "must take one argument"),
+        (lambda a, b: "x", "must take one argument"),
+        (yields, "a function that yields"),
+        (yields_async, "a function that yields"),
+        (StateGraph(dict), r"not compiled; give graph.compile\(\)"),
+    ],
+)
+def test_what_could_never_answer_is_refused(runnable, reason):
+    with pytest.raises(TypeError, match=f"worker 'w': .*{reason}"):
+        Worker("w", runnable)
+
+
+def test_an_async_function_in_a_blocking_workflow_is_a_clear_error():
+    graph = compile_workflow(flow(("w", "x", [])), [Worker("w", async_function)])
+    with pytest.raises(TypeError, match="`ainvoke`"):
+        graph.invoke({"question": list(question())})
+
+
 def test_bad_options_and_forms_are_refused():
+    for options in ({"description": None}, {"tags": "fast"}):
+        with pytest.raises(ValueError, match="description must be a string and tags a list"):
+            Worker("w", lambda t: "", **options)
     with pytest.raises(ValueError, match="retries"):
         Worker("w", lambda t: "", retries=-1)
     with pytest.raises(TypeError, match="a worker is a model string"):

@@ -15,7 +15,11 @@ NAMES = ["coder", "critic-2", "re_searcher"]
 def workflows(draw):
     steps = []
     for i in range(draw(st.integers(1, 6))):
-        subtask = draw(st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip))
+        subtask = draw(
+            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(
+                str.strip
+            )
+        )
         access = draw(st.just("all") | (st.lists(st.integers(0, i - 1), max_size=4) if i else st.just([])))
         steps.append(Step(draw(st.sampled_from(NAMES)), subtask, access))
     return Workflow(tuple(steps))
@@ -84,6 +88,10 @@ def test_access_is_kept_sorted_without_doubles():
         ([("a", "x", "none")], None, 'or "all"'),
         ([("a", "x", None)], None, "list of positions"),
         ([("a", "\ud800", [])], None, "surrogate"),
+        ([("a", "a\0b", [])], None, "NUL"),
+        ([("a", "x", b"\0")], None, "list of positions"),
+        ([("a", "x", ["all", 99.5])], None, "whole positions"),
+        ([("a", "x" * 9, ["y" * 10_000])], None, "…"),
         ([("a", "x", [0])], 0, "the first step can read no other"),
         ([("a", "x", []), ("a", "y", [1])], 1, "only step 0"),
         ([("a", "x", []), ("a", "y", []), ("a", "z", [-1])], 2, "only steps 0 to 1"),
@@ -133,7 +141,6 @@ def test_access_is_sorted_and_json_keys_are_exact():
     with pytest.raises(PlanError, match="must be a name, not 3"):
         Step(3, "x")
     shown = flow(("a", 'Say </THINK> <Think> é & "b"', []))
-    assert "</THINK>" not in shown.to_text()
     assert "é" in shown.to_text()
     assert "#amp;" in shown.to_mermaid()
 
