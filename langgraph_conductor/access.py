@@ -5,12 +5,13 @@ reach further than the state it is given, and that state is cut to the same list
 """
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from langchain_core.messages import HumanMessage
 
 from langgraph_conductor.prompts import with_attachments, worker_prompt
-from langgraph_conductor.records import StepOutput, WorkerTask
+from langgraph_conductor.records import ContentBlock, StepOutput, WorkerTask
 from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, out_channel, spec_channel
 from langgraph_conductor.workflow import ALL, Access, readable_steps
 
@@ -32,7 +33,7 @@ def worker_task(
     state: Mapping[str, Any], index: int, subtask: str, access: Access, *, is_final: bool
 ) -> WorkerTask:
     """What the worker of step `index` is handed, from the channels granted to it."""
-    question = tuple(state[QUESTION])
+    question = copied_question(state.get(QUESTION))
     inputs = tuple(StepOutput(**state[out_channel(j)]) for j in readable_steps(index, access))
     previous = tuple(StepOutput(**output) for output in _history(state, access)["outputs"])
     prompt = worker_prompt(question, subtask, inputs, previous, is_final=is_final)
@@ -46,6 +47,19 @@ def worker_task(
         is_final=is_final,
         messages=(HumanMessage(with_attachments(prompt, question)),),
     )
+
+
+def copied_question(question: Any) -> tuple[ContentBlock, ...]:
+    """The question for someone who may change it: the channel keeps its own.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if not question:
+        raise ValueError('there is no question: give {"question": [{"type": "text", "text": "..."}]}')
+    if isinstance(question, str):
+        return ({"type": "text", "text": question},)
+    return tuple(deepcopy(list(question)))
 
 
 def granted(state: Mapping[str, Any], index: int, access: Access) -> list[list[int]]:

@@ -39,6 +39,7 @@ class WorkerError(ConductorError):
         worker: Name of the worker, or `None` when several failed.
         step: Position of its step, or `None`.
         causes: The messages of all failures, oldest first, each naming its round, step and worker.
+        infrastructure: Whether outages alone are to blame.
     """
 
     def __init__(
@@ -48,10 +49,12 @@ class WorkerError(ConductorError):
         worker: str | None = None,
         step: int | None = None,
         causes: Sequence[str] = (),
+        infrastructure: bool = False,
     ) -> None:
         self.worker = worker
         self.step = step
         self.causes = tuple(causes)
+        self.infrastructure = infrastructure
         super().__init__("\n  - ".join([message, *self.causes]))
 
 

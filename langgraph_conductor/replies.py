@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 _TAG = r"(think|thinking|thought|reasoning)>"
 _OPEN = re.compile(rf"^[ \t]*<{_TAG}", re.IGNORECASE | re.MULTILINE)
@@ -63,8 +63,14 @@ def reply_text(reply: Any) -> str:
 
 
 def last_text(messages: Iterable[BaseMessage]) -> str:
-    """The last non-empty text an AI said; some models end with an empty message."""
-    for message in reversed(list(messages)):
+    """The last non-empty text an AI said; some models end with an empty message.
+
+    A tool's result counts if the conversation ends with it: the tool was to return directly.
+    """
+    messages = list(messages)
+    if messages and isinstance(messages[-1], ToolMessage) and (text := reply_text(messages[-1])):
+        return text
+    for message in reversed(messages):
         if isinstance(message, AIMessage) and (text := reply_text(message)):
             return text
     return ""

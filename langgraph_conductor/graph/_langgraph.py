@@ -9,6 +9,8 @@
 * `CONFIG_KEY_CHECKPOINTER` is how a graph hands its saver to a subgraph; state inspection of a graph
   that is compiled at run time has to read the checkpoint before the graph exists.
 * `CONFIG_KEY_RUNTIME` holds the stream writer of the node that runs.
+* `_reset_interrupt_counter` makes a repeated call reuse the answers people gave to its interrupts, as
+  LangGraph's own retries do.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -23,6 +25,7 @@ from langgraph._internal._constants import (  # noqa: TID251 - the one place
 )
 from langgraph._internal._runnable import RunnableCallable  # noqa: TID251 - the one place
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.pregel._retry import _reset_interrupt_counter
 
 from langgraph_conductor.events import Event
 
@@ -42,6 +45,11 @@ def emit(config: RunnableConfig, event: Event) -> None:
     runtime = config.get("configurable", {}).get(CONFIG_KEY_RUNTIME)
     if runtime is not None:
         runtime.stream_writer(event)
+
+
+def replayed(config: RunnableConfig) -> RunnableConfig:
+    """`config` under which `interrupt()` counts from the first again, for a call that is repeated."""
+    return _reset_interrupt_counter(config)
 
 
 def saver_in(config: RunnableConfig) -> BaseCheckpointSaver[Any]:

@@ -106,7 +106,8 @@ def _builder(
             metadata={"conductor_step": i, "conductor_worker": name, "conductor_access": _shown(access)},
         )
         reads = [f"step_{j}" for j in range(i) if out_channel(j) in channels]
-        builder.add_edge(reads or START, f"step_{i}")
+        # The list form waits for all; a single edge leaves no memory of waiting behind.
+        builder.add_edge(reads if len(reads) > 1 else (*reads, START)[0], f"step_{i}")
     return builder
 
 

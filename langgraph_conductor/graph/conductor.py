@@ -20,7 +20,7 @@ from langgraph_conductor.graph.round import build_round
 from langgraph_conductor.graph.step import OnStepError
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.protocol import Planner, planner_of
-from langgraph_conductor.records import RoundRecord
+from langgraph_conductor.records import ErrorRecord, RoundRecord
 from langgraph_conductor.state import ConductorInput, ConductorOutput, ConductorState
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
@@ -58,12 +58,14 @@ def create_conductor(
             last.
         on_step_error: `"record"`: a failed step is recorded and later steps are told. `"raise"`: the
             run stops with `WorkerError` and, with a checkpointer, resumes at that step.
-        get_question: Reads the question from the state instead of the conversation in `messages`.
+        get_question: Makes the question, text or content blocks, from `{"messages": [...]}` in place of
+            rendering the conversation.
         context_schema: As in `StateGraph`; workers' tools read it from the runtime.
         checkpointer: As in `StateGraph.compile`. Leave it out when the conductor is part of another
-            graph, whose saver it then shares.
+            graph, whose saver it then shares. Pass `durability="sync"` to `invoke`: with LangGraph's
+            default a killed process may lose the newest saves, and then repeats what they held.
         store: As in `StateGraph.compile`.
-        cache: As in `StateGraph.compile`.
+        cache: As in `StateGraph.compile`; the conductor's own nodes are never cached.
         name: Name of the graph and of the answer message.
 
     Returns:
@@ -127,7 +129,8 @@ def create_conductor(
         rounds = state["rounds"]
         text = next((r["answer"] for r in reversed(rounds) if r["answer"]), "")
         if not text:
-            raise WorkerError("no worker gave an answer", causes=_causes(rounds))
+            causes, outages = _causes(rounds)
+            raise WorkerError("no worker gave an answer", causes=causes, infrastructure=outages)
         usage = usage_of(rounds)
         about = {"rounds": len(rounds), "steps": sum(len(r["steps"]) for r in rounds), "usage": usage}
         message = AIMessage(text, name=name, response_metadata={"conductor": about})
@@ -173,13 +176,15 @@ def _fallback(name: str | None, pool: WorkerPool) -> str:
     return name
 
 
-def _causes(rounds: Iterable[RoundRecord]) -> list[str]:
-    causes: list[str] = []
+def _causes(rounds: Iterable[RoundRecord]) -> tuple[list[str], bool]:
+    """What failed where, and whether all of it was infrastructure."""
+    failed: list[tuple[str, ErrorRecord]] = []
     for record in rounds:
+        where = f"round {record['round']}"
         if error := record["plan"]["error"]:
-            causes.append(f"round {record['round']}, planner: {error['type']}: {error['message']}")
+            failed.append((f"{where}, planner", error))
         for step in record["steps"]:
             if error := step["error"]:
-                where = f"round {record['round']}, step {step['index']} ({step['worker']})"
-                causes.append(f"{where}: {error['type']}: {error['message']}")
-    return causes
+                failed.append((f"{where}, step {step['index']} ({step['worker']})", error))
+    outages = all(error["infrastructure"] for where, error in failed if "step" in where)
+    return [f"{where}: {error['type']}: {error['message']}" for where, error in failed], outages

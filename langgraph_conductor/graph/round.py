@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Generator
+from copy import deepcopy
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +14,8 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from langgraph_conductor.dialect import ACCEPT
+from langgraph_conductor.access import copied_question
+from langgraph_conductor.dialect import ACCEPT, Accept
 from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import WorkflowPlanned
@@ -26,6 +28,7 @@ from langgraph_conductor.planners.protocol import Plan, Planner, PlanningError, 
 from langgraph_conductor.records import PlanRecord, RoundRecord
 from langgraph_conductor.replies import storable
 from langgraph_conductor.state import RoundInput, RoundOutput, RoundState
+from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.failures import error_record
 from langgraph_conductor.workers.metering import UsageMeter, metered
 from langgraph_conductor.workflow import Step, Workflow
@@ -50,10 +53,10 @@ def build_round(
 
     def logic(state: RoundState, config: RunnableConfig) -> Generator[_Ask, Plan, dict[str, Any]]:
         request = PlanRequest(
-            tuple(state["question"]),
+            copied_question(state["question"]),
             pool,
             options.over(config).max_steps,
-            tuple(state.get("rounds") or ()),
+            tuple(deepcopy(state.get("rounds") or [])),
         )
         meter = UsageMeter()
         clock = time.perf_counter()
@@ -67,7 +70,9 @@ def build_round(
             failure = error
             plan = _without_planner(error, request, fallback)
             logger.warning("planning failed, %s: %s", _told(plan, fallback), error)
-        usage = meter.usage if meter.usage.calls else plan.usage
+        usage = max(
+            meter.usage, plan.usage, key=lambda used: used.calls
+        )  # a reply cut short is in the latter
         seconds = time.perf_counter() - clock
         record: PlanRecord = {
             "reached": "fallback" if failure else plan.reached,
@@ -130,11 +135,10 @@ def _check(plan: Any, request: PlanRequest) -> None:
 
 def _without_planner(error: Exception, request: PlanRequest, fallback: str) -> Plan:
     """The earlier answer if there is one, else one worker alone."""
-    attempts = error.attempts if isinstance(error, PlanningError) else ()
+    attempts, usage = (error.attempts, error.usage) if isinstance(error, PlanningError) else ((), Usage())
     text = attempts[-1].text if attempts else ""
-    if request.may_accept:
-        return Plan(ACCEPT, text=text, attempts=attempts)
-    return Plan(Workflow((Step(fallback, SOLVE),)), text=text, attempts=attempts)
+    kept: Workflow | Accept = ACCEPT if request.may_accept else Workflow((Step(fallback, SOLVE),))
+    return Plan(kept, text=text, attempts=attempts, usage=usage)
 
 
 def _told(plan: Plan, fallback: str) -> str:

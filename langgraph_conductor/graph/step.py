@@ -1,24 +1,26 @@
 """One step as a graph node: hand the worker what it is granted, call it, record what came."""
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Generator, Mapping
+from itertools import count
 from typing import Any, Literal, NamedTuple
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import patch_config, set_config_context
-from langgraph.errors import GraphBubbleUp
+from langgraph.errors import GraphBubbleUp, ParentCommand
 
 from langgraph_conductor.access import granted, readable_channels, worker_task
 from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import WorkerError
 from langgraph_conductor.events import StepFinished, StepStarted
-from langgraph_conductor.graph._langgraph import emit, node, scoped
+from langgraph_conductor.graph._langgraph import emit, node, replayed, scoped
 from langgraph_conductor.options import OPTIONS
 from langgraph_conductor.records import ErrorRecord, StepOutput, StepRecord, WorkerTask
 from langgraph_conductor.state import out_channel, record_channel, spec_channel
 from langgraph_conductor.workers import Worker
-from langgraph_conductor.workers.failures import error_record
+from langgraph_conductor.workers.failures import error_record, is_outage
 from langgraph_conductor.workers.metering import UsageMeter, metered
 from langgraph_conductor.workers.worker import async_only
 from langgraph_conductor.workflow import Access, Step
@@ -31,7 +33,10 @@ class _Ask(NamedTuple):
 
     task: WorkerTask
     config: RunnableConfig
-    on_try: Callable[[int], None]
+
+
+_Wanted = _Ask | float
+"""What the logic yields: a call, or seconds to wait."""
 
 
 def step_node(
@@ -57,7 +62,7 @@ def step_node(
     channels = readable_channels(index, access)
     graph = worker.form.graph
 
-    def logic(state: Mapping[str, Any], config: RunnableConfig) -> Generator[_Ask, str, dict[str, Any]]:
+    def logic(state: Mapping[str, Any], config: RunnableConfig) -> Generator[_Wanted, Any, dict[str, Any]]:
         spec = state.get(spec_channel(index))
         subtask = spec["subtask"] if spec else default.subtask if default else ""
         task = worker_task(state, index, subtask, access, is_final=is_final)
@@ -73,18 +78,27 @@ def step_node(
         emit(config, started)
 
         meter = UsageMeter(worker.price)
-        tries: list[int] = [0]
+        tries: list[None] = []
         started_at, clock = time.time(), time.perf_counter()
         error: ErrorRecord | None = None
         text = ""
+
+        def ask() -> _Ask:
+            tries.append(None)
+            return _Ask(task, metered(scoped(replayed(config), channels, OPTIONS), meter))
+
         try:
-            text = yield _Ask(task, metered(scoped(config, channels, OPTIONS), meter), tries.append)
+            # A graph is not begun anew: it would repeat what its tools did.
+            text = yield from _with_retries(ask, worker.retries if graph is None else 0)
+        except ParentCommand:
+            error = error_record(_HandOverError("a worker cannot hand over to a node outside itself"))
         except GraphBubbleUp:
             raise
         except Exception as failure:
             if on_step_error == "raise":
                 why = f"step {index} ({worker.name}) failed: {type(failure).__name__}: {failure}"
-                raise WorkerError(why, worker=worker.name, step=index) from failure
+                outage = is_outage(failure)
+                raise WorkerError(why, worker=worker.name, step=index, infrastructure=outage) from failure
             error = error_record(failure)
         seconds = time.perf_counter() - clock
 
@@ -96,7 +110,7 @@ def step_node(
             "subtask": subtask,
             "granted": names,
             "status": output.status,
-            "calls": tries[-1],
+            "calls": len(tries),
             "error": error,
             "usage": usage,
             "started_at": started_at,
@@ -119,22 +133,45 @@ def step_node(
         _ = graph  # LangGraph finds a graph nested in a node by what the node's function refers to
         if worker.form.call is None:
             raise TypeError(async_only(worker.name))  # a mistake in the program, not a failed step
-        return drive(logic(state, config), lambda ask: _call(worker, ask))
+        return drive(logic(state, config), lambda wanted: _call(worker, wanted))
 
     async def acall(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        return await adrive(logic(state, config), lambda ask: _acall(worker, ask))
+        return await adrive(logic(state, config), lambda wanted: _acall(worker, wanted))
 
     return node(f"step_{index}", call, acall)
 
 
-def _call(worker: Worker, ask: _Ask) -> str:
-    with set_config_context(ask.config) as context:
-        named = patch_config(ask.config, run_name=worker.name)
-        return context.run(worker.call, ask.task, named, ask.on_try)
+class _HandOverError(Exception):
+    """The worker is an agent that wants to go on in another node (`Command(graph=PARENT)`)."""
 
 
-async def _acall(worker: Worker, ask: _Ask) -> str:
-    with set_config_context(ask.config) as context:
-        named = patch_config(ask.config, run_name=worker.name)
-        answer = worker.acall(ask.task, named, ask.on_try)
+def _with_retries(ask: Callable[[], _Ask], retries: int) -> Generator[_Wanted, Any, str]:
+    """The worker's answer, asking again after outages."""
+    for tries in count(1):
+        try:
+            return str((yield ask()))
+        except GraphBubbleUp:
+            raise
+        except Exception as failure:
+            if tries > retries or not is_outage(failure):
+                raise
+        yield random.uniform(0, min(20.0, 0.5 * 2**tries))  # noqa: S311 - spreads load, hides nothing
+    raise AssertionError  # count() never ends
+
+
+def _call(worker: Worker, wanted: _Wanted) -> str | None:
+    if isinstance(wanted, float):
+        time.sleep(wanted)
+        return None
+    with set_config_context(wanted.config) as context:
+        named = patch_config(wanted.config, run_name=worker.name)
+        return context.run(worker.call, wanted.task, named)
+
+
+async def _acall(worker: Worker, wanted: _Wanted) -> str | None:
+    if isinstance(wanted, float):
+        await asyncio.sleep(wanted)
+        return None
+    with set_config_context(wanted.config) as context:
+        answer = worker.acall(wanted.task, patch_config(wanted.config, run_name=worker.name))
         return await asyncio.get_running_loop().create_task(answer, context=context)

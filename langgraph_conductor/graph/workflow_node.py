@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import patch_config
 from langchain_core.runnables.graph import Graph as DrawableGraph
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.pregel.protocol import PregelProtocol
@@ -18,7 +19,7 @@ from langgraph.types import StateSnapshot
 from langgraph_conductor.events import RoundFinished
 from langgraph_conductor.graph._langgraph import emit, saver_in
 from langgraph_conductor.graph.compiler import Graph, Shape, WorkflowGraphs, shape_of, shape_of_values
-from langgraph_conductor.options import Options
+from langgraph_conductor.options import OPTIONS, Options
 from langgraph_conductor.records import RoundRecord, StepOutput, StepRecord
 from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, out_channel, record_channel, spec_channel
 from langgraph_conductor.workflow import Workflow
@@ -47,7 +48,13 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         return _finish(input, await graph.ainvoke(given, inner, **kwargs), inner)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
-        """Stream the graph of the workflow."""
+        """Stream the graph of the workflow; without a mode, the one update of this node.
+
+        LangGraph runs a node this way under `astream_events` and takes the last part as its output.
+        """
+        if not kwargs:
+            yield self.invoke(input, config)
+            return
         graph, given, inner = self._start(input, config)
         yield from graph.stream(given, inner, **kwargs)
 
@@ -57,7 +64,10 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         config: RunnableConfig | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
-        """Stream the graph of the workflow, async."""
+        """`stream`, async."""
+        if not kwargs:
+            yield await self.ainvoke(input, config)
+            return
         graph, given, inner = self._start(input, config)
         async for part in graph.astream(given, inner, **kwargs):
             yield part
@@ -137,8 +147,11 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> DrawableGraph:
         """The graph of the workflow in the run's options (`Options.workflow`), or of one step."""
         workflow = Options().over(config).workflow
-        shape = shape_of(workflow) if workflow else self._any_shape()
-        return self._graphs.get(shape).get_graph(config, xray=xray)
+        if workflow is None:
+            return self._graphs.get(self._any_shape()).get_graph(config, xray=xray)
+        self._graphs.pool.check(workflow)
+        inner = patch_config(config, configurable={OPTIONS: None})  # not for conductors that are workers
+        return self._graphs.get(shape_of(workflow)).get_graph(inner, xray=xray)
 
     async def aget_graph(
         self, config: RunnableConfig | None = None, *, xray: int | bool = False
@@ -152,15 +165,18 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
 
 
 def previous_outputs(rounds: list[RoundRecord]) -> dict[str, Any] | None:
-    """What a step granted history reads: the outputs of the latest round that ran."""
-    for record in reversed(rounds):
-        if record["steps"]:
-            outputs = [
-                StepOutput(s["index"], s["worker"], s["subtask"], s["text"], s["status"]).to_json()
-                for s in record["steps"]
-            ]
-            return {"round": record["round"], "outputs": outputs}
-    return None
+    """What a step granted history reads: the outputs of the latest round that gave an answer.
+
+    It is the round whose answer the planner was shown.
+    """
+    record = next((r for r in reversed(rounds) if r["answer"]), None)
+    if record is None:
+        return None
+    outputs = [
+        StepOutput(s["index"], s["worker"], s["subtask"], s["text"], s["status"]).to_json()
+        for s in record["steps"]
+    ]
+    return {"round": record["round"], "outputs": outputs}
 
 
 def _finish(state: Mapping[str, Any], result: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:

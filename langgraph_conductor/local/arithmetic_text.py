@@ -7,13 +7,13 @@ numbers mean. One pass over the text with a tokenizer, one over the tokens: line
 # ruff: noqa: RUF001, RUF002  (the signs that people type are the subject)
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 # `1,234,567` is one number. `1,2345` and `0,123` are not: that comma may be a decimal one.
 _NUMBER = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
 
-# A line break is `other`: numbers on lines are a list, even if some are negative.
+# A line break is `unknown`: numbers on lines are a list, even if some are negative.
 _TOKEN = re.compile(
     rf"""
     (?P<other>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?![0-9])|[0-9]{{1,2}}([-/.])[0-9]{{1,2}}\2[0-9]{{4}}
@@ -34,15 +34,14 @@ _TOKEN = re.compile(
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 _AROUND = ("other", "space", "word", "unknown")
+_BETWEEN = ("operator", "power", "named_power")
 
 _OPERATORS = {
-    "×": "*", "·": "*", "x": "*", "times": "*", "multiplied by": "*",
-    "÷": "/", "divided by": "/",
-    "−": "-", "minus": "-", "plus": "+",
-    "mod": "%", "modulo": "%",
+    "×": "*", "·": "*", "x": "*", "times": "*", "multiplied by": "*", "÷": "/", "divided by": "/",
+    "−": "-", "minus": "-", "plus": "+", "mod": "%", "modulo": "%",
+    "^": "**", "to the power of": "**", "raised to the power of": "**",
 }  # fmt: skip
 _SQUARES = {"²": "**2", "squared": "**2", "³": "**3", "cubed": "**3"}
-_BESIDE_PERCENT = ("+", "-", "*")  # others could take the share or the whole: `100 / 50% of 4`
 
 # `is` alone is missing on purpose: it begins a question for yes or no.
 _BEFORE = re.compile(
@@ -77,8 +76,7 @@ _SPOKEN = tuple(
 )
 
 
-@dataclass(frozen=True)
-class _Token:
+class _Token(NamedTuple):
     kind: str
     text: str
     start: int
@@ -88,9 +86,8 @@ class _Token:
 def find_expression(text: str) -> str | None:
     """Find the arithmetic expression in a sentence that asks for nothing else.
 
-    Understands operators as signs (also `×`, `÷`, `−`, `²`, `^`) and as words (`plus`, `divided
-    by`, `to the power of`, `subtract 3 from 10`), parentheses, thousands separators and
-    `12% of 80`.
+    Understands signs (also `×`, `÷`, `−`, `²`, `^`), words (`plus`, `to the power of`, `subtract 3
+    from 10`), parentheses, thousands separators and `12% of 80`.
 
     Args:
         text: A question or an order, such as `What is 17 * (23 + 4)?`.
@@ -117,10 +114,7 @@ def _find_spoken(text: str) -> str | None:
 
 
 def _find_written(text: str) -> str | None:
-    tokens = [
-        _Token(match.lastgroup or "", match.group(), match.start(), match.end())
-        for match in _TOKEN.finditer(text)
-    ]
+    tokens = [_Token(each.lastgroup or "", each.group(), *each.span()) for each in _TOKEN.finditer(text)]
     inside = [index for index, token in enumerate(tokens) if token.kind not in _AROUND]
     if not inside:
         return None
@@ -138,8 +132,9 @@ def _only_asks(before: str, after: str) -> bool:
 def _has_two_readings(run: list[_Token]) -> bool:
     """Whether people would disagree on what is meant, even if Python would not."""
     kinds = [token.kind for token in run]
-    if "percent_of" in kinds and any(_is_beyond_percent(token) for token in run):
-        return True
+    if "percent_of" in kinds:  # `100 / 50% of 4`: other operators could take the share or the whole
+        signs = {_sign(token) for token in run if token.kind in (*_BETWEEN, "square")}
+        return not signs <= {"+", "-", "*"}
     for index, token in enumerate(run):
         before, after = kinds[max(index - 2, 0) : index], kinds[index + 1 : index + 2]
         if token.kind == "named_power" and index + 2 < len(run):
@@ -153,10 +148,8 @@ def _has_two_readings(run: list[_Token]) -> bool:
     return False
 
 
-def _is_beyond_percent(token: _Token) -> bool:
-    sign = _OPERATORS.get(token.text.lower(), token.text)
-    powers = ("power", "named_power", "square")
-    return token.kind in powers or (token.kind == "operator" and sign not in _BESIDE_PERCENT)
+def _sign(token: _Token) -> str:
+    return _OPERATORS.get(token.text.lower(), token.text)
 
 
 def _is_remainder(run: list[_Token], index: int) -> bool:
@@ -169,51 +162,37 @@ def _is_remainder(run: list[_Token], index: int) -> bool:
 def _read(run: list[_Token]) -> str | None:
     """Turn tokens into an expression by a two-state machine, or `None` at the first surprise."""
     parts: list[str] = []
-    depth = 0
-    operand_next = True
+    depth, operand_next = 0, True
     for position, token in enumerate(run):
         if token.kind == "number" and operand_next:
             parts.append(_plain(token.text))
             operand_next = False
-        elif token.kind == "open" and operand_next:
-            parts.append("(")
-            depth += 1
-        elif token.kind == "close" and not operand_next and depth:
-            parts.append(")")
-            depth -= 1
+        elif token.kind == "open" if operand_next else token.kind == "close" and depth:
+            parts.append(token.text)
+            depth += 1 if token.kind == "open" else -1
         elif token.kind == "square" and not operand_next:
             parts.append(_SQUARES[token.text.lower()])
         elif token.kind == "percent_of" and not operand_next and run[position - 1].kind == "number":
-            parts[-1] = f"({parts[-1]} / 100) * "
-            operand_next = True
-        elif token.kind in ("power", "named_power") and not operand_next:
-            parts.append(" ** ")
-            operand_next = True
-        elif token.kind == "operator" and not operand_next:
-            parts.append(f" {_OPERATORS.get(token.text.lower(), token.text)} ")
+            parts[-1], operand_next = f"({parts[-1]} / 100) * ", True
+        elif token.kind in _BETWEEN and not operand_next:
+            parts.append(f" {_sign(token)} ")
             operand_next = True
         elif _is_sign(run, position):
             parts.append("-")
         else:
             return None
-    done = not operand_next and not depth and any(token.kind not in _ALONE for token in run)
-    return "".join(parts) if done else None
-
-
-_ALONE = ("number", "open", "close")  # a number that is only mentioned
+    # A number that is only mentioned is none.
+    asks = any(token.kind not in ("number", "open", "close") for token in run)
+    return "".join(parts) if asks and not (operand_next or depth) else None
 
 
 def _is_sign(run: list[_Token], position: int) -> bool:
     """Whether a minus touches the number it negates; `this - 3 + 4` may be a dash."""
-    token, before = run[position], run[position - 1] if position else None
-    after = run[position + 1] if position + 1 < len(run) else None
-    return (
-        token.text in ("-", "−")
-        and (before is None or before.kind not in ("number", "close", "square"))
-        and after is not None
-        and after.kind in ("number", "open")
-        and after.start == token.end
-    )
+    if run[position].text not in ("-", "−") or position + 1 == len(run):
+        return False
+    after = run[position + 1]
+    starts = position == 0 or run[position - 1].kind not in ("number", "close", "square")
+    return starts and after.kind in ("number", "open") and after.start == run[position].end
 
 
 def _plain(number: str) -> str:

@@ -152,7 +152,7 @@ class ChatPlanner:
             except PlanError as error:
                 attempts.append(Attempt(self._mode, text, str(error)))
                 if len(attempts) > MAX_REPAIRS:
-                    raise PlanningError(error, tuple(attempts)) from None
+                    raise PlanningError(error, tuple(attempts), usage) from None
                 messages += [AIMessage(text or "(nothing)"), HumanMessage(repair_prompt(str(error)))]
                 continue
             reached: Reached = "schema" if self.structured else "unaided"

@@ -81,6 +81,14 @@ class Plan:
     usage: Usage = field(default_factory=Usage)
     final: bool = False
 
+    def __post_init__(self) -> None:
+        typed = {"text": str, "usage": Usage, "attempts": tuple}
+        for name, kind in typed.items():
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"Plan.{name} must be {kind.__name__}, not {getattr(self, name)!r:.80}")
+        if not all(isinstance(attempt, Attempt) for attempt in self.attempts):
+            raise TypeError("Plan.attempts must hold Attempt objects")
+
     @property
     def accept(self) -> bool:
         """Whether the earlier answer stands."""
@@ -92,11 +100,13 @@ class PlanningError(PlanError):
 
     Attributes:
         attempts: Every reply and what was wrong with it.
+        usage: What they used.
     """
 
-    def __init__(self, last: PlanError, attempts: tuple[Attempt, ...]) -> None:
+    def __init__(self, last: PlanError, attempts: tuple[Attempt, ...], usage: Usage) -> None:
         super().__init__(last.reason, step=last.step, text=last.text)
         self.attempts = attempts
+        self.usage = usage
 
 
 @runtime_checkable

@@ -1,5 +1,7 @@
 """Why a call failed: an outage, or the model's own doing."""
 
+from typing import Any
+
 from langchain_core.exceptions import (
     ModelAPIError,
     ModelConnectionError,
@@ -18,7 +20,9 @@ _OUTAGES = (
     ModelTimeoutError,
 )
 _OUTAGE_STATUS = {408, 409, 425, 429}
+_OUTAGE_NAMES = {"TransportError", "URLError"}  # of httpx, which also has the timeouts, and of urllib
 _LONGEST = 2000
+_DEEPEST = 5
 
 
 class EmptyReplyError(Exception):
@@ -28,12 +32,34 @@ class EmptyReplyError(Exception):
 def is_outage(error: BaseException) -> bool:
     """Whether the infrastructure is to blame: network, limits, a server's fault. Such calls may be retried.
 
-    Providers' own exceptions are known by LangChain's error classes or by their `status_code`.
+    Providers' own exceptions are known by LangChain's error classes or by their HTTP status; wrapped
+    ones by what caused them.
     """
-    if isinstance(error, _OUTAGES):
-        return True
-    status = getattr(error, "status_code", None)
-    return isinstance(status, int) and (status in _OUTAGE_STATUS or status >= 500)
+    seen: BaseException | None = error
+    for _ in range(_DEEPEST):
+        if seen is None:
+            break
+        if getattr(seen, "infrastructure", False) is True or isinstance(seen, _OUTAGES):
+            return True
+        status = _status(seen)
+        if isinstance(status, int):
+            return status in _OUTAGE_STATUS or status >= 500
+        if any(kind.__name__ in _OUTAGE_NAMES for kind in type(seen).__mro__):
+            return True
+        seen = seen.__cause__
+    return False
+
+
+def _status(error: BaseException) -> Any:
+    for holder, name in (
+        (error, "status_code"),
+        (getattr(error, "response", None), "status_code"),
+        (error, "code"),
+    ):
+        status = getattr(holder, name, None)
+        if isinstance(status, int):
+            return status
+    return None
 
 
 def error_record(error: BaseException) -> ErrorRecord:

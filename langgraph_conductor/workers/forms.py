@@ -11,12 +11,13 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import run_in_executor
+from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 from langgraph.graph import StateGraph
 from langgraph.pregel.protocol import PregelProtocol
 from pydantic import BaseModel
 
 from langgraph_conductor.records import WorkerTask
-from langgraph_conductor.replies import last_text, reply_text
+from langgraph_conductor.replies import last_text, reply_text, storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ def form_of(runnable: Any, name: str) -> Form:
     if isinstance(runnable, str):
         runnable = chat_model(runnable, f"worker {name!r}")
     bound = runnable
-    while isinstance(bound, RunnableBindingBase):
-        bound = bound.bound
+    while isinstance(bound, RunnableBindingBase | RunnableWithFallbacks):
+        bound = bound.bound if isinstance(bound, RunnableBindingBase) else bound.runnable
     if isinstance(bound, PregelProtocol):
         _need_messages(bound, name)
         return Form(
@@ -106,7 +107,7 @@ def text_of_result(result: Any) -> str:
         return reply_text(result)
     if isinstance(result, Mapping) and "messages" in result:
         structured = result.get("structured_response")
-        return last_text(result["messages"]) if structured is None else _json(structured)
+        return last_text(result["messages"]) if structured is None else storable(_json(structured))
     if isinstance(result, list) and all(isinstance(item, BaseMessage) for item in result):
         return last_text(result)
     raise TypeError(
@@ -137,6 +138,11 @@ def _function(function: Callable[[WorkerTask], Any], name: str) -> Form:
 
 
 def _need_messages(graph: PregelProtocol[Any, Any, Any, Any], name: str) -> None:
+    if getattr(graph, "checkpointer", None) is True:
+        raise ValueError(
+            f"worker {name!r}: a graph with checkpointer=True remembers earlier rounds whatever it is "
+            "granted; compile it without"
+        )
     channels = getattr(graph, "channels", None)  # a remote graph does not say
     if channels is not None and "messages" not in channels:
         raise ValueError(

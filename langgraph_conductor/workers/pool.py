@@ -29,6 +29,8 @@ class WorkerPool:
         if isinstance(workers, WorkerPool):
             self._workers.update(workers._workers)
             return
+        if isinstance(workers, Worker | Mapping):
+            raise TypeError("give a list of workers, even if it is one")
         for ordinal, item in enumerate(workers):
             worker = _worker(item)
             if worker.name in (known.name for known in self._workers.values()):
@@ -90,7 +92,7 @@ class WorkerPool:
         for worker in self._workers.values():
             if worker.name == name:
                 return worker
-        raise KeyError(name)
+        raise KeyError(f"there is no worker {name!r} in this pool; there are {', '.join(self.names)}")
 
     def __iter__(self) -> Iterator[Worker]:
         return iter(self._workers.values())

@@ -1,21 +1,14 @@
 """A worker: a name and anything that can answer."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from langchain_core.runnables import RunnableConfig
-from tenacity import (
-    AsyncRetrying,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_random_exponential,
-)
 
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.usage import Price
-from langgraph_conductor.workers.failures import EmptyReplyError, is_outage
+from langgraph_conductor.workers.failures import EmptyReplyError
 from langgraph_conductor.workers.forms import form_of, text_of_result
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
@@ -33,10 +26,6 @@ _LATER: Final = {
 """Options that are part of the signature but not honoured yet, and what to do instead."""
 
 
-def _ignore(_: int) -> None:
-    return None
-
-
 class Worker:
     """Something that answers subtasks, under a name.
 
@@ -49,7 +38,8 @@ class Worker:
         description: What it is good at, for planners that are shown descriptions.
         tags: Words to choose workers by.
         retries: Times a call is repeated after an outage (network, rate limit, server fault), with
-            growing, random waits. Other failures are not repeated.
+            growing, random waits. Other failures are not repeated, and graphs never: begun anew they
+            would repeat what their tools did; their models and nodes have retries of their own.
         price: USD per million tokens, such as `{"input": "1.25", "output": "10"}`.
         may_be_last: Whether it may be given the last step, whose output is the answer.
         tools: Not honoured yet, as are the ones below; refused when given.
@@ -100,8 +90,10 @@ class Worker:
                 raise ValueError(
                     f"worker {name!r}: `{option}` is not honoured yet; {_LATER[option]} instead"
                 )
-        if not isinstance(retries, int) or retries < 0:
+        if type(retries) is not int or retries < 0:
             raise ValueError(f"worker {name!r}: retries must be a number from 0 up, not {retries!r}")
+        if type(may_be_last) is not bool:
+            raise ValueError(f"worker {name!r}: may_be_last must be True or False, not {may_be_last!r}")
         if not isinstance(description, str) or isinstance(tags, str):
             raise ValueError(f"worker {name!r}: description must be a string and tags a list of strings")
         self.name = name
@@ -116,48 +108,34 @@ class Worker:
     def __repr__(self) -> str:
         return f"Worker({self.name!r})"  # the runnable may show a key
 
-    def call(
-        self, task: WorkerTask, config: RunnableConfig, on_try: Callable[[int], None] = _ignore
-    ) -> str:
-        """Answer `task`.
+    def call(self, task: WorkerTask, config: RunnableConfig) -> str:
+        """Answer `task` once.
 
         Args:
             task: What is asked.
             config: The LangChain config the runnable is called with.
-            on_try: Told the number of each try, from 1.
 
         Returns:
             The text, never empty.
 
         Raises:
             EmptyReplyError: If the reply holds no text.
-            Exception: Whatever the runnable raises, after the retries.
+            TypeError: If the worker can only be awaited.
+            Exception: Whatever the runnable raises.
         """
-        call = self.form.call
-        if call is None:
+        if self.form.call is None:
             raise TypeError(async_only(self.name))
-        for attempt in Retrying(**self._policy(on_try)):
-            with attempt:
-                result = call(task, config)
-        return _not_empty(text_of_result(result))
+        try:
+            return _not_empty(text_of_result(self.form.call(task, config)))
+        except StopIteration as error:
+            raise RuntimeError("the worker raised StopIteration") from error
 
-    async def acall(
-        self, task: WorkerTask, config: RunnableConfig, on_try: Callable[[int], None] = _ignore
-    ) -> str:
+    async def acall(self, task: WorkerTask, config: RunnableConfig) -> str:
         """`call`, awaited."""
-        async for attempt in AsyncRetrying(**self._policy(on_try)):
-            with attempt:
-                result = await self.form.acall(task, config)
-        return _not_empty(text_of_result(result))
-
-    def _policy(self, on_try: Callable[[int], None]) -> dict[str, Any]:
-        return {
-            "stop": stop_after_attempt(self.retries + 1),
-            "wait": wait_random_exponential(multiplier=0.5, max=20),
-            "retry": retry_if_exception(is_outage),
-            "before": lambda state: on_try(state.attempt_number),
-            "reraise": True,
-        }
+        try:
+            return _not_empty(text_of_result(await self.form.acall(task, config)))
+        except (StopIteration, StopAsyncIteration) as error:
+            raise RuntimeError(f"the worker raised {type(error).__name__}") from error
 
 
 def _not_empty(text: str) -> str:

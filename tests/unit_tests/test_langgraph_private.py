@@ -60,6 +60,15 @@ def test_runnable_callable_takes_a_blocking_and_an_async_function_and_adds_no_tr
     assert (runnable.name, runnable.invoke({}, {})) == ("n", {"a": 1})
 
 
+def test_resetting_the_interrupt_counter_counts_from_the_first_again():
+    """If this fails, a worker that is retried asks people again what they have answered."""
+    config = config_inside_a_node()
+    key = "__pregel_scratchpad"
+    assert config["configurable"][key].interrupt_counter() == 0
+    assert config["configurable"][key].interrupt_counter() == 1
+    assert _langgraph.replayed(config)["configurable"][key].interrupt_counter() == 0
+
+
 def test_pregel_protocol_is_what_a_subgraph_node_must_be():
     """If this fails, `WorkflowNode` misses a method of LangGraph's graph protocol."""
     from langgraph_conductor.graph.workflow_node import WorkflowNode

@@ -26,14 +26,14 @@ def test_the_third_round_reads_the_second_and_names_it(run):
     assert (about["rounds"], about["steps"], about["usage"]) == (3, 8, result["usage"])
 
 
-def test_history_skips_a_round_without_steps_and_keeps_the_status():
-    ran = {
-        "round": 0,
-        "steps": [{"index": 0, "worker": "a", "subtask": "x", "text": "", "status": "failed"}],
-    }
-    history = previous_outputs([ran, {"round": 1, "steps": []}])
+def test_history_is_the_round_whose_answer_the_planner_sees(run):
+    failed = {"index": 0, "worker": "a", "subtask": "x", "text": "", "status": "failed"}
+    ran = {"round": 0, "answer": "y", "steps": [failed, failed | {"index": 1, "text": "y", "status": "ok"}]}
+    later = [{"round": 1, "answer": "", "steps": [failed]}, {"round": 2, "answer": "", "steps": []}]
+    history = previous_outputs([ran, *later])
     assert history["round"] == 0
-    assert history["outputs"][0]["status"] == "failed"
+    assert [o["status"] for o in history["outputs"]] == ["failed", "ok"]
+    assert previous_outputs(later) is None
 
 
 def test_usage_adds_up_over_rounds(run):
