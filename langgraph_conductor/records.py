@@ -89,7 +89,8 @@ class StepRecord(TypedDict):
     """Times the worker was tried, retries included."""
     error: ErrorRecord | None
     usage: dict[str, Any]
-    """`Usage.to_json()` of the step."""
+    """`Usage.to_json()` of the step, retries included. Of a step that was interrupted or failed and was
+    then resumed, it holds what was used since."""
     started_at: float
     """Unix time."""
     seconds: float

@@ -1,8 +1,7 @@
 """Reading the one arithmetic expression out of a sentence, or giving up.
 
-A worker that misreads a question is worse than one that says it cannot. So this lists what may
-stand around an expression and refuses the rest: one word that is not listed can change what the
-numbers mean. One pass over the text with a tokenizer, one over the tokens: linear time.
+A worker that misreads a question is worse than one that says it cannot. So this lists what may stand
+around an expression and refuses the rest: one word more can change what the numbers mean. Linear time.
 """
 # ruff: noqa: RUF001, RUF002  (the signs that people type are the subject)
 
@@ -116,10 +115,8 @@ def _find_spoken(text: str) -> str | None:
 def _find_written(text: str) -> str | None:
     tokens = [_Token(each.lastgroup or "", each.group(), *each.span()) for each in _TOKEN.finditer(text)]
     inside = [index for index, token in enumerate(tokens) if token.kind not in _AROUND]
-    if not inside:
-        return None
-    run = tokens[inside[0] : inside[-1] + 1]
-    if not _only_asks(text[: run[0].start], text[run[-1].end :]):
+    run = tokens[inside[0] : inside[-1] + 1] if inside else []
+    if not run or not _only_asks(text[: run[0].start], text[run[-1].end :]):
         return None
     run = [token for token in run if token.kind != "space"]
     return None if _has_two_readings(run) else _read(run)
@@ -139,7 +136,7 @@ def _has_two_readings(run: list[_Token]) -> bool:
         before, after = kinds[max(index - 2, 0) : index], kinds[index + 1 : index + 2]
         if token.kind == "named_power" and index + 2 < len(run):
             return True  # `2 to the power of 3 + 1`
-        if token.kind == "square" and ("power" in [*before, *after] or after == ["square"]):
+        if token.kind == "square" and ("power" in before + after or after == ["square"]):
             return True  # `2 ** 3 squared`, `2²³`
         if token.kind in ("square", "power", "named_power") and index > 1 and _is_sign(run, index - 2):
             return True  # `-3 squared`

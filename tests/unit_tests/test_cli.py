@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 
@@ -114,6 +115,34 @@ def test_describe_tells_rounds_grants_failures_and_money():
     ):
         assert part in text
     assert max(map(len, text.splitlines()[:-4])) < 420
+
+
+def test_describe_word_for_word():
+    model = ScriptedModel(replies=["one two"])
+    planner = ScriptedModel(replies=[plan_text(("a", "Say it.", []), ("f", "Check it.", [0])), ACCEPT_TEXT])
+    workers = [Worker("a", model), Worker("f", lambda t: "three")]
+    result = create_conductor(planner, workers, max_rounds=2).invoke(ask())
+    told = re.sub(r"[0-9]+\+", "N+", re.sub(r"[0-9]+\.[0-9] s", "T s", describe(result)))
+    assert told == "\n".join(
+        [
+            "round 0: parsed unaided, N+19 tokens, T s",
+            "  workflow: step 0, then step 1",
+            "  step 0: a  [N+2 tokens, T s]",
+            "    asked:   Say it.",
+            "    granted: the question",
+            "    said:    one two",
+            "  step 1: f  [no model, T s]",
+            "    asked:   Check it.",
+            "    granted: the question, step 0",
+            "    said:    three",
+            "round 1: parsed unaided, N+12 tokens, T s",
+            "  the earlier answer is kept",
+            "",
+            "answer: three",
+            "",
+            "used: 2 calls (N+31 tokens) of the planner, 1 call (N+2 tokens) of workers, T s",
+        ]
+    )
 
 
 def test_describe_says_what_has_no_price():

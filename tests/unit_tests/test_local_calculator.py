@@ -133,9 +133,8 @@ def test_never_fails_on_any_text(text):
         ("Could you tell me what 3 + 4 is, please?", "7"), ("What is the value of 3 + 4?", "7"),
         ("3 + 4 = ?", "7"), ("-3 + 4 squared", "13"), ("What is the product of 312 and 45?", "14040"),
     ],
-)
-def
- test_finds_the_expression_in_natural_text(text, result):
+)  # fmt: skip
+def test_finds_the_expression_in_natural_text(text, result):
     found = find_expression(text)
     assert found is not None
     assert calculate(found) == result
@@ -160,9 +159,8 @@ def
         "the difference between 3 and 10", "add 3 and 5!", "12/25/2020", "What is,5 + 3", "12\n-5",
         "3 + 4 ...", "1·5 + 2·5",
     ],
-)
-def
- test_what_it_does_not_understand_is_none(text):
+)  # fmt: skip
+def test_what_it_does_not_understand_is_none(text):
     assert find_expression(text) is None
 
 

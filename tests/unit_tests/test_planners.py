@@ -256,6 +256,19 @@ def test_self_consistency(plan):
     assert workflow.reads(3) == (0, 1, 2)
 
 
+def test_fixed_strategies_ask_for_what_their_name_says():
+    def subtasks(planner):
+        return [step.subtask for step in planner.plan(request(POOL)).workflow.steps]
+
+    asked = subtasks(fixed.self_consistency(3, "coder"))
+    assert asked[:3] == ["Answer the question."] * 3
+    assert asked[3].startswith("3 independent answers")
+    asked = subtasks(fixed.mixture_of_agents(["coder"], 2, "coder"))
+    assert asked[0] == "Answer the question."
+    assert asked[1].startswith("Several answers are given.")
+    assert asked[2].endswith("the best answer.")
+
+
 def test_self_reflection(plan):
     workflow = plan(fixed.self_reflection(2, "coder"), request(POOL)).workflow
     assert workflow.levels() == ((0,), (1,), (2,))
