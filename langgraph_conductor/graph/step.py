@@ -67,16 +67,7 @@ def step_node(
         subtask = spec["subtask"] if spec else default.subtask if default else ""
         task = worker_task(state, index, subtask, access, is_final=is_final)
         names = granted(state, index, access)
-        started = StepStarted(
-            type="step_started",
-            round=task.round,
-            step=index,
-            worker=worker.name,
-            subtask=subtask,
-            granted=names,
-        )
-        emit(config, started)
-
+        _tell_started(config, task, worker, names)
         meter = UsageMeter(worker.price)
         tries: list[None] = []
         started_at, clock = time.time(), time.perf_counter()
@@ -102,7 +93,6 @@ def step_node(
             error = error_record(failure)
         seconds = time.perf_counter() - clock
 
-        usage = meter.usage.to_json() | {"busy_seconds": seconds}
         output = StepOutput(index, worker.name, subtask, text, "failed" if error else "ok")
         record: StepRecord = {
             "index": index,
@@ -112,21 +102,11 @@ def step_node(
             "status": output.status,
             "calls": len(tries),
             "error": error,
-            "usage": usage,
+            "usage": meter.usage.to_json() | {"busy_seconds": seconds},
             "started_at": started_at,
             "seconds": seconds,
         }
-        finished = StepFinished(
-            type="step_finished",
-            round=task.round,
-            step=index,
-            worker=worker.name,
-            status=output.status,
-            text=text,
-            usage=usage,
-            seconds=seconds,
-        )
-        emit(config, finished)
+        _tell_finished(config, task, record, text)
         return {out_channel(index): output.to_json(), record_channel(index): record}
 
     def call(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
@@ -139,6 +119,32 @@ def step_node(
         return await adrive(logic(state, config), lambda wanted: _acall(worker, wanted))
 
     return node(f"step_{index}", call, acall)
+
+
+def _tell_started(config: RunnableConfig, task: WorkerTask, worker: Worker, names: list[list[int]]) -> None:
+    event = StepStarted(
+        type="step_started",
+        round=task.round,
+        step=task.index,
+        worker=worker.name,
+        subtask=task.subtask,
+        granted=names,
+    )
+    emit(config, event)
+
+
+def _tell_finished(config: RunnableConfig, task: WorkerTask, record: StepRecord, text: str) -> None:
+    event = StepFinished(
+        type="step_finished",
+        round=task.round,
+        step=task.index,
+        worker=record["worker"],
+        status=record["status"],
+        text=text,
+        usage=record["usage"],
+        seconds=record["seconds"],
+    )
+    emit(config, event)
 
 
 class _HandOverError(Exception):
