@@ -10,6 +10,7 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage
 
+from langgraph_conductor.conversation import question_blocks
 from langgraph_conductor.prompts import with_attachments, worker_prompt
 from langgraph_conductor.records import ContentBlock, StepOutput, WorkerTask
 from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, out_channel, spec_channel
@@ -57,9 +58,7 @@ def copied_question(question: Any) -> tuple[ContentBlock, ...]:
     """
     if not question:
         raise ValueError('there is no question: give {"question": [{"type": "text", "text": "..."}]}')
-    if isinstance(question, str):
-        return ({"type": "text", "text": question},)
-    return tuple(deepcopy(list(question)))
+    return tuple(deepcopy(question_blocks(question)))
 
 
 def granted(state: Mapping[str, Any], index: int, access: Access) -> list[list[int]]:

@@ -24,7 +24,7 @@ _INTRO: Final = (
 )
 _LATER: Final = "What was said since then:"
 _LEAST: Final = 200
-_NOT_SHOWN: Final = {"text", "reasoning", "thinking", "tool_use", "tool_call"}
+_NAMED: Final = ("image", "audio", "video", "file", "document")
 _CUT: Final = "\n[...]\n"
 
 
@@ -67,7 +67,7 @@ def question_of(messages: Sequence[Any], *, max_chars: int = MAX_CHARS) -> list[
 
 
 def question_blocks(question: Any) -> list[ContentBlock]:
-    """What `get_question` returned, as content blocks.
+    """A question in any form a message's content has, as content blocks.
 
     Raises:
         ValueError: If it is empty.
@@ -75,11 +75,11 @@ def question_blocks(question: Any) -> list[ContentBlock]:
     """
     if not isinstance(question, str | list):
         raise TypeError(
-            f"get_question must return a string or a list of content blocks, got {type(question).__name__}"
+            f"a question must be a string or a list of content blocks, not {type(question).__name__}"
         )
     blocks = _blocks(HumanMessage(question))
     if not blocks:
-        raise ValueError("get_question returned an empty question")
+        raise ValueError("the question is empty")
     return blocks
 
 
@@ -91,6 +91,8 @@ def _blocks(message: BaseMessage) -> list[ContentBlock]:
     content = [message.content] if isinstance(message.content, str) else message.content
     blocks = [{"type": "text", "text": c} if isinstance(c, str) else dict(c) for c in content]
     for block in blocks:
+        if "type" not in block and "text" in block:
+            block["type"] = "text"  # as some providers write it
         if block.get("type") == "text":
             block["text"] = storable(str(block.get("text") or ""))
     return [block for block in blocks if block.get("type") != "text" or block["text"].strip()]
@@ -131,8 +133,8 @@ def _turn(turn: BaseMessage, said: str) -> str:
 
 def _said(turn: BaseMessage) -> str:
     """Its text, without what a model thought aloud, and the kinds of whatever else it holds."""
-    text = storable(str(turn.text))
+    text = storable(text_of(_blocks(turn)))
     if isinstance(turn, AIMessage):
         text = drop_thinking(text)
-    kinds = [str(b.get("type")) for b in _blocks(turn) if b.get("type") not in _NOT_SHOWN]
+    kinds = [kind for b in _blocks(turn) for kind in _NAMED if kind in str(b.get("type"))]
     return "\n".join([text.strip(), *(f"[{kind}]" for kind in kinds)]).strip()

@@ -34,10 +34,11 @@ LISTS: Final = ("model_id", "subtasks", "access_list")
 _ALSO: Final = {
     "model_id": {"model_id", "model_ids"},
     "subtasks": {"subtask", "subtasks"},
-    "access_list": {"access", "access_list"},
+    "access_list": {"access", "access_list", "access_lists"},
 }
-_WORD = r"(?<!\w)(model\\?[_ -]ids?|subtasks?|access(?:\\?[_ -]list)?|steps)[\"'`*]{0,4}\s{0,8}"
-_SIGN = r"(?::\s{0,4}\w{1,20}(?:\[[\w\[\], ]{0,30}\])?\s{0,4}=|[:=：]{1,2})"  # also after a type annotation
+_WORD = r"(?<!\w)(model\\?[_ -]ids?|subtasks?|access(?:\\?[_ -]lists?)?|steps)[\"'`*]{0,4}\s{0,8}"
+# `=` or `:`, or an annotation as in `model_id: list[int] = [0]`
+_SIGN = r"(?::\s{0,4}[\w.]{1,30}(?:\[[\w\[\], .|\"']{0,60}\])?\s{0,4}=|[:=：]{1,2})"
 _LABEL = re.compile(rf"{_WORD}{_SIGN}\s{{0,8}}[`*]{{0,4}}\s{{0,8}}(?=[\[(])", re.IGNORECASE)
 _BARE_LABEL = re.compile(_WORD, re.IGNORECASE)
 
@@ -49,11 +50,12 @@ def parse_workflow(
     max_steps: int = 5,
     allow_accept: bool = False,
 ) -> Workflow | Accept:
-    """Read the workflow a planner wrote.
+    r"""Read the workflow a planner wrote.
 
     Args:
         text: The planner's reply: reasoning, then `model_id`, `subtasks` and `access_list`; or a JSON
-            object with those three lists or with `steps`.
+            object with those three lists or with `steps`. The first complete set from a `model_id` on
+            counts. In lists, TeX commands such as `\frac` need no second backslash; JSON is JSON.
         workers: The offered workers: a `WorkerPool`, their names in order, or a mapping from ordinal
             to name. Text may name a worker by ordinal or by name.
         max_steps: Most steps allowed.
@@ -149,6 +151,8 @@ def _fields(text: str) -> dict[str, Any]:
             continue  # inside a list that is read already, such as a subtask that shows a label
         if reader.exhausted:
             break
+        if text[match.end()] == "(" and "=" not in match[0]:
+            continue  # `access: (see below)` is prose, `access = ([],)` is not
         label = _label(match[1])
         if label == LISTS[0]:
             ordered = {}  # a new plan begins, even if its first list turns out to be broken
@@ -165,7 +169,7 @@ def _fields(text: str) -> dict[str, Any]:
             if len(ordered) == len(LISTS):
                 return ordered
         elif _are_steps(value):
-            return {label: value}
+            return {label: _as_json(text[match.end() : read_to], value)}
         elif not value:
             latest.setdefault(label, value)
     if all(label in latest for label in LISTS):
@@ -186,6 +190,14 @@ def _missing(text: str, found: Mapping[str, Any], broken: Mapping[str, str]) -> 
     if missing[0] in named:
         return f"`{missing[0]}` must be followed by `=` and a list in square brackets, one entry per step"
     return f"the list `{missing[0]}` is missing; give model_id, subtasks and access_list"
+
+
+def _as_json(text: str, value: Any) -> Any:
+    """What JSON itself makes of `text`, so that steps read the same with and without words around them."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return value
 
 
 def _are_steps(value: Any) -> bool:

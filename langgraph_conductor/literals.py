@@ -15,7 +15,8 @@ _WORD = re.compile(r"[^\W\d][\w.-]*")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 # TeX that a planner forgot to escape: \\frac is no form feed, \\times no tab.
 TEX = re.compile(
-    r"\\(?:[bfr](?=[A-Za-z])|t(?=(?:an|au|ext\w*|frac|heta|imes|o|riangle)\b)|n(?=(?:abla|eg|eq|otin|u)\b))"
+    r"\\(?:[bf](?=[A-Za-z])|t(?=(?:anh?|au|ext\w*|frac|heta|ilde|imes|op?|riangle)\b)"
+    r"|n(?=(?:abla|eg|eq|mid|otin|u)\b)|r(?=(?:angle|ho|ight\w*|m)\b))"
 )
 _SIMPLE: Final = {
     "n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0",

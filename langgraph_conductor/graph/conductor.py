@@ -24,7 +24,8 @@ from langgraph_conductor.records import ErrorRecord, RoundRecord
 from langgraph_conductor.state import ConductorInput, ConductorOutput, ConductorState
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
-from langgraph_conductor.workers.worker import async_only, check_name
+from langgraph_conductor.workers.forms import async_only
+from langgraph_conductor.workers.worker import check_name
 
 
 def create_conductor(

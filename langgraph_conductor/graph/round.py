@@ -70,9 +70,8 @@ def build_round(
             failure = error
             plan = _without_planner(error, request, fallback)
             logger.warning("planning failed, %s: %s", _told(plan, fallback), error)
-        usage = max(
-            meter.usage, plan.usage, key=lambda used: used.calls
-        )  # a reply cut short is in the latter
+        # The planner's own count knows its prices, and replies LangChain never saw, such as one cut short.
+        usage = max(plan.usage, meter.usage, key=lambda used: used.calls)
         seconds = time.perf_counter() - clock
         record: PlanRecord = {
             "reached": "fallback" if failure else plan.reached,

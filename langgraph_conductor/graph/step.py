@@ -18,11 +18,11 @@ from langgraph_conductor.events import StepFinished, StepStarted
 from langgraph_conductor.graph._langgraph import emit, node, replayed, scoped
 from langgraph_conductor.options import OPTIONS
 from langgraph_conductor.records import ErrorRecord, StepOutput, StepRecord, WorkerTask
-from langgraph_conductor.state import out_channel, record_channel, spec_channel
+from langgraph_conductor.state import ROUND, out_channel, record_channel, spec_channel
 from langgraph_conductor.workers import Worker
 from langgraph_conductor.workers.failures import error_record, is_outage
+from langgraph_conductor.workers.forms import async_only
 from langgraph_conductor.workers.metering import UsageMeter, metered
-from langgraph_conductor.workers.worker import async_only
 from langgraph_conductor.workflow import Access, Step
 
 OnStepError = Literal["record", "raise"]
@@ -65,9 +65,9 @@ def step_node(
     def logic(state: Mapping[str, Any], config: RunnableConfig) -> Generator[_Wanted, Any, dict[str, Any]]:
         spec = state.get(spec_channel(index))
         subtask = spec["subtask"] if spec else default.subtask if default else ""
-        task = worker_task(state, index, subtask, access, is_final=is_final)
         names = granted(state, index, access)
-        _tell_started(config, task, worker, names)
+        number = state.get(ROUND) or 0
+        _tell_started(config, number, index, worker.name, subtask, names)
         meter = UsageMeter(worker.price)
         tries: list[None] = []
         started_at, clock = time.time(), time.perf_counter()
@@ -76,13 +76,14 @@ def step_node(
 
         def ask() -> _Ask:
             tries.append(None)
+            # Each try gets a task of its own: an earlier one may have changed what it was handed.
+            task = worker_task(state, index, subtask, access, is_final=is_final)
             return _Ask(task, metered(scoped(replayed(config), channels, OPTIONS), meter))
 
+        first = ask()  # what is wrong with the state is no failure of the worker
         try:
             # A graph is not begun anew: it would repeat what its tools did.
-            text = yield from _with_retries(ask, worker.retries if graph is None else 0)
-        except ParentCommand:
-            error = error_record(_HandOverError("a worker cannot hand over to a node outside itself"))
+            text = yield from _with_retries(first, ask, worker.retries if graph is None else 0)
         except GraphBubbleUp:
             raise
         except Exception as failure:
@@ -106,7 +107,7 @@ def step_node(
             "started_at": started_at,
             "seconds": seconds,
         }
-        _tell_finished(config, task, record, text)
+        _tell_finished(config, number, record, text)
         return {out_channel(index): output.to_json(), record_channel(index): record}
 
     def call(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
@@ -121,23 +122,20 @@ def step_node(
     return node(f"step_{index}", call, acall)
 
 
-def _tell_started(config: RunnableConfig, task: WorkerTask, worker: Worker, names: list[list[int]]) -> None:
+def _tell_started(
+    config: RunnableConfig, number: int, index: int, worker: str, subtask: str, names: list[list[int]]
+) -> None:
     event = StepStarted(
-        type="step_started",
-        round=task.round,
-        step=task.index,
-        worker=worker.name,
-        subtask=task.subtask,
-        granted=names,
+        type="step_started", round=number, step=index, worker=worker, subtask=subtask, granted=names
     )
     emit(config, event)
 
 
-def _tell_finished(config: RunnableConfig, task: WorkerTask, record: StepRecord, text: str) -> None:
+def _tell_finished(config: RunnableConfig, number: int, record: StepRecord, text: str) -> None:
     event = StepFinished(
         type="step_finished",
-        round=task.round,
-        step=task.index,
+        round=number,
+        step=record["index"],
         worker=record["worker"],
         status=record["status"],
         text=text,
@@ -151,11 +149,13 @@ class _HandOverError(Exception):
     """The worker is an agent that wants to go on in another node (`Command(graph=PARENT)`)."""
 
 
-def _with_retries(ask: Callable[[], _Ask], retries: int) -> Generator[_Wanted, Any, str]:
+def _with_retries(first: _Ask, ask: Callable[[], _Ask], retries: int) -> Generator[_Wanted, Any, str]:
     """The worker's answer, asking again after outages."""
     for tries in count(1):
         try:
-            return str((yield ask()))
+            return str((yield first if tries == 1 else ask()))
+        except ParentCommand:
+            raise _HandOverError("a worker cannot hand over to a node outside itself") from None
         except GraphBubbleUp:
             raise
         except Exception as failure:

@@ -1,7 +1,5 @@
 """Why a call failed: an outage, or the model's own doing."""
 
-from typing import Any
-
 from langchain_core.exceptions import (
     ModelAPIError,
     ModelConnectionError,
@@ -42,7 +40,7 @@ def is_outage(error: BaseException) -> bool:
         if getattr(seen, "infrastructure", False) is True or isinstance(seen, _OUTAGES):
             return True
         status = _status(seen)
-        if isinstance(status, int):
+        if status is not None:
             return status in _OUTAGE_STATUS or status >= 500
         if any(kind.__name__ in _OUTAGE_NAMES for kind in type(seen).__mro__):
             return True
@@ -50,14 +48,14 @@ def is_outage(error: BaseException) -> bool:
     return False
 
 
-def _status(error: BaseException) -> Any:
+def _status(error: BaseException) -> int | None:
     for holder, name in (
         (error, "status_code"),
         (getattr(error, "response", None), "status_code"),
         (error, "code"),
     ):
         status = getattr(holder, name, None)
-        if isinstance(status, int):
+        if type(status) is int and 100 <= status < 600:
             return status
     return None
 

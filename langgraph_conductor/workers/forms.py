@@ -1,5 +1,6 @@
 """The forms a worker may have, brought to one: a task goes in, text comes out."""
 
+import functools
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -116,25 +117,40 @@ def text_of_result(result: Any) -> str:
 
 
 def _function(function: Callable[[WorkerTask], Any], name: str) -> Form:
-    target = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
-    inner = getattr(function, "func", target)  # functools.partial
+    inner = function.func if isinstance(function, functools.partial) else function
+    target = inner if inspect.isroutine(inner) else getattr(inner, "__call__", inner)  # noqa: B004
     if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
-        raise TypeError(
-            f"worker {name!r}: a function that yields cannot be a worker; return the whole text"
-        )
+        raise TypeError(f"worker {name!r}: a function that yields cannot be a worker; return the text")
+    _need_one_argument(function if inner is not function else target, name)
+    if inspect.iscoroutinefunction(target):
+        return Form(None, lambda task, config: function(task))
+
+    def call(task: WorkerTask, config: RunnableConfig) -> Any:
+        result = function(task)
+        if inspect.iscoroutine(result):
+            result.close()
+            raise TypeError(async_only(name))
+        return result
+
+    async def acall(task: WorkerTask, config: RunnableConfig) -> Any:
+        result = await run_in_executor(config, function, task)
+        return await result if inspect.isawaitable(result) else result
+
+    return Form(call, acall)
+
+
+def _need_one_argument(function: Callable[..., Any], name: str) -> None:
     try:
         inspect.signature(function).bind(None)
     except ValueError:
         pass  # a builtin that does not tell
     except TypeError:
         raise TypeError(f"worker {name!r}: the function must take one argument, the WorkerTask") from None
-    if inspect.iscoroutinefunction(target) or inspect.iscoroutinefunction(inner):
-        return Form(None, lambda task, config: function(task))
 
-    async def acall(task: WorkerTask, config: RunnableConfig) -> Any:
-        return await run_in_executor(config, function, task)
 
-    return Form(lambda task, config: function(task), acall)
+def async_only(name: str) -> str:
+    """The message for an async-only worker in a blocking call."""
+    return f"worker {name!r} is an async function; call the conductor with `ainvoke` or `astream`"
 
 
 def _need_messages(graph: PregelProtocol[Any, Any, Any, Any], name: str) -> None:

@@ -9,7 +9,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.usage import Price
 from langgraph_conductor.workers.failures import EmptyReplyError
-from langgraph_conductor.workers.forms import form_of, text_of_result
+from langgraph_conductor.workers.forms import async_only, form_of, text_of_result
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
 _RESERVED: Final = frozenset({"all"})
@@ -142,11 +142,6 @@ def _not_empty(text: str) -> str:
     if not text:
         raise EmptyReplyError("the worker replied without any text")
     return text
-
-
-def async_only(name: str) -> str:
-    """The message for an async-only worker in a blocking call."""
-    return f"worker {name!r} is an async function; call the conductor with `ainvoke` or `astream`"
 
 
 def check_name(name: object, what: str) -> None:

@@ -69,7 +69,7 @@ def test_other_turns_name_their_images_and_hide_their_thoughts():
     shown = text(
         [HumanMessage([image]), AIMessage("<think>hm</think>nice"), HumanMessage("what is on it?")]
     )
-    assert '<turn role="user">\n[image_url]\n</turn>' in shown
+    assert '<turn role="user">\n[image]\n</turn>' in shown
     assert "AAAA" not in shown
     assert "hm" not in shown
 
@@ -92,7 +92,7 @@ def test_get_question_may_return_text_or_blocks():
     assert question_blocks("a") == question_blocks([{"type": "text", "text": "a"}])
     with pytest.raises(ValueError, match="empty"):
         question_blocks("")
-    with pytest.raises(TypeError, match="got int"):
+    with pytest.raises(TypeError, match="not int"):
         question_blocks(3)
 
 

@@ -136,6 +136,13 @@ def test_texts_that_cannot_be_stored_are_mended():
     assert parse_workflow(text, POOL).steps[0].subtask == "a\ufffd\ufffd"
 
 
+def test_steps_as_json_read_the_same_with_and_without_words_around_them():
+    workflow = flow(("coder", "cols: a\tto\rb\x0cc\nu", []))
+    text = json.dumps(workflow.to_json())
+    for shown in (text, f"Plan:\n```json\n{text}\n```"):
+        assert parse_workflow(shown, POOL) == workflow
+
+
 @pytest.mark.parametrize("escape", [r"\ud800", r"\UFFFFFFFF", r"\x4", "\\"])
 def test_bad_escapes_raise_nothing_else(escape):
     with suppress(PlanError):
@@ -161,6 +168,7 @@ TIGHT = lists("[1]", '["fix it"]', '[["all"]]')
         '{"model_id": [1], "subtasks": ["fix it"], "access_list": ["all"], "models_considered": [2], "access_rationale": [[]]}',
         TIGHT.replace("model_id =", "model_id: list[int] =").replace("subtasks =", "subtasks: list[str] ="),
         TIGHT.replace(" = ", " := "),
+        TIGHT.replace("access_list", "As for access: (1) reads all.\naccess_lists: list[list[int] | str]"),
         TIGHT.replace(" = ", "："),
         TIGHT.replace("model_id", "model-id").replace("access_list", "access\\_list"),
         TIGHT.replace("[1]", "(1)").replace('[["all"]]', '(["all"],)  // all of it'),

@@ -94,6 +94,8 @@ def test_an_agent_that_hands_over_fails_its_step_and_others_answer(run):
     result = run(conductor, ask())
     assert result["answer"] == "b-0-1"
     assert "cannot hand over" in result["rounds"][0]["steps"][0]["error"]["message"]
+    with pytest.raises(WorkerError, match=r"step 0 .* cannot hand over"):
+        run(one(agent, on_step_error="raise"), ask())
 
 
 def test_a_tool_that_returns_directly_is_the_answer(run):
@@ -136,6 +138,48 @@ def test_a_worker_that_changes_its_task_changes_it_for_itself_alone(run):
     result = run(create_conductor(Scribbler(workflow, workflow), workers, max_rounds=2), ask())
     assert "SECRET" not in "".join(task.messages[0].text for task in reader.tasks)
     assert result["rounds"][0]["answer"] == "reader-0-2"
+
+
+def test_a_repeated_call_gets_a_fresh_task(run):
+    seen = []
+
+    def call(task):
+        seen.append(task.question[0]["text"])
+        task.question[0]["text"] = "changed"
+        if len(seen) == 1:
+            raise ConnectionError("down")
+        return "done"
+
+    run(one(call), ask("first"))
+    assert seen == ["first", "first"]
+
+
+class HasFunc:
+    async def func(self, task):
+        return "no"
+
+    def __call__(self, task):
+        return "called"
+
+
+class Static:
+    __call__ = staticmethod(lambda task: "static")
+
+
+async def later(task):
+    return "later"
+
+
+@pytest.mark.parametrize(("function", "answer"), [(HasFunc(), "called"), (Static(), "static")])
+def test_odd_callables_answer(function, answer, run):
+    assert run(one(function), ask())["answer"] == answer
+
+
+def test_a_function_that_returns_a_coroutine_is_awaited_or_says_so():
+    conductor = one(lambda task: later(task))
+    assert asyncio.run(conductor.ainvoke(ask()))["answer"] == "later"
+    with pytest.raises(WorkerError, match="call the conductor with `ainvoke`"):
+        conductor.invoke(ask())
 
 
 def test_drawing_a_workflow_does_not_draw_it_into_workers():
@@ -192,6 +236,11 @@ def test_outages_are_known_when_wrapped():
     wrapped = RuntimeError("wrapped")
     wrapped.__cause__ = TimeoutError()
     assert is_outage(wrapped)
+    wrapped.code = 1
+    assert is_outage(wrapped)
+    own = RuntimeError("no HTTP status")
+    own.code = 1001
+    assert not is_outage(own)
 
 
 @pytest.mark.parametrize("error", [StopIteration(), StopAsyncIteration()])
