@@ -133,8 +133,9 @@ def _turn(turn: BaseMessage, said: str) -> str:
 
 def _said(turn: BaseMessage) -> str:
     """Its text, without what a model thought aloud, and the kinds of whatever else it holds."""
-    text = storable(text_of(_blocks(turn)))
+    blocks = _blocks(turn)
+    text = text_of(blocks)
     if isinstance(turn, AIMessage):
         text = drop_thinking(text)
-    kinds = [kind for b in _blocks(turn) for kind in _NAMED if kind in str(b.get("type"))]
+    kinds = [kind for b in blocks for kind in _NAMED if kind in str(b.get("type"))]
     return "\n".join([text.strip(), *(f"[{kind}]" for kind in kinds)]).strip()

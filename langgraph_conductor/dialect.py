@@ -258,8 +258,7 @@ def _worker_name(worker: Any, offered: Mapping[int, str]) -> str:
         worker = worker.strip()
         if worker in offered.values():
             return str(worker)
-        if worker.isascii() and worker.isdigit() and len(worker) < 20:
-            worker = int(worker)
+        worker = _number_if(worker)
     if type(worker) is int and worker in offered:
         return offered[worker]
     choice = ", ".join(str(n) if name == str(n) else f"{n} ({name})" for n, name in offered.items())
@@ -283,10 +282,9 @@ def _positions(access: Any) -> Any:
         return str(access).strip().lower()
     if not isinstance(access, list):
         return access
-    items: list[Any] = []
-    for item in access:
-        word = item.strip().lower() if isinstance(item, str) else item
-        if isinstance(word, str) and word.isascii() and word.isdigit() and len(word) < 20:
-            word = int(word)
-        items.append(word)
-    return items
+    return [_number_if(item.strip().lower()) if isinstance(item, str) else item for item in access]
+
+
+def _number_if(word: str) -> str | int:
+    """The number a digit string stands for; any other word as it is."""
+    return int(word) if word.isascii() and word.isdigit() and len(word) < 20 else word

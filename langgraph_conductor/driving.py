@@ -4,8 +4,12 @@ The generator does everything but the call itself; `drive` makes the calls block
 them. A call's result is sent back in, its exception thrown in.
 """
 
-from collections.abc import Awaitable, Callable, Generator
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeVar
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import set_config_context
 
 AskT = TypeVar("AskT")
 ResultT = TypeVar("ResultT")
@@ -39,3 +43,15 @@ async def adrive(logic: Generator[AskT, Any, ResultT], call: Callable[[AskT], Aw
                 asked = logic.send(answer)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
+
+
+def within(config: RunnableConfig, call: Callable[..., ResultT], *args: Any) -> ResultT:
+    """`call(*args)` with `config` as the ambient one, which models called inside it pick up."""
+    with set_config_context(config) as context:
+        return context.run(call, *args)
+
+
+async def awithin(config: RunnableConfig, awaited: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """`within`, awaited."""
+    with set_config_context(config) as context:
+        return await asyncio.get_running_loop().create_task(awaited, context=context)

@@ -1,5 +1,6 @@
 """What a worker gets, what it gives, and what is remembered of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import (
     Any,
@@ -127,3 +128,8 @@ class RoundRecord(TypedDict):
     """Whether no further planning is wanted."""
     wall_seconds: float
     """From the first step's start to the last one's end."""
+
+
+def latest_answered(rounds: Sequence[RoundRecord]) -> RoundRecord | None:
+    """The latest round that gave an answer: what a planner is shown, `all` grants, and the run returns."""
+    return next((record for record in reversed(rounds) if record["answer"]), None)

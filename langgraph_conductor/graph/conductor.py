@@ -20,7 +20,7 @@ from langgraph_conductor.graph.round import build_round
 from langgraph_conductor.graph.step import OnStepError
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.protocol import Planner, planner_of
-from langgraph_conductor.records import ErrorRecord, RoundRecord
+from langgraph_conductor.records import RoundRecord, latest_answered
 from langgraph_conductor.state import ConductorInput, ConductorOutput, ConductorState
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
@@ -128,10 +128,12 @@ def create_conductor(
 
     def answer(state: ConductorState) -> dict[str, Any]:
         rounds = state["rounds"]
-        text = next((r["answer"] for r in reversed(rounds) if r["answer"]), "")
-        if not text:
-            causes, outages = _causes(rounds)
-            raise WorkerError("no worker gave an answer", causes=causes, infrastructure=outages)
+        answered = latest_answered(rounds)
+        if answered is None:
+            errors = [step["error"] for r in rounds for step in r["steps"] if step["error"]]
+            outages = all(error["infrastructure"] for error in errors)
+            raise WorkerError("no worker gave an answer", causes=_causes(rounds), infrastructure=outages)
+        text = answered["answer"]
         usage = usage_of(rounds)
         about = {"rounds": len(rounds), "steps": sum(len(r["steps"]) for r in rounds), "usage": usage}
         message = AIMessage(text, name=name, response_metadata={"conductor": about})
@@ -177,15 +179,13 @@ def _fallback(name: str | None, pool: WorkerPool) -> str:
     return name
 
 
-def _causes(rounds: Iterable[RoundRecord]) -> tuple[list[str], bool]:
-    """What failed where, and whether all of it was infrastructure."""
-    failed: list[tuple[str, ErrorRecord]] = []
+def _causes(rounds: Iterable[RoundRecord]) -> list[str]:
+    causes: list[str] = []
     for record in rounds:
-        where = f"round {record['round']}"
         if error := record["plan"]["error"]:
-            failed.append((f"{where}, planner", error))
+            causes.append(f"round {record['round']}, planner: {error['type']}: {error['message']}")
         for step in record["steps"]:
             if error := step["error"]:
-                failed.append((f"{where}, step {step['index']} ({step['worker']})", error))
-    outages = all(error["infrastructure"] for where, error in failed if "step" in where)
-    return [f"{where}: {error['type']}: {error['message']}" for where, error in failed], outages
+                where = f"round {record['round']}, step {step['index']} ({step['worker']})"
+                causes.append(f"{where}: {error['type']}: {error['message']}")
+    return causes

@@ -1,6 +1,5 @@
 """One round: plan, then run. Two nodes, so that the plan is saved before any worker is paid."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Generator
@@ -9,14 +8,13 @@ from dataclasses import asdict
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import set_config_context
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_conductor.access import copied_question
 from langgraph_conductor.dialect import ACCEPT, Accept
-from langgraph_conductor.driving import adrive, drive
+from langgraph_conductor.driving import adrive, awithin, drive, within
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import WorkflowPlanned
 from langgraph_conductor.graph._langgraph import emit, node
@@ -52,11 +50,12 @@ def build_round(
     pool = graphs.pool
 
     def logic(state: RoundState, config: RunnableConfig) -> Generator[_Ask, Plan, dict[str, Any]]:
-        request = PlanRequest(
+        rounds = state.get("rounds") or []
+        request = PlanRequest(  # of copies: what a planner does to them stays with it
             copied_question(state["question"]),
             pool,
             options.over(config).max_steps,
-            tuple(deepcopy(state.get("rounds") or [])),
+            tuple(deepcopy(rounds)),
         )
         meter = UsageMeter()
         clock = time.perf_counter()
@@ -82,7 +81,7 @@ def build_round(
             "seconds": seconds,
         }
         workflow = plan.workflow.to_json() if isinstance(plan.workflow, Workflow) else None
-        number = len(request.rounds)
+        number = len(rounds)
         reached = record["reached"]
         emit(
             config,
@@ -90,14 +89,14 @@ def build_round(
         )
         update: dict[str, Any] = {"workflow": workflow, "plan": record, "final": plan.final}
         if workflow is None:
-            update["rounds"] = [*request.rounds, _accepted(number, record)]
+            update["rounds"] = [*rounds, _accepted(number, record)]
         return update
 
     def call(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
-        return drive(logic(state, config), lambda ask: _plan(planner, *ask))
+        return drive(logic(state, config), lambda ask: within(ask[1], planner.plan, ask[0]))
 
     async def acall(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
-        return await adrive(logic(state, config), lambda ask: _aplan(planner, *ask))
+        return await adrive(logic(state, config), lambda ask: awithin(ask[1], planner.aplan(ask[0])))
 
     builder = StateGraph(RoundState, input_schema=RoundInput, output_schema=RoundOutput)
     builder.add_node("plan", node("plan", call, acall), input_schema=RoundInput)
@@ -109,16 +108,6 @@ def build_round(
 
 def _what_next(state: RoundState) -> str:
     return END if state["workflow"] is None else "workflow"
-
-
-def _plan(planner: Planner, request: PlanRequest, config: RunnableConfig) -> Plan:
-    with set_config_context(config) as context:
-        return context.run(planner.plan, request)
-
-
-async def _aplan(planner: Planner, request: PlanRequest, config: RunnableConfig) -> Plan:
-    with set_config_context(config) as context:
-        return await asyncio.get_running_loop().create_task(planner.aplan(request), context=context)
 
 
 def _check(plan: Any, request: PlanRequest) -> None:

@@ -8,11 +8,11 @@ from itertools import count
 from typing import Any, Literal, NamedTuple
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import patch_config, set_config_context
+from langchain_core.runnables.config import patch_config
 from langgraph.errors import GraphBubbleUp, ParentCommand
 
 from langgraph_conductor.access import granted, readable_channels, worker_task
-from langgraph_conductor.driving import adrive, drive
+from langgraph_conductor.driving import adrive, awithin, drive, within
 from langgraph_conductor.errors import WorkerError
 from langgraph_conductor.events import StepFinished, StepStarted
 from langgraph_conductor.graph._langgraph import emit, node, replayed, scoped
@@ -169,15 +169,16 @@ def _call(worker: Worker, wanted: _Wanted) -> str | None:
     if isinstance(wanted, float):
         time.sleep(wanted)
         return None
-    with set_config_context(wanted.config) as context:
-        named = patch_config(wanted.config, run_name=worker.name)
-        return context.run(worker.call, wanted.task, named)
+    return within(wanted.config, worker.call, wanted.task, _named(worker, wanted))
 
 
 async def _acall(worker: Worker, wanted: _Wanted) -> str | None:
     if isinstance(wanted, float):
         await asyncio.sleep(wanted)
         return None
-    with set_config_context(wanted.config) as context:
-        answer = worker.acall(wanted.task, patch_config(wanted.config, run_name=worker.name))
-        return await asyncio.get_running_loop().create_task(answer, context=context)
+    return await awithin(wanted.config, worker.acall(wanted.task, _named(worker, wanted)))
+
+
+def _named(worker: Worker, ask: _Ask) -> RunnableConfig:
+    # The name is for the worker's own run; in the ambient config it would name every call inside.
+    return patch_config(ask.config, run_name=worker.name)

@@ -20,7 +20,7 @@ from langgraph_conductor.events import RoundFinished
 from langgraph_conductor.graph._langgraph import emit, saver_in
 from langgraph_conductor.graph.compiler import Graph, Shape, WorkflowGraphs, shape_of, shape_of_values
 from langgraph_conductor.options import OPTIONS, Options
-from langgraph_conductor.records import RoundRecord, StepOutput, StepRecord
+from langgraph_conductor.records import RoundRecord, StepOutput, StepRecord, latest_answered
 from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, out_channel, record_channel, spec_channel
 from langgraph_conductor.workflow import Workflow
 
@@ -169,7 +169,7 @@ def previous_outputs(rounds: list[RoundRecord]) -> dict[str, Any] | None:
 
     It is the round whose answer the planner was shown.
     """
-    record = next((r for r in reversed(rounds) if r["answer"]), None)
+    record = latest_answered(rounds)
     if record is None:
         return None
     outputs = [

@@ -8,13 +8,14 @@ hand-written strategy.
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Final
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langgraph_conductor.errors import LocalModelError
 from langgraph_conductor.local.calculator import calculate, find_expression
-from langgraph_conductor.local.server import serve
+from langgraph_conductor.local.server import LocalServer, serve
 from langgraph_conductor.local.weights import smollm2_path
 from langgraph_conductor.local.wordsmith import transform
 from langgraph_conductor.planners import ChatPlanner, PlanRequest
@@ -22,7 +23,6 @@ from langgraph_conductor.prompts import text_of, with_attachments
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.workers import Worker, WorkerPool
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from langchain_openai import ChatOpenAI
 
@@ -95,9 +95,8 @@ def model(*, max_tokens: int = 256) -> "ChatOpenAI":
     except ImportError as error:
         install = "The embedded model needs langchain-openai: pip install 'langgraph-conductor[local]'"
         raise LocalModelError(install) from error
-    server = serve(smollm2_path(), slots=4, context=4096)
     return ChatOpenAI(
-        base_url=server.url,
+        base_url=_served().url,
         api_key="none",  # type: ignore[arg-type]  # the server asks for none
         model="smollm2-135m",
         temperature=0,
@@ -106,6 +105,12 @@ def model(*, max_tokens: int = 256) -> "ChatOpenAI":
         timeout=300,
         profile={"structured_output": True},
     )
+
+
+@cache
+def _served() -> LocalServer:
+    # Once a process: finding the weights reads and hashes all 98 MB of them.
+    return serve(smollm2_path(), slots=4, context=4096)
 
 
 def planner(*, structured: bool = True) -> EmbeddedPlanner:

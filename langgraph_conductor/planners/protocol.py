@@ -7,7 +7,7 @@ from langchain_core.messages import BaseMessage
 
 from langgraph_conductor.dialect import ACCEPT, Accept
 from langgraph_conductor.errors import PlanError
-from langgraph_conductor.records import ContentBlock, RoundRecord
+from langgraph_conductor.records import ContentBlock, RoundRecord, latest_answered
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Workflow
@@ -39,7 +39,7 @@ class PlanRequest:
     @property
     def previous(self) -> RoundRecord | None:
         """The latest round that gave an answer."""
-        return next((r for r in reversed(self.rounds) if r["answer"]), None)
+        return latest_answered(self.rounds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
-from langgraph_conductor import Plan, Usage, Worker, WorkerError, compile_workflow, create_conductor
+from langgraph_conductor import ACCEPT, Plan, Usage, Worker, WorkerError, compile_workflow, create_conductor
 from langgraph_conductor.planners import Attempt, fixed
 from langgraph_conductor.testing import ScriptedModel
 from langgraph_conductor.workers.failures import is_outage
@@ -138,6 +138,19 @@ def test_a_worker_that_changes_its_task_changes_it_for_itself_alone(run):
     result = run(create_conductor(Scribbler(workflow, workflow), workers, max_rounds=2), ask())
     assert "SECRET" not in "".join(task.messages[0].text for task in reader.tasks)
     assert result["rounds"][0]["answer"] == "reader-0-2"
+
+
+def test_a_planner_that_accepts_cannot_change_what_happened(run):
+    class Scribbler(ScriptedPlanner):
+        def plan(self, asked):
+            for earlier in asked.rounds:
+                earlier["answer"] = "SECRET"
+            return super().plan(asked)
+
+    planner = Scribbler(flow(("w", "x", [])), ACCEPT)
+    result = run(create_conductor(planner, [Worker("w", Recorder("w"))], max_rounds=2), ask())
+    assert result["rounds"][1]["accepted"]
+    assert result["rounds"][0]["answer"] == result["answer"] == "w-0-0"
 
 
 def test_a_repeated_call_gets_a_fresh_task(run):
