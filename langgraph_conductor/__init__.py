@@ -1,7 +1,14 @@
 """A conductor for LangGraph: plans, per question, a team of models, and runs it as a subgraph."""
 
+from langgraph_conductor.budget import Budget
 from langgraph_conductor.dialect import ACCEPT, parse_workflow
-from langgraph_conductor.errors import ConductorError, LocalModelError, PlanError, WorkerError
+from langgraph_conductor.errors import (
+    BudgetExceededError,
+    ConductorError,
+    LocalModelError,
+    PlanError,
+    WorkerError,
+)
 from langgraph_conductor.graph import compile_workflow, create_conductor
 from langgraph_conductor.planners import ChatPlanner, Plan, Planner, PlanRequest
 from langgraph_conductor.records import StepOutput, WorkerTask
@@ -31,12 +38,15 @@ __all__ = [
     "PlanRequest",
     "Plan",
     "ChatPlanner",
-    # results
+    # money
+    "Budget",
     "Usage",
+    # results
     "ConductorState",
     # errors
     "ConductorError",
     "PlanError",
     "WorkerError",
+    "BudgetExceededError",
     "LocalModelError",
 ]

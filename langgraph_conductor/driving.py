@@ -5,7 +5,14 @@ them. A call's result is sent back in, its exception thrown in.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
+from contextvars import copy_context
+from dataclasses import dataclass
+from threading import Thread
 from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
@@ -28,6 +35,8 @@ def drive(logic: Generator[AskT, Any, ResultT], call: Callable[[AskT], Any]) -> 
                 asked = logic.send(answer)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
+    finally:
+        logic.close()  # its own `finally` runs now, also when it is cancelled
 
 
 async def adrive(logic: Generator[AskT, Any, ResultT], call: Callable[[AskT], Awaitable[Any]]) -> ResultT:
@@ -43,6 +52,8 @@ async def adrive(logic: Generator[AskT, Any, ResultT], call: Callable[[AskT], Aw
                 asked = logic.send(answer)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
+    finally:
+        logic.close()  # its own `finally` runs now, also when it is cancelled
 
 
 def within(config: RunnableConfig, call: Callable[..., ResultT], *args: Any) -> ResultT:
@@ -55,3 +66,78 @@ async def awithin(config: RunnableConfig, awaited: Coroutine[Any, Any, ResultT])
     """`within`, awaited."""
     with set_config_context(config) as context:
         return await asyncio.get_running_loop().create_task(awaited, context=context)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Something to wait for.
+
+    Args:
+        future: Done when the waiting is over; `None` to wait for the time alone.
+        seconds: Wait no longer; `None` for as long as it takes.
+    """
+
+    future: Future[None] | None = None
+    seconds: float | None = None
+
+
+def wait(what: Wait) -> None:
+    """Wait, blocking."""
+    if what.future is None:
+        time.sleep(what.seconds or 0.0)
+        return
+    with suppress(NotYet):
+        what.future.result(what.seconds)
+
+
+async def await_(what: Wait) -> None:
+    """Wait, letting others run."""
+    if what.future is None:
+        await asyncio.sleep(what.seconds or 0.0)
+        return
+    await asyncio.wait({asyncio.wrap_future(what.future)}, timeout=what.seconds)
+
+
+class LateError(Exception):
+    """A call was given up because it took too long."""
+
+
+def timed(seconds: Callable[[], float], call: Callable[[], ResultT]) -> ResultT:
+    """`call()`, given up after a time. It goes on in its thread then, since threads cannot be stopped.
+
+    Args:
+        seconds: How long it may still take, asked again whenever that is over.
+        call: What to call.
+
+    Raises:
+        LateError: If it takes longer.
+    """
+    result: Future[ResultT] = Future()
+
+    def run() -> None:
+        try:
+            result.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            result.set_exception(error)
+
+    Thread(target=copy_context().run, args=(run,), daemon=True).start()
+    while not result.done():
+        if (left := seconds()) <= 0:
+            raise LateError
+        with suppress(NotYet):
+            return result.result(left)
+    return result.result()
+
+
+async def atimed(seconds: Callable[[], float], awaited: Awaitable[ResultT]) -> ResultT:
+    """`timed`, awaited; what takes too long is cancelled."""
+    task = asyncio.ensure_future(awaited)
+    try:
+        while not task.done():
+            if (left := seconds()) <= 0:
+                raise LateError
+            await asyncio.wait({task}, timeout=left)
+        return task.result()
+    finally:
+        if task.cancel():
+            await asyncio.wait({task}, timeout=1.0)  # so that it can say what it had used

@@ -3,6 +3,7 @@
     ConductorError
     ├── PlanError (ValueError)      a workflow, or the text of one, cannot be used
     ├── WorkerError                 workers failed and there is no answer without them
+    ├── BudgetExceededError         a call was not made because it might cost more than is left
     └── LocalModelError             the embedded model cannot be found, checked or served
 
 Bad arguments (a worker name with spaces, `max_steps=0`) raise plain `ValueError` or `TypeError`.
@@ -55,6 +56,22 @@ class WorkerError(ConductorError):
         self.step = step
         self.causes = tuple(causes)
         self.infrastructure = infrastructure
+        super().__init__("\n  - ".join([message, *self.causes]))
+
+
+class BudgetExceededError(ConductorError):
+    """A call was not made because the budget does not allow its worst case.
+
+    A run raises it only if it has no answer at all; else it ends with the best answer it has.
+
+    Attributes:
+        limit: Which limit: `"usd"`, `"tokens"`, `"calls"` or `"seconds"`.
+        causes: As in `WorkerError`, where a run raises it.
+    """
+
+    def __init__(self, message: str, *, limit: str, causes: Sequence[str] = ()) -> None:
+        self.limit = limit
+        self.causes = tuple(causes)
         super().__init__("\n  - ".join([message, *self.causes]))
 
 

@@ -5,10 +5,11 @@
 They bind the conductor they are given to, not conductors that are its workers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from langgraph_conductor.budget import Budget
 from langgraph_conductor.workflow import Workflow
 
 OPTIONS: Final = "conductor"
@@ -21,11 +22,22 @@ class Options:
     Args:
         max_steps: Most steps of a workflow that is read from a planner's text.
         max_rounds: Most rounds.
+        budget: What the run may use, as `Budget` or a mapping of its limits.
+        workers: Names and tags of the workers that are offered; all if left out.
+        exclude: Names and tags of workers that are not.
+        sample: `(k, seed)`: of these, `k` drawn at random are offered.
+        permute: A seed: the offered workers' ordinals are dealt anew at random. Only for planners that
+            are shown names or descriptions.
         workflow: For drawing alone: the workflow `get_graph(config, xray=True)` shows.
     """
 
     max_steps: int = 5
     max_rounds: int = 1
+    budget: Budget | None = None
+    workers: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    sample: tuple[int, int] | None = None
+    permute: int | None = None
     workflow: Workflow | None = None
 
     def __post_init__(self) -> None:
@@ -33,6 +45,15 @@ class Options:
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise ValueError(f"{name} must be a whole number from 1 up, not {value!r}")
+        if self.budget is not None:
+            object.__setattr__(self, "budget", Budget.of(self.budget))
+        if self.workers is not None:
+            object.__setattr__(self, "workers", _words("workers", self.workers))
+        object.__setattr__(self, "exclude", _words("exclude", self.exclude))
+        if self.sample is not None:
+            object.__setattr__(self, "sample", _two_numbers(self.sample))
+        if self.permute is not None and type(self.permute) is not int:
+            raise ValueError(f"the option `permute` is a seed, a whole number, not {self.permute!r}")
 
     def over(self, config: Mapping[str, Any] | None) -> "Options":
         """These options with those of `config` laid over them.
@@ -52,3 +73,20 @@ class Options:
         elif not isinstance(changes.get("workflow"), Workflow | None):
             raise ValueError(f"the option `workflow` must be a Workflow or its JSON, not {given!r}")
         return replace(self, **changes)
+
+
+def _words(name: str, words: Any) -> tuple[str, ...]:
+    if (
+        isinstance(words, str)
+        or not isinstance(words, Sequence)
+        or not all(isinstance(w, str) for w in words)
+    ):
+        raise ValueError(f"the option `{name}` is a list of workers' names and tags, not {words!r}")
+    return tuple(words)
+
+
+def _two_numbers(sample: Any) -> tuple[int, int]:
+    given = tuple(sample) if isinstance(sample, Sequence) else ()
+    if len(given) != 2 or not all(type(number) is int for number in given):
+        raise ValueError(f"the option `sample` is [k, seed], two whole numbers, not {sample!r}")
+    return given

@@ -158,6 +158,10 @@ previous_plan and previous_answer. If that answer is right and complete, accept 
 not, plan anew; then a model with access to all also reads every subtask and output of that earlier \
 round.\
 """
+_BUDGET: Final = """\
+What the team may still use, this plan included: {left}. A call that might not fit is not made, so plan \
+no more than this allows.\
+"""
 _REPAIR: Final = """\
 That plan cannot be used: {reason}. Nothing was run. Write the whole plan again with that mended.\
 """
@@ -201,6 +205,7 @@ def planner_prompt(
     max_steps: int,
     as_json: bool = False,
     previous: tuple[str, str] | None = None,
+    budget_left: str = "",
 ) -> str:
     """The text a planner is sent.
 
@@ -211,6 +216,7 @@ def planner_prompt(
         examples: Worked plans; those with more than `max_steps` steps are left out.
         max_steps: Most steps.
         as_json: Whether a JSON object is wanted instead of three lists.
+        budget_left: What is left of the run's budget, in words; said only if there is one.
         previous: Plan (canonical text) and answer of the round before, in a later round.
     """
     kind = "number" if isinstance(ids[0], int) else "name"
@@ -226,6 +232,8 @@ def planner_prompt(
         parts.append(_AGAIN.format(accept=accept))
         parts.append(tagged("previous_plan", previous[0]))
         parts.append(tagged("previous_answer", previous[1]))
+    if budget_left:
+        parts.append(_BUDGET.format(left=budget_left))
     parts.append("USER QUESTION:\n" + tagged("overall_task", text_of(question)))
     parts.append("\n".join(["AVAILABLE MODELS:", *workers]))
     return "\n\n".join(parts)

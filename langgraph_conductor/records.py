@@ -73,6 +73,17 @@ class ErrorRecord(TypedDict):
     message: str
     infrastructure: bool
     """Whether an outage is to blame (network, limits, server) and not the model."""
+    limit: NotRequired[str]
+    """Of a call the budget did not allow: which of its limits."""
+
+
+class CallRecord(TypedDict):
+    """One model call."""
+
+    model: str
+    """Name of the model, as it was asked for."""
+    seconds: float
+    usage: dict[str, Any]
 
 
 class StepRecord(TypedDict):
@@ -86,12 +97,16 @@ class StepRecord(TypedDict):
     status: Status
     text: NotRequired[str]
     """Its output. Only in `rounds`; while the workflow runs, it lies in the step's own channel."""
+    answered_by: str
+    """The worker that was asked last: `worker`, or its fallback."""
     calls: int
-    """Times the worker was tried, retries included."""
+    """Times a worker was tried, retries and the fallback included."""
     error: ErrorRecord | None
     usage: dict[str, Any]
     """`Usage.to_json()` of the step, retries included. Of a step that was interrupted or failed and was
     then resumed, it holds what was used since."""
+    model_calls: list[CallRecord]
+    """Every model call that answered, agents' inner ones included."""
     started_at: float
     """Unix time."""
     seconds: float
@@ -109,6 +124,7 @@ class PlanRecord(TypedDict):
     error: ErrorRecord | None
     """Why the fallback planned instead."""
     usage: dict[str, Any]
+    model_calls: list[CallRecord]
     seconds: float
 
 

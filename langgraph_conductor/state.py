@@ -23,7 +23,7 @@ def out_channel(index: int) -> str:
     return f"out_{index}"
 
 
-def record_channel(index: int) -> str:
+def record_channel(index: int | str) -> str:
     """The channel with step `index`'s record; read by nobody inside the workflow."""
     return f"record_{index}"
 
@@ -43,13 +43,17 @@ class ConductorOutput(TypedDict, total=False):
     rounds: list[RoundRecord]
     """What was planned and run, round by round."""
     usage: dict[str, Any]
-    """`{"planner": Usage, "workers": Usage, "total": Usage, "wall_seconds"}` as JSON."""
+    """Usage as JSON: of the `planner`, the `workers` and in `total`; `by_worker`, `by_round`; `wall_seconds`."""
+    stopped: str
+    """Why the run made no further call, if its budget ended it; else empty."""
 
 
 class ConductorState(ConductorOutput, total=False):
     """All channels of a conductor."""
 
     question: list[ContentBlock]
+    run: dict[str, Any]
+    """The name of the run's ledger."""
 
 
 class RoundState(TypedDict, total=False):
@@ -58,6 +62,7 @@ class RoundState(TypedDict, total=False):
     question: list[ContentBlock]
     rounds: list[RoundRecord]
     """The rounds before; this one is added at its end."""
+    run: dict[str, Any]
     workflow: dict[str, Any] | None
     """What is to be run; `None` if the earlier answer was accepted."""
     plan: PlanRecord
@@ -69,6 +74,7 @@ class RoundInput(TypedDict, total=False):
 
     question: list[ContentBlock]
     rounds: list[RoundRecord]
+    run: dict[str, Any]
 
 
 class RoundOutput(TypedDict, total=False):

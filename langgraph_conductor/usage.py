@@ -1,7 +1,7 @@
 """What was used: calls, tokens, money and seconds, added up exactly."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
 
@@ -76,49 +76,3 @@ def usage_of_message(metadata: Mapping[str, Any] | None) -> Usage:
         reasoning_tokens=details_out.get("reasoning") or 0,
         unpriced_calls=1,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What a model costs, in US dollars per million tokens.
-
-    Args:
-        input: For tokens sent.
-        output: For tokens received.
-        cached: For tokens read from the provider's cache; the input price if left out.
-    """
-
-    input: Decimal
-    output: Decimal
-    cached: Decimal | None = None
-
-    @classmethod
-    def of(cls, data: "Price | Mapping[str, Any]") -> "Price":
-        """From a mapping such as `{"input": "1.25", "output": "10"}`.
-
-        Raises:
-            ValueError: If a key is unknown or missing, or a value is not a number from 0 up.
-        """
-        if isinstance(data, Price):
-            return data
-        try:
-            price = cls(**{key: Decimal(str(value)) for key, value in data.items() if value is not None})
-        except (TypeError, ArithmeticError, AttributeError) as error:
-            raise ValueError(_PRICE_FORM.format(data)) from error
-        parts = [part for part in (price.input, price.output, price.cached) if part is not None]
-        if not all(part.is_finite() and part >= 0 for part in parts):
-            raise ValueError(_PRICE_FORM.format(data))
-        return price
-
-    def charge(self, usage: Usage) -> Usage:
-        """`usage` with its money filled in."""
-        cached = self.input if self.cached is None else self.cached
-        millionths = (
-            (usage.input_tokens - usage.cached_tokens) * self.input
-            + usage.cached_tokens * cached
-            + usage.output_tokens * self.output
-        )
-        return replace(usage, usd=millionths / 1_000_000, unpriced_calls=0)
-
-
-_PRICE_FORM = 'a price is {{"input": "1.25", "output": "10"}} in USD per million tokens, not {!r}'

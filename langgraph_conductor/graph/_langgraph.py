@@ -52,14 +52,19 @@ def replayed(config: RunnableConfig) -> RunnableConfig:
     return _reset_interrupt_counter(config)
 
 
+def has_saver(config: RunnableConfig | None) -> bool:
+    """Whether the parent graph handed a saver down."""
+    return bool(((config or {}).get("configurable") or {}).get(CONFIG_KEY_CHECKPOINTER))
+
+
 def saver_in(config: RunnableConfig) -> BaseCheckpointSaver[Any]:
     """The saver the parent graph handed down."""
     saver: BaseCheckpointSaver[Any] = config["configurable"][CONFIG_KEY_CHECKPOINTER]
     return saver
 
 
-def scoped(config: RunnableConfig, channels: Iterable[str], without: str) -> RunnableConfig:
-    """`config` through which only `channels` can be read, and without one configurable key.
+def scoped(config: RunnableConfig, channels: Iterable[str], without: Iterable[str]) -> RunnableConfig:
+    """`config` through which only `channels` can be read, and without some configurable keys.
 
     Raises (from the reader in it):
         PermissionError: If another channel is read.
@@ -75,5 +80,6 @@ def scoped(config: RunnableConfig, channels: Iterable[str], without: str) -> Run
         return read(select, fresh) if read else None
 
     narrowed = patch_config(config, configurable={CONFIG_KEY_READ: read_granted})
-    narrowed["configurable"].pop(without, None)
+    for key in without:
+        narrowed["configurable"].pop(key, None)
     return narrowed

@@ -96,6 +96,7 @@ def _builder(
             access,
             is_final=i == len(shape) - 1,
             on_step_error=on_step_error,
+            fallback=pool.stand_in(pool[name], is_final=i == len(shape) - 1),
             default=defaults.steps[i] if defaults else None,
         )
         channels = readable_channels(i, access)
@@ -142,19 +143,32 @@ class WorkflowGraphs:
         self._on_step_error = on_step_error
         self._cache = cache
         self._size = size
-        self._graphs: OrderedDict[Shape, Graph] = OrderedDict()
+        self._graphs: OrderedDict[Any, Graph] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, shape: Shape) -> Graph:
-        """The graph of `shape`, compiled if it is not at hand."""
+    def get(self, shape: Shape, offered: WorkerPool | None = None) -> Graph:
+        """The graph of `shape`, compiled if it is not at hand.
+
+        Args:
+            shape: What to compile.
+            offered: The workers of the run, from whom fallbacks may be taken; all if left out.
+        """
+        pool = offered or self.pool
+        last = len(shape) - 1
+        stand_ins = tuple(
+            stand_in and stand_in.name
+            for i, (name, _) in enumerate(shape)
+            for stand_in in [pool.stand_in(self.pool[name], is_final=i == last)]
+        )
+        key = (shape, stand_ins)
         with self._lock:
-            if graph := self._graphs.get(shape):
-                self._graphs.move_to_end(shape)
+            if graph := self._graphs.get(key):
+                self._graphs.move_to_end(key)
                 return graph
         # No checkpointer: the graph inherits the one of the graph it runs in.
-        graph = _builder(shape, self.pool, self._on_step_error).compile(cache=self._cache, name="workflow")
+        graph = _builder(shape, pool, self._on_step_error).compile(cache=self._cache, name="workflow")
         with self._lock:
-            self._graphs[shape] = graph
+            self._graphs[key] = graph
             if len(self._graphs) > self._size:
                 self._graphs.popitem(last=False)
         return graph

@@ -12,17 +12,21 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.store.base import BaseStore
 from langgraph.types import Checkpointer
 
+from langgraph_conductor.budget import Budget
 from langgraph_conductor.conversation import question_blocks, question_of
-from langgraph_conductor.errors import WorkerError
+from langgraph_conductor.errors import BudgetExceededError, WorkerError
 from langgraph_conductor.graph._langgraph import node
+from langgraph_conductor.graph.accounts import causes, ended_by_budget, usage_of
+from langgraph_conductor.graph.checks import check_bounds, check_offer
 from langgraph_conductor.graph.compiler import WorkflowGraphs
+from langgraph_conductor.graph.ledgers import Ledgers
 from langgraph_conductor.graph.round import build_round
 from langgraph_conductor.graph.step import OnStepError
+from langgraph_conductor.graph.workflow_node import offered
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.protocol import Planner, planner_of
-from langgraph_conductor.records import RoundRecord, latest_answered
+from langgraph_conductor.records import latest_answered
 from langgraph_conductor.state import ConductorInput, ConductorOutput, ConductorState
-from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workers.forms import async_only
 from langgraph_conductor.workers.worker import check_name
@@ -35,6 +39,7 @@ def create_conductor(
     max_steps: int = 5,
     max_rounds: int = 1,
     fallback: str | None = None,
+    budget: Budget | Mapping[str, Any] | None = None,
     on_step_error: OnStepError = "record",
     get_question: Callable[[Mapping[str, Any]], str | list[Any]] | None = None,
     context_schema: type[Any] | None = None,
@@ -57,6 +62,7 @@ def create_conductor(
             answer, and accepts or plans again (paper, section 3.2).
         fallback: The worker that answers alone where planning fails; by default the first that may be
             last.
+        budget: The most a run may use. The run then ends with the best answer it has, and `stopped` says why.
         on_step_error: `"record"`: a failed step is recorded and later steps are told. `"raise"`: the
             run stops with `WorkerError` and, with a checkpointer, resumes at that step.
         get_question: Makes the question, text or content blocks, from `{"messages": [...]}` in place of
@@ -70,10 +76,11 @@ def create_conductor(
         name: Name of the graph and of the answer message.
 
     Returns:
-        A compiled graph. Its result holds `messages`, `answer`, `rounds` (`RoundRecord`s) and `usage`.
+        A compiled graph. Its result holds `messages`, `answer`, `rounds` (`RoundRecord`s), `usage`, and
+        `stopped`, which is empty unless the budget ended the run.
 
     Raises:
-        ValueError: If an option does not fit.
+        ValueError: If an option does not fit, or a model's calls have no bound under the budget.
         TypeError: If the planner or a worker is not of a known form.
         PlanError: If a fixed strategy names a worker that is not there or may not be last.
 
@@ -95,22 +102,36 @@ def create_conductor(
     check_name(name, "conductor")
     if on_step_error not in ("record", "raise"):
         raise ValueError(f'on_step_error must be "record" or "raise", not {on_step_error!r}')
-    options = Options(max_steps=max_steps, max_rounds=max_rounds)
+    options = Options(
+        max_steps=max_steps, max_rounds=max_rounds, budget=None if budget is None else Budget.of(budget)
+    )
     pool = WorkerPool(workers)
     graphs = WorkflowGraphs(pool, on_step_error=on_step_error, cache=cache)
     used = planner_of(planner)
     if check := getattr(used, "check", None):
         check(pool)
-    one_round = build_round(used, graphs, fallback=_fallback(fallback, pool), options=options)
+    check_bounds(options.budget, used, pool)
+    ledgers = Ledgers()
+    one_round = build_round(used, graphs, ledgers, fallback=_fallback(fallback, pool), options=options)
 
     def intake(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        options.over(config)  # refused now, before anything is paid
+        # What does not fit is refused now, before anything is paid.
+        chosen = options.over(config)
+        check_offer(used, chosen)
+        check_bounds(chosen.budget, used, offered(pool, chosen))
         if get_question is None:
             question = question_of(state.get("messages") or [])
         else:
             question = question_blocks(get_question(state))
         # Everything of an earlier turn on this thread is cleared.
-        return {"question": question, "rounds": [], "answer": "", "usage": {}}
+        return {
+            "question": question,
+            "rounds": [],
+            "answer": "",
+            "usage": {},
+            "stopped": "",
+            "run": ledgers.new_run(),
+        }
 
     def blocking_intake(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         for worker in pool:
@@ -123,21 +144,33 @@ def create_conductor(
 
     def again(state: ConductorState, config: RunnableConfig) -> str:
         rounds = state["rounds"]
-        stop = rounds[-1]["final"] or len(rounds) >= options.over(config).max_rounds
-        return "answer" if stop else "round"
+        chosen = options.over(config)
+        over = rounds[-1]["final"] or len(rounds) >= chosen.max_rounds or ended_by_budget(rounds)
+        return "answer" if over else "round"
 
     def answer(state: ConductorState) -> dict[str, Any]:
         rounds = state["rounds"]
+        ledgers.close(state.get("run"))
+        refusal = ended_by_budget(rounds)
+        stopped = refusal["message"] if refusal else ""
         answered = latest_answered(rounds)
         if answered is None:
+            if refusal:
+                why = "no worker gave an answer within the budget"
+                raise BudgetExceededError(why, limit=refusal["limit"], causes=causes(rounds))
             errors = [step["error"] for r in rounds for step in r["steps"] if step["error"]]
             outages = all(error["infrastructure"] for error in errors)
-            raise WorkerError("no worker gave an answer", causes=_causes(rounds), infrastructure=outages)
+            raise WorkerError("no worker gave an answer", causes=causes(rounds), infrastructure=outages)
         text = answered["answer"]
         usage = usage_of(rounds)
-        about = {"rounds": len(rounds), "steps": sum(len(r["steps"]) for r in rounds), "usage": usage}
+        about = {
+            "rounds": len(rounds),
+            "steps": sum(len(r["steps"]) for r in rounds),
+            "usage": usage,
+            "stopped": stopped,
+        }
         message = AIMessage(text, name=name, response_metadata={"conductor": about})
-        return {"messages": [message], "answer": text, "usage": usage}
+        return {"messages": [message], "answer": text, "usage": usage, "stopped": stopped}
 
     builder = StateGraph(
         ConductorState,
@@ -155,19 +188,6 @@ def create_conductor(
     return builder.compile(checkpointer=checkpointer, store=store, cache=cache, name=name)
 
 
-def usage_of(rounds: Iterable[RoundRecord]) -> dict[str, Any]:
-    """What rounds used: planner and workers apart and together, and the time on the clock."""
-    rounds = list(rounds)
-    planner = sum((Usage.from_json(r["plan"]["usage"]) for r in rounds), Usage())
-    workers = sum((Usage.from_json(s["usage"]) for r in rounds for s in r["steps"]), Usage())
-    return {
-        "planner": planner.to_json(),
-        "workers": workers.to_json(),
-        "total": (planner + workers).to_json(),
-        "wall_seconds": sum(r["plan"]["seconds"] + r["wall_seconds"] for r in rounds),
-    }
-
-
 def _fallback(name: str | None, pool: WorkerPool) -> str:
     able = [worker.name for worker in pool if worker.may_be_last]
     if not able:
@@ -177,15 +197,3 @@ def _fallback(name: str | None, pool: WorkerPool) -> str:
     if name not in able:
         raise ValueError(f"fallback {name!r} must be a worker that may be last: one of {able}")
     return name
-
-
-def _causes(rounds: Iterable[RoundRecord]) -> list[str]:
-    causes: list[str] = []
-    for record in rounds:
-        if error := record["plan"]["error"]:
-            causes.append(f"round {record['round']}, planner: {error['type']}: {error['message']}")
-        for step in record["steps"]:
-            if error := step["error"]:
-                where = f"round {record['round']}, step {step['index']} ({step['worker']})"
-                causes.append(f"{where}: {error['type']}: {error['message']}")
-    return causes

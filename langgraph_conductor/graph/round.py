@@ -5,7 +5,7 @@ import time
 from collections.abc import Generator
 from copy import deepcopy
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp
@@ -13,13 +13,15 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_conductor.access import copied_question
+from langgraph_conductor.budget import Ledger
 from langgraph_conductor.dialect import ACCEPT, Accept
-from langgraph_conductor.driving import adrive, awithin, drive, within
+from langgraph_conductor.driving import LateError, adrive, atimed, awithin, drive, timed, within
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import WorkflowPlanned
 from langgraph_conductor.graph._langgraph import emit, node
 from langgraph_conductor.graph.compiler import WorkflowGraphs
-from langgraph_conductor.graph.workflow_node import WorkflowNode
+from langgraph_conductor.graph.ledgers import Ledgers
+from langgraph_conductor.graph.workflow_node import WorkflowNode, offered
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.fixed import SOLVE
 from langgraph_conductor.planners.protocol import Plan, Planner, PlanningError, PlanRequest
@@ -27,57 +29,79 @@ from langgraph_conductor.records import PlanRecord, RoundRecord
 from langgraph_conductor.replies import storable
 from langgraph_conductor.state import RoundInput, RoundOutput, RoundState
 from langgraph_conductor.usage import Usage
-from langgraph_conductor.workers.failures import error_record
-from langgraph_conductor.workers.metering import UsageMeter, metered
+from langgraph_conductor.workers.calling import late, time_left
+from langgraph_conductor.workers.failures import error_record, redacted, secrets_of
+from langgraph_conductor.workers.metering import Meter
+from langgraph_conductor.workers.worker import output_cap_of
 from langgraph_conductor.workflow import Step, Workflow
 
 logger = logging.getLogger(__name__)
 
-_Ask = tuple[PlanRequest, RunnableConfig]
+
+class _Ask(NamedTuple):
+    """One call of the planner, as the logic wants it made."""
+
+    request: PlanRequest
+    config: RunnableConfig
+    meter: Meter
 
 
 def build_round(
-    planner: Planner, graphs: WorkflowGraphs, *, fallback: str, options: Options
+    planner: Planner, graphs: WorkflowGraphs, ledgers: Ledgers, *, fallback: str, options: Options
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The graph of one round.
 
     Args:
         planner: Who plans.
         graphs: Where compiled workflows come from; its pool is offered.
+        ledgers: Where the run's ledger is.
         fallback: Name of the worker that answers alone where planning fails.
         options: Defaults of what may differ from run to run.
     """
-    pool = graphs.pool
+    secrets = secrets_of(getattr(planner, "model", None))
 
     def logic(state: RoundState, config: RunnableConfig) -> Generator[_Ask, Plan, dict[str, Any]]:
         rounds = state.get("rounds") or []
+        chosen = options.over(config)
+        ledger = ledgers.of(state.get("run"), chosen.budget, rounds)
         request = PlanRequest(  # of copies: what a planner does to them stays with it
             copied_question(state["question"]),
-            pool,
-            options.over(config).max_steps,
+            offered(graphs.pool, chosen),
+            chosen.max_steps,
             tuple(deepcopy(rounds)),
+            ledger.left if ledger else None,
         )
-        meter = UsageMeter()
+        meter = meter_of_planner(planner, ledger)
         clock = time.perf_counter()
         failure: Exception | None = None
+        if ledger:
+            ledger.start_work()
         try:
-            plan = yield request, metered(config, meter)
+            plan = yield _Ask(request, meter.under(config), meter)
             _check(plan, request)
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001 - a run is not lost with its plan (promise 2)
             failure = error
             plan = _without_planner(error, request, fallback)
-            logger.warning("planning failed, %s: %s", _told(plan, fallback), error)
-        # The planner's own count knows its prices, and replies LangChain never saw, such as one cut short.
-        usage = max(plan.usage, meter.usage, key=lambda used: used.calls)
+            logger.warning("planning failed, %s: %s", _told(plan), redacted(str(error), secrets))
+        finally:
+            meter.close()
+            if ledger:
+                ledger.stop_work()
+        usage = meter.usage
+        if plan.usage.calls > usage.calls:  # of what LangChain never saw, such as a reply cut short
+            if ledger:
+                ledger.book(plan.usage, usage)
+            usage = plan.usage
         seconds = time.perf_counter() - clock
         record: PlanRecord = {
             "reached": "fallback" if failure else plan.reached,
             "text": storable(plan.text),
             "attempts": [asdict(attempt) | {"text": storable(attempt.text)} for attempt in plan.attempts],
-            "error": error_record(failure) if failure else None,
+            "error": error_record(failure, secrets) if failure else None,
             "usage": usage.to_json() | {"busy_seconds": seconds},
+            "model_calls": list(meter.records),
             "seconds": seconds,
         }
         workflow = plan.workflow.to_json() if isinstance(plan.workflow, Workflow) else None
@@ -92,15 +116,34 @@ def build_round(
             update["rounds"] = [*rounds, _accepted(number, record)]
         return update
 
+    def blocking(ask: _Ask) -> Plan:
+        left = time_left(None, ask.meter)
+        if left is None:
+            return within(ask.config, planner.plan, ask.request)
+        try:
+            return timed(left, lambda: within(ask.config, planner.plan, ask.request))
+        except LateError as error:
+            raise late(None, ask.meter.ledger) from error
+
+    async def awaited(ask: _Ask) -> Plan:
+        left = time_left(None, ask.meter)
+        planned = awithin(ask.config, planner.aplan(ask.request))
+        if left is None:
+            return await planned
+        try:
+            return await atimed(left, planned)
+        except LateError as error:
+            raise late(None, ask.meter.ledger) from error
+
     def call(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
-        return drive(logic(state, config), lambda ask: within(ask[1], planner.plan, ask[0]))
+        return drive(logic(state, config), blocking)
 
     async def acall(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
-        return await adrive(logic(state, config), lambda ask: awithin(ask[1], planner.aplan(ask[0])))
+        return await adrive(logic(state, config), awaited)
 
     builder = StateGraph(RoundState, input_schema=RoundInput, output_schema=RoundOutput)
     builder.add_node("plan", node("plan", call, acall), input_schema=RoundInput)
-    builder.add_node("workflow", WorkflowNode(graphs))
+    builder.add_node("workflow", WorkflowNode(graphs, ledgers, options))
     builder.add_edge(START, "plan")
     builder.add_conditional_edges("plan", _what_next, ["workflow", END])
     return builder.compile(name="round")
@@ -121,16 +164,28 @@ def _check(plan: Any, request: PlanRequest) -> None:
         raise PlanError("there is no earlier answer to accept; plan a step")
 
 
+def meter_of_planner(planner: Planner, ledger: Ledger | None) -> Meter:
+    """The accounts of one plan."""
+    model = getattr(planner, "model", None)
+    return Meter(
+        prices=getattr(planner, "prices", None) or {}, ledger=ledger, output_cap=output_cap_of(model)
+    )
+
+
 def _without_planner(error: Exception, request: PlanRequest, fallback: str) -> Plan:
     """The earlier answer if there is one, else one worker alone."""
+    if fallback not in request.pool.names:  # not offered in this run
+        fallback = next(worker.name for worker in request.pool if worker.may_be_last)
     attempts, usage = (error.attempts, error.usage) if isinstance(error, PlanningError) else ((), Usage())
     text = attempts[-1].text if attempts else ""
     kept: Workflow | Accept = ACCEPT if request.may_accept else Workflow((Step(fallback, SOLVE),))
     return Plan(kept, text=text, attempts=attempts, usage=usage)
 
 
-def _told(plan: Plan, fallback: str) -> str:
-    return "the earlier answer is kept" if plan.accept else f"worker {fallback!r} answers alone"
+def _told(plan: Plan) -> str:
+    if isinstance(plan.workflow, Workflow):
+        return f"worker {plan.workflow.steps[0].worker!r} answers alone"
+    return "the earlier answer is kept"
 
 
 def _accepted(number: int, plan: PlanRecord) -> RoundRecord:

@@ -1,42 +1,30 @@
 """One step as a graph node: hand the worker what it is granted, call it, record what came."""
 
-import asyncio
-import random
 import time
-from collections.abc import Callable, Generator, Mapping
-from itertools import count
-from typing import Any, Literal, NamedTuple
+from collections.abc import Generator, Mapping
+from typing import Any, Literal
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import patch_config
-from langgraph.errors import GraphBubbleUp, ParentCommand
+from langgraph.errors import GraphBubbleUp
 
 from langgraph_conductor.access import granted, readable_channels, worker_task
-from langgraph_conductor.driving import adrive, awithin, drive, within
-from langgraph_conductor.errors import WorkerError
+from langgraph_conductor.driving import adrive, drive
+from langgraph_conductor.errors import BudgetExceededError, WorkerError
 from langgraph_conductor.events import StepFinished, StepStarted
 from langgraph_conductor.graph._langgraph import emit, node, replayed, scoped
+from langgraph_conductor.graph.ledgers import LEDGER, ledger_in
 from langgraph_conductor.options import OPTIONS
-from langgraph_conductor.records import ErrorRecord, StepOutput, StepRecord, WorkerTask
+from langgraph_conductor.records import StepOutput, StepRecord
 from langgraph_conductor.state import ROUND, out_channel, record_channel, spec_channel
+from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker
-from langgraph_conductor.workers.failures import error_record, is_outage
+from langgraph_conductor.workers.calling import Ask, Wanted, acall, answer, call, meter_of
+from langgraph_conductor.workers.failures import error_record, is_outage, redacted
 from langgraph_conductor.workers.forms import async_only
-from langgraph_conductor.workers.metering import UsageMeter, metered
+from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workflow import Access, Step
 
 OnStepError = Literal["record", "raise"]
-
-
-class _Ask(NamedTuple):
-    """One call of the worker, as the logic wants it made."""
-
-    task: WorkerTask
-    config: RunnableConfig
-
-
-_Wanted = _Ask | float
-"""What the logic yields: a call, or seconds to wait."""
 
 
 def step_node(
@@ -46,6 +34,7 @@ def step_node(
     *,
     is_final: bool,
     on_step_error: OnStepError,
+    fallback: Worker | None = None,
     default: Step | None = None,
 ) -> Runnable[Any, Any]:
     """The node of step `index`.
@@ -57,69 +46,98 @@ def step_node(
         is_final: Whether it is the last step.
         on_step_error: `"record"` turns a failure into an output with status `"failed"`, so that the
             steps after it run and are told; `"raise"` stops the graph.
+        fallback: Who is asked where the worker fails for good.
         default: The step to run where the state does not say it.
     """
     channels = readable_channels(index, access)
     graph = worker.form.graph
+    asked = [worker] if fallback is None else [worker, fallback]
 
-    def logic(state: Mapping[str, Any], config: RunnableConfig) -> Generator[_Wanted, Any, dict[str, Any]]:
+    def logic(state: Mapping[str, Any], config: RunnableConfig) -> Generator[Wanted, Any, dict[str, Any]]:
         spec = state.get(spec_channel(index))
         subtask = spec["subtask"] if spec else default.subtask if default else ""
         names = granted(state, index, access)
         number = state.get(ROUND) or 0
+        ledger = ledger_in(config)
         _tell_started(config, number, index, worker.name, subtask, names)
-        meter = UsageMeter(worker.price)
-        tries: list[None] = []
+        meters: list[Meter] = []
+        tries: list[Worker] = []
+        failures: list[Exception] = []
         started_at, clock = time.time(), time.perf_counter()
-        error: ErrorRecord | None = None
         text = ""
 
-        def ask() -> _Ask:
-            tries.append(None)
+        def ask() -> Ask:
+            tries.append(who)
             # Each try gets a task of its own: an earlier one may have changed what it was handed.
             task = worker_task(state, index, subtask, access, is_final=is_final)
-            return _Ask(task, metered(scoped(replayed(config), channels, OPTIONS), meter))
+            inner = scoped(replayed(config), channels, without=(OPTIONS, LEDGER))
+            return Ask(who, task, meters[-1].under(inner), meters[-1])
 
-        first = ask()  # what is wrong with the state is no failure of the worker
+        worker_task(
+            state, index, subtask, access, is_final=is_final
+        )  # a wrong state is no worker's failure
+        if ledger:
+            ledger.start_work()
         try:
-            # A graph is not begun anew: it would repeat what its tools did.
-            text = yield from _with_retries(first, ask, worker.retries if graph is None else 0)
-        except GraphBubbleUp:
-            raise
-        except Exception as failure:
-            if on_step_error == "raise":
-                why = f"step {index} ({worker.name}) failed: {type(failure).__name__}: {failure}"
-                outage = is_outage(failure)
-                raise WorkerError(why, worker=worker.name, step=index, infrastructure=outage) from failure
-            error = error_record(failure)
+            for who in asked:
+                meters.append(meter_of(who, ledger))
+                try:
+                    text = yield from answer(who, ask)
+                    break
+                except GraphBubbleUp:
+                    raise
+                except Exception as failure:  # noqa: BLE001 - recorded, or raised below
+                    failures.append(failure)
+                    if ledger and ledger.refusal:
+                        break  # no further call is made in this run
+                finally:
+                    meters[-1].close()
+        finally:
+            if ledger:
+                ledger.stop_work()
         seconds = time.perf_counter() - clock
+        secrets = [secret for who in asked for secret in who.secrets]
+        if not text and on_step_error == "raise":
+            raise _failed(index, worker.name, failures[0], secrets) from failures[0]
 
-        output = StepOutput(index, worker.name, subtask, text, "failed" if error else "ok")
+        output = StepOutput(index, worker.name, subtask, text, "ok" if text else "failed")
+        usage = sum((meter.usage for meter in meters), Usage())
         record: StepRecord = {
             "index": index,
             "worker": worker.name,
+            "answered_by": tries[-1].name,
             "subtask": subtask,
             "granted": names,
             "status": output.status,
             "calls": len(tries),
-            "error": error,
-            "usage": meter.usage.to_json() | {"busy_seconds": seconds},
+            # Of a worker and its fallback, the worker's own failure says more.
+            "error": error_record(failures[0], secrets) if failures else None,
+            "usage": usage.to_json() | {"busy_seconds": seconds},
+            "model_calls": [record for meter in meters for record in meter.records],
             "started_at": started_at,
             "seconds": seconds,
         }
         _tell_finished(config, number, record, text)
         return {out_channel(index): output.to_json(), record_channel(index): record}
 
-    def call(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+    def blocking(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         _ = graph  # LangGraph finds a graph nested in a node by what the node's function refers to
-        if worker.form.call is None:
-            raise TypeError(async_only(worker.name))  # a mistake in the program, not a failed step
-        return drive(logic(state, config), lambda wanted: _call(worker, wanted))
+        for who in asked:
+            if who.form.call is None:
+                raise TypeError(async_only(who.name))  # a mistake in the program, not a failed step
+        return drive(logic(state, config), call)
 
-    async def acall(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        return await adrive(logic(state, config), lambda wanted: _acall(worker, wanted))
+    async def awaited(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        return await adrive(logic(state, config), acall)
 
-    return node(f"step_{index}", call, acall)
+    return node(f"step_{index}", blocking, awaited)
+
+
+def _failed(index: int, worker: str, failure: Exception, secrets: list[str]) -> Exception:
+    why = f"step {index} ({worker}) failed: {type(failure).__name__}: {redacted(str(failure), secrets)}"
+    if isinstance(failure, BudgetExceededError):
+        return BudgetExceededError(why, limit=failure.limit)
+    return WorkerError(why, worker=worker, step=index, infrastructure=is_outage(failure))
 
 
 def _tell_started(
@@ -143,42 +161,3 @@ def _tell_finished(config: RunnableConfig, number: int, record: StepRecord, text
         seconds=record["seconds"],
     )
     emit(config, event)
-
-
-class _HandOverError(Exception):
-    """The worker is an agent that wants to go on in another node (`Command(graph=PARENT)`)."""
-
-
-def _with_retries(first: _Ask, ask: Callable[[], _Ask], retries: int) -> Generator[_Wanted, Any, str]:
-    """The worker's answer, asking again after outages."""
-    for tries in count(1):
-        try:
-            return str((yield first if tries == 1 else ask()))
-        except ParentCommand:
-            raise _HandOverError("a worker cannot hand over to a node outside itself") from None
-        except GraphBubbleUp:
-            raise
-        except Exception as failure:
-            if tries > retries or not is_outage(failure):
-                raise
-        yield random.uniform(0, min(20.0, 0.5 * 2**tries))  # noqa: S311 - spreads load, hides nothing
-    raise AssertionError  # count() never ends
-
-
-def _call(worker: Worker, wanted: _Wanted) -> str | None:
-    if isinstance(wanted, float):
-        time.sleep(wanted)
-        return None
-    return within(wanted.config, worker.call, wanted.task, _named(worker, wanted))
-
-
-async def _acall(worker: Worker, wanted: _Wanted) -> str | None:
-    if isinstance(wanted, float):
-        await asyncio.sleep(wanted)
-        return None
-    return await awithin(wanted.config, worker.acall(wanted.task, _named(worker, wanted)))
-
-
-def _named(worker: Worker, ask: _Ask) -> RunnableConfig:
-    # The name is for the worker's own run; in the ambient config it would name every call inside.
-    return patch_config(ask.config, run_name=worker.name)

@@ -17,11 +17,13 @@ from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import StateSnapshot
 
 from langgraph_conductor.events import RoundFinished
-from langgraph_conductor.graph._langgraph import emit, saver_in
+from langgraph_conductor.graph._langgraph import emit, has_saver, saver_in
 from langgraph_conductor.graph.compiler import Graph, Shape, WorkflowGraphs, shape_of, shape_of_values
+from langgraph_conductor.graph.ledgers import Ledgers, with_ledger
 from langgraph_conductor.options import OPTIONS, Options
 from langgraph_conductor.records import RoundRecord, StepOutput, StepRecord, latest_answered
 from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, out_channel, record_channel, spec_channel
+from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Workflow
 
 
@@ -30,21 +32,27 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
 
     Args:
         graphs: Where compiled graphs come from.
+        ledgers: Where the run's ledger is.
+        options: Defaults of what may differ from run to run.
     """
 
     name = "workflow"
 
-    def __init__(self, graphs: WorkflowGraphs) -> None:
+    def __init__(
+        self, graphs: WorkflowGraphs, ledgers: Ledgers | None = None, options: Options | None = None
+    ) -> None:
         self._graphs = graphs
+        self._ledgers = ledgers or Ledgers()
+        self._options = options or Options()
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run it."""
-        graph, given, inner = self._start(input, config)
+        graph, given, inner = self._start(input, config, self._known(input, config))
         return _finish(input, graph.invoke(given, inner, **kwargs), inner)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run it, awaited."""
-        graph, given, inner = self._start(input, config)
+        graph, given, inner = self._start(input, config, await self._aknown(input, config))
         return _finish(input, await graph.ainvoke(given, inner, **kwargs), inner)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
@@ -55,7 +63,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         if not kwargs:
             yield self.invoke(input, config)
             return
-        graph, given, inner = self._start(input, config)
+        graph, given, inner = self._start(input, config, self._known(input, config))
         yield from graph.stream(given, inner, **kwargs)
 
     async def astream(
@@ -68,15 +76,17 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         if not kwargs:
             yield await self.ainvoke(input, config)
             return
-        graph, given, inner = self._start(input, config)
+        graph, given, inner = self._start(input, config, await self._aknown(input, config))
         async for part in graph.astream(given, inner, **kwargs):
             yield part
 
     def _start(
-        self, state: Mapping[str, Any], config: RunnableConfig | None
+        self, state: Mapping[str, Any], config: RunnableConfig | None, known: list[StepRecord]
     ) -> tuple[Graph, dict[str, Any], RunnableConfig]:
+        options = self._options.over(config)
+        pool = offered(self._graphs.pool, options)
         workflow = Workflow.from_json(state["workflow"])
-        self._graphs.pool.check(workflow)  # it may have been edited since it was planned
+        pool.check(workflow)  # it may have been edited since it was planned
         given: dict[str, Any] = {
             QUESTION: state["question"],
             ROUND: len(state.get("rounds") or ()),
@@ -86,10 +96,27 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
             given[spec_channel(i)] = spec
         # A chain needs a superstep per step and one to end, whatever limit the host runs under. The
         # rest of the config, the saver and the namespace in it, has to arrive untouched.
-        inner: RunnableConfig = {**(config or {})}
+        rounds, run = state.get("rounds") or [], state.get("run")
+        ledger = self._ledgers.of(run, options.budget, rounds, state.get("plan"), known)
+        inner = with_ledger(config or {}, ledger)
         if "recursion_limit" in inner:
             inner["recursion_limit"] = max(inner["recursion_limit"], len(workflow.steps) + 2)
-        return self._graphs.get(shape_of(workflow)), given, inner
+        return self._graphs.get(shape_of(workflow), pool), given, inner
+
+    def _must_look(self, state: Mapping[str, Any], config: RunnableConfig | None) -> bool:
+        """Whether the run goes on in a process that does not have its ledger."""
+        limited = self._options.over(config).budget is not None
+        return limited and not self._ledgers.knows(state.get("run")) and has_saver(config)
+
+    def _known(self, state: Mapping[str, Any], config: RunnableConfig | None) -> list[StepRecord]:
+        if config is None or not self._must_look(state, config):
+            return []
+        return _saved_records(saver_in(config).get_tuple(config))
+
+    async def _aknown(self, state: Mapping[str, Any], config: RunnableConfig | None) -> list[StepRecord]:
+        if config is None or not self._must_look(state, config):
+            return []
+        return _saved_records(await saver_in(config).aget_tuple(config))
 
     def _rebuilt(self, saved: CheckpointTuple | None) -> Graph:
         values = saved.checkpoint["channel_values"] if saved else {}
@@ -162,6 +189,22 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
     def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> "WorkflowNode":
         """Itself: it has no config of its own."""
         return self
+
+
+def offered(pool: WorkerPool, options: Options) -> WorkerPool:
+    """The workers one run may use."""
+    return pool.offered(
+        workers=options.workers, exclude=options.exclude, sample=options.sample, permute=options.permute
+    )
+
+
+def _saved_records(saved: CheckpointTuple | None) -> list[StepRecord]:
+    """The records of the steps that were over when the workflow was left."""
+    if saved is None:
+        return []
+    values = dict(saved.checkpoint["channel_values"])
+    values |= {channel: value for _, channel, value in saved.pending_writes or ()}
+    return [value for channel, value in values.items() if channel.startswith(record_channel("")) and value]
 
 
 def previous_outputs(rounds: list[RoundRecord]) -> dict[str, Any] | None:

@@ -1,18 +1,21 @@
 """A planner that is a chat model: a prompted one, or one trained to conduct."""
 
 import json
-from collections.abc import Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any, Final, Literal
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langgraph_conductor.dialect import Accept, parse_workflow, workflow_schema
-from langgraph_conductor.driving import adrive, drive
+from langgraph_conductor.driving import LateError, Wait, adrive, atimed, await_, drive, timed, wait
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.planners.examples import EXAMPLES
 from langgraph_conductor.planners.protocol import Attempt, Plan, PlanningError, PlanRequest, Reached
+from langgraph_conductor.prices import Price, price_table
 from langgraph_conductor.prompts import (
     PLANNER_SYSTEM,
     Example,
@@ -22,12 +25,16 @@ from langgraph_conductor.prompts import (
 )
 from langgraph_conductor.usage import Usage, usage_of_message
 from langgraph_conductor.workers import Worker
-from langgraph_conductor.workers.forms import chat_model
+from langgraph_conductor.workers.failures import wait_before_retry
+from langgraph_conductor.workers.models import chat_model
 from langgraph_conductor.workflow import Workflow
 
 MAX_REPAIRS: Final = 2
 
 Show = Literal["anonymous", "described"]
+
+_Asked = list[BaseMessage] | Wait
+"""What planning yields: a prompt to be answered, or something to wait for."""
 
 
 class ChatPlanner:
@@ -41,6 +48,9 @@ class ChatPlanner:
         structured: Whether decoding is bound to a JSON schema. Left out, it is where the model's
             profile says that it supports it. Trained conductors write plain text: set `False`.
         examples: Worked plans to show. Ones with more steps than allowed are left out.
+        price: As of `Worker`.
+        retries: Times a call is repeated after an outage, with growing, random waits.
+        timeout: Seconds one call may take.
         max_subtask_chars: Bound for every string under the schema, for servers whose grammar decoding
             does not know when to stop; some hosted models refuse such a bound.
 
@@ -57,6 +67,9 @@ class ChatPlanner:
         show: Show = "described",
         structured: bool | None = None,
         examples: Sequence[Example] = EXAMPLES,
+        price: Price | Mapping[str, Any] | None = None,
+        retries: int = 2,
+        timeout: float | None = None,
         max_subtask_chars: int | None = None,
     ) -> None:
         if isinstance(model, str):
@@ -70,7 +83,14 @@ class ChatPlanner:
             raise ValueError(f"max_subtask_chars must be at least 1, not {max_subtask_chars}")
         if show not in ("anonymous", "described"):
             raise ValueError(f'show must be "anonymous" or "described", not {show!r}')
+        if type(retries) is not int or retries < 0:
+            raise ValueError(f"planner: retries must be a number from 0 up, not {retries!r}")
+        if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
+            raise ValueError(f"planner: timeout must be a number of seconds above 0, not {timeout!r}")
         self.model = model
+        self.prices = price_table(price)
+        self.retries = retries
+        self.timeout = timeout
         self.show = show
         self.examples = tuple(examples)
         self.max_subtask_chars = max_subtask_chars
@@ -99,6 +119,7 @@ class ChatPlanner:
             max_steps=request.max_steps,
             as_json=self.structured,
             previous=self._previous(request),
+            budget_left=str(request.budget) if request.budget else "",
         )
         return [SystemMessage(PLANNER_SYSTEM), HumanMessage(with_attachments(text, request.question))]
 
@@ -133,19 +154,37 @@ class ChatPlanner:
             PlanningError: If no reply could be used.
             Exception: Whatever the model raises.
         """
-        return drive(self._logic(request), self._model(request).invoke)
+        model = self._model(request)
+
+        def call(asked: _Asked) -> Any:
+            if isinstance(asked, Wait):
+                return wait(asked)
+            if self.timeout is None:
+                return model.invoke(asked)
+            return timed(_countdown(self.timeout), lambda: model.invoke(asked))
+
+        return drive(self._logic(request), call)
 
     async def aplan(self, request: PlanRequest) -> Plan:
         """`plan`, awaited."""
-        return await adrive(self._logic(request), self._model(request).ainvoke)
+        model = self._model(request)
 
-    def _logic(self, request: PlanRequest) -> Generator[list[BaseMessage], Any, Plan]:
+        async def call(asked: _Asked) -> Any:
+            if isinstance(asked, Wait):
+                return await await_(asked)
+            if self.timeout is None:
+                return await model.ainvoke(asked)
+            return await atimed(_countdown(self.timeout), model.ainvoke(asked))
+
+        return await adrive(self._logic(request), call)
+
+    def _logic(self, request: PlanRequest) -> Generator[_Asked, Any, Plan]:
         prompt = self.render(request)
         messages = list(prompt)
         attempts: list[Attempt] = []
         usage = Usage()
         while True:
-            text, used = yield from _ask(messages)
+            text, used = yield from self._ask(messages)
             usage += used
             try:
                 workflow = self.parse(text, request)
@@ -164,6 +203,22 @@ class ChatPlanner:
                 attempts=(*attempts, Attempt(self._mode, text)),
                 usage=usage,
             )
+
+    def _ask(self, messages: list[BaseMessage]) -> Generator[_Asked, Any, tuple[str, Usage]]:
+        """One reply, asked for again after outages."""
+        for tries in count(1):
+            try:
+                return (yield from _reply(messages))
+            except LateError as error:
+                failure: Exception = TimeoutError(f"no plan within {self.timeout:g} seconds")
+                failure.__cause__ = error
+            except Exception as error:  # noqa: BLE001 - raised again unless it is worth another try
+                failure = error
+            seconds = wait_before_retry(failure, tries, self.retries)
+            if seconds is None:
+                raise failure
+            yield Wait(seconds=seconds)
+        raise AssertionError  # count() never ends
 
     @property
     def _mode(self) -> Literal["text", "schema"]:
@@ -193,8 +248,8 @@ class ChatPlanner:
         if self.show == "anonymous":
             return f"Model {ordinal}{last}"
         said = f"{worker.name}: {' '.join(worker.description.split())}".rstrip(": ")
-        if worker.price is not None:
-            said += f" (${worker.price.input} in, ${worker.price.output} out per million tokens)"
+        if price := worker.prices.get(""):
+            said += f" (${price.input} in, ${price.output} out per million tokens)"
         return said + last
 
     def _previous(self, request: PlanRequest) -> tuple[str, str] | None:
@@ -209,7 +264,12 @@ class ChatPlanner:
         return shown, earlier["answer"]
 
 
-def _ask(messages: list[BaseMessage]) -> Generator[list[BaseMessage], Any, tuple[str, Usage]]:
+def _countdown(seconds: float) -> Callable[[], float]:
+    end = time.monotonic() + seconds
+    return lambda: end - time.monotonic()
+
+
+def _reply(messages: list[BaseMessage]) -> Generator[_Asked, Any, tuple[str, Usage]]:
     """One reply: its text and what it used."""
     try:
         reply = yield messages

@@ -5,6 +5,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from langchain_core.messages import BaseMessage
 
+from langgraph_conductor.budget import BudgetLeft
 from langgraph_conductor.dialect import ACCEPT, Accept
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.records import ContentBlock, RoundRecord, latest_answered
@@ -24,12 +25,14 @@ class PlanRequest:
         pool: The workers it may choose from, as offered.
         max_steps: Most steps of a workflow read from text.
         rounds: The rounds so far, oldest first; empty in the first.
+        budget: What is left of the run's budget, if it has one.
     """
 
     question: tuple[ContentBlock, ...]
     pool: WorkerPool
     max_steps: int = 5
     rounds: tuple[RoundRecord, ...] = ()
+    budget: BudgetLeft | None = None
 
     @property
     def may_accept(self) -> bool:
@@ -114,7 +117,8 @@ class Planner(Protocol):
     """Anything that plans. Implement both methods; `aplan` may call `plan`.
 
     A planner that knows beforehand which workers it will name may also have `check(pool)`, which
-    raises `PlanError`: then a conductor that could never work is refused when it is built.
+    raises `PlanError`: then a conductor that could never work is refused when it is built. One whose
+    model costs money may have `prices` (see `prices.price_table`) and `model`, a chat model.
     """
 
     def plan(self, request: PlanRequest) -> Plan:

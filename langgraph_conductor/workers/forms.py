@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.base import RunnableBindingBase
@@ -19,6 +18,8 @@ from pydantic import BaseModel
 
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replies import last_text, reply_text, storable
+from langgraph_conductor.workers.failures import RefusalError
+from langgraph_conductor.workers.models import chat_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,38 +73,17 @@ def form_of(runnable: Any, name: str) -> Form:
     )
 
 
-def chat_model(model: str, what: str) -> BaseChatModel:
-    """The chat model a string such as `"openai:gpt-5-mini"` names.
-
-    Raises:
-        ValueError: If the string names no known provider, or the provider refuses (no key, say).
-        ImportError: If the provider's package is missing; names the install line.
-    """
-    from langchain.chat_models import init_chat_model
-
-    try:
-        built = init_chat_model(model)
-    except ImportError as error:
-        provider = model.partition(":")[0]
-        raise ImportError(
-            f"{what}: {model!r} needs a package that is not installed ({error}); "
-            f"for OpenAI: pip install 'langgraph-conductor[openai]', else langchain-{provider}"
-        ) from error
-    except Exception as error:  # a provider's own, such as a missing key
-        raise ValueError(f"{what}: {model!r} cannot be used: {error}") from error
-    if not isinstance(built, BaseChatModel):
-        raise TypeError(f"{what}: {model!r} did not give a chat model")
-    return built
-
-
 def text_of_result(result: Any) -> str:
     """The text a worker's result stands for.
 
     A graph's state counts by its `structured_response` (as JSON), else by its last non-empty AI text.
 
     Raises:
+        RefusalError: If a message says that the model refused.
         TypeError: If the result holds no text.
     """
+    if isinstance(result, BaseMessage) and (reason := _refusal(result)) is not None:
+        raise RefusalError(reason)
     if isinstance(result, str | BaseMessage):
         return reply_text(result)
     if isinstance(result, Mapping) and "messages" in result:
@@ -114,6 +94,26 @@ def text_of_result(result: Any) -> str:
     raise TypeError(
         f"a worker must give a string, a message, or a state with `messages`, not {type(result).__name__}"
     )
+
+
+def _refusal(message: BaseMessage) -> str | None:
+    """Why the model refused, by the signs the providers give; `None` if it did not."""
+    said = message.additional_kwargs.get("refusal")
+    for block in message.content if isinstance(message.content, list) else ():
+        if isinstance(block, Mapping) and block.get("type") == "refusal":
+            said = said or block.get("refusal")
+    about = message.response_metadata or {}
+    blocked = (about.get("prompt_feedback") or {}).get("block_reason")
+    reason = str(about.get("stop_reason") or about.get("finish_reason") or "").lower()
+    if said or blocked:
+        return f"the model refused: {said or blocked}"
+    if reason in _REFUSED or (reason in _BLOCKED and not reply_text(message)):
+        return f"the model refused ({reason})"
+    return None
+
+
+_REFUSED = {"refusal"}
+_BLOCKED = {"safety", "content_filter", "prohibited_content", "blocklist", "spii", "recitation"}
 
 
 def _function(function: Callable[[WorkerTask], Any], name: str) -> Form:

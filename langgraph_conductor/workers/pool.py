@@ -1,5 +1,6 @@
 """The pool: the workers a planner may choose from, numbered once."""
 
+import random
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -38,6 +39,11 @@ class WorkerPool:
             self._workers[ordinal] = worker
         if not self._workers:
             raise ValueError("a pool needs at least one worker")
+        for worker in self:
+            if worker.fallback and worker.fallback not in self.names:
+                raise ValueError(
+                    f"worker {worker.name!r}: its fallback {worker.fallback!r} is not in the pool: {self.names}"
+                )
 
     @property
     def ordinals(self) -> Mapping[int, str]:
@@ -49,20 +55,100 @@ class WorkerPool:
         """Names in order."""
         return tuple(self.ordinals.values())
 
-    def without(self, *names: str) -> "WorkerPool":
-        """The pool less some workers; the others keep their ordinals.
+    def only(self, *chosen: str) -> "WorkerPool":
+        """The pool cut to the workers with one of these names or tags; they keep their ordinals.
 
         Raises:
-            ValueError: If a name is not in the pool, or none would be left.
+            ValueError: If something chosen is neither a name nor a tag of the pool.
         """
-        for name in names:
-            if name not in self.names:
-                raise ValueError(f"there is no worker {name!r} to leave out; there are {self.names}")
-        kept = {n: worker for n, worker in self._workers.items() if worker.name not in names}
-        if not kept:
+        return self._kept(self._matching(chosen))
+
+    def without(self, *excluded: str) -> "WorkerPool":
+        """The pool less the workers with one of these names or tags; the others keep their ordinals.
+
+        Raises:
+            ValueError: If something excluded is neither a name nor a tag of the pool, or none would be left.
+        """
+        return self._kept(set(self._workers) - self._matching(excluded))
+
+    def sample(self, k: int, seed: int) -> "WorkerPool":
+        """`k` workers drawn at random, the same for the same seed; one of them may be last.
+
+        Raises:
+            ValueError: If there are fewer than `k`, or none that may be last.
+        """
+        if type(k) is not int or not 1 <= k <= len(self):
+            raise ValueError(f"cannot draw {k!r} of {len(self)} workers")
+        draw = random.Random(f"sample:{seed}")  # noqa: S311 - no secret is made here
+        able = [n for n, worker in self._workers.items() if worker.may_be_last]
+        if not able:
+            raise ValueError("no worker may be last, so no sample could end a workflow")
+        drawn = draw.sample(sorted(self._workers), k)
+        if not set(drawn) & set(able):
+            drawn[-1] = draw.choice(able)
+        return self._kept(set(drawn))
+
+    def permuted(self, seed: int) -> "WorkerPool":
+        """The pool with its ordinals dealt anew at random, the same for the same seed.
+
+        For planners that are shown names or descriptions: one that knows workers by their ordinals
+        alone would ask the wrong ones.
+        """
+        numbers = sorted(self._workers)
+        random.Random(f"permuted:{seed}").shuffle(numbers)  # noqa: S311 - no secret is made here
+        dealt = dict(zip(numbers, self._workers.values(), strict=True))
+        pool = WorkerPool(self)
+        pool._workers = dict(sorted(dealt.items()))
+        return pool
+
+    def offered(
+        self,
+        *,
+        workers: Iterable[str] | None = None,
+        exclude: Iterable[str] = (),
+        sample: tuple[int, int] | None = None,
+        permute: int | None = None,
+    ) -> "WorkerPool":
+        """The pool as one run offers it: `only`, `without`, `sample` and `permuted`, in this order.
+
+        Raises:
+            ValueError: As they do, or if no worker that may be last is left.
+        """
+        pool = self if workers is None else self.only(*workers)
+        pool = pool.without(*exclude) if exclude else pool
+        pool = pool if sample is None else pool.sample(*sample)
+        pool = pool if permute is None else pool.permuted(permute)
+        if not any(worker.may_be_last for worker in pool):
+            raise ValueError(
+                f"none of the workers {', '.join(pool.names)} may be last, so no workflow could end"
+            )
+        return pool
+
+    def stand_in(self, worker: Worker, *, is_final: bool) -> Worker | None:
+        """Who is asked where `worker` fails: its fallback, if that is offered and may stand there."""
+        if worker.fallback is None or worker.fallback not in self.names:
+            return None
+        fallback = self[worker.fallback]
+        return None if is_final and not fallback.may_be_last else fallback
+
+    def _matching(self, words: Iterable[str]) -> set[int]:
+        matching: set[int] = set()
+        for word in words:
+            found = {n for n, worker in self._workers.items() if worker.name == word or word in worker.tags}
+            if not found:
+                tags = sorted(set().union(*(worker.tags for worker in self)))
+                raise ValueError(
+                    f"there is no worker named or tagged {word!r}; names are {', '.join(self.names)}"
+                    + (f", tags {', '.join(tags)}" if tags else "")
+                )
+            matching |= found
+        return matching
+
+    def _kept(self, ordinals: set[int]) -> "WorkerPool":
+        if not ordinals:
             raise ValueError("no worker would be left")
         pool = WorkerPool(self)
-        pool._workers = kept
+        pool._workers = {n: worker for n, worker in self._workers.items() if n in ordinals}
         return pool
 
     def check(self, workflow: Workflow, *, by_ordinal: bool = False) -> None:

@@ -1,29 +1,26 @@
 """A worker: a name and anything that can answer."""
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.base import RunnableBindingBase
 
+from langgraph_conductor.prices import Model, Price, PriceTable, charged, price_table
 from langgraph_conductor.records import WorkerTask
-from langgraph_conductor.usage import Price
-from langgraph_conductor.workers.failures import EmptyReplyError
-from langgraph_conductor.workers.forms import async_only, form_of, text_of_result
+from langgraph_conductor.usage import Usage
+from langgraph_conductor.workers.failures import EmptyReplyError, secrets_of
+from langgraph_conductor.workers.forms import Form, async_only, form_of, text_of_result
+from langgraph_conductor.workers.limits import Limiter
+from langgraph_conductor.workers.models import chat_model
+from langgraph_conductor.workers.tools import MAX_TOOL_TURNS, agent, mcp_servers, with_mcp
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
 _RESERVED: Final = frozenset({"all"})
-
-_LATER: Final = {
-    "tools": "give create_agent(model, tools) as the runnable",
-    "max_concurrency": "set max_concurrency in the config of the run",
-    "requests_per_minute": "set rate_limiter on the chat model",
-    "tokens_per_minute": "set rate_limiter on the chat model",
-    "timeout": "set the timeout of the chat model",
-    "fallback": "give model.with_fallbacks([...]) as the runnable",
-    "max_input_tokens": "shorten the question with get_question",
-}
-"""Options that are part of the signature but not honoured yet, and what to do instead."""
 
 
 class Worker:
@@ -32,28 +29,37 @@ class Worker:
     Args:
         name: Letters, digits, `_` and `-`, beginning with a letter or `_`; not `all`. Planners that
             are shown names choose by it, and traces show it.
-        runnable: A model string (`"openai:gpt-5"`), a chat model, a Runnable from messages to text, a
-            graph whose state has `messages` (`create_agent`, deepagents, another conductor), or a
-            plain or async function of a `WorkerTask` that returns text.
+        runnable: A model string (`"openai:gpt-5"`, see `workers.chat_model`), a chat model, a Runnable
+            from messages to text, a graph whose state has `messages` (`create_agent`, deepagents, another
+            conductor), or a plain or async function of a `WorkerTask` that returns text.
         description: What it is good at, for planners that are shown descriptions.
+        tools: Tools for a model: LangChain tools, functions, and mappings that are connections to MCP
+            servers (`{"transport": "stdio", "command": ..., "args": [...]}`). The model then runs in
+            LangChain's agent loop. Its tool calls stay with it; only its answer travels on.
+        middleware: LangChain agent middleware for that loop, such as `HumanInTheLoopMiddleware` for
+            tools that need a person's yes.
+        max_tool_turns: Turns in which it may call tools; then it has to answer.
         tags: Words to choose workers by.
+        max_concurrency: Most tasks it works on at once.
+        requests_per_minute: Most model calls it begins within any 60 seconds.
+        tokens_per_minute: Most tokens of the calls it begins within any 60 seconds, see `Limiter`.
+        limiter: A `Limiter` shared with other workers, in place of these three.
+        timeout: Seconds one try may take; waiting for a limit does not count. In a blocking run the
+            call is left behind, since a thread cannot be stopped; in an awaited one it is cancelled.
         retries: Times a call is repeated after an outage (network, rate limit, server fault), with
-            growing, random waits. Other failures are not repeated, and graphs never: begun anew they
-            would repeat what their tools did; their models and nodes have retries of their own.
-        price: USD per million tokens, such as `{"input": "1.25", "output": "10"}`.
+            growing, random waits, or the wait the provider asks for. Other failures are not repeated,
+            and graphs never: begun anew they would repeat what their tools did.
+        fallback: Name of the worker that is asked where this one fails for good. The record says so.
+        price: USD per million tokens, such as `{"input": "1.25", "output": "10"}`, or a table of prices
+            by model name. Left out, the provider's report or the list of `genai-prices` counts.
+        max_input_tokens: Longest prompt; a longer one, by estimate, fails before it is paid. Left out, it
+            is what the model's profile says.
         may_be_last: Whether it may be given the last step, whose output is the answer.
-        tools: Not honoured yet, as are the ones below; refused when given.
-        max_concurrency: Not honoured yet.
-        requests_per_minute: Not honoured yet.
-        tokens_per_minute: Not honoured yet.
-        timeout: Not honoured yet.
-        fallback: Not honoured yet.
-        max_input_tokens: Not honoured yet.
 
     Raises:
         ValueError: If the name or an option does not fit.
         TypeError: If `runnable` is none of these forms.
-        ImportError: If a model string needs a package that is not installed.
+        ImportError: If a model string or MCP tools need a package that is not installed.
     """
 
     def __init__(
@@ -64,10 +70,13 @@ class Worker:
         *,
         description: str = "",
         tools: Sequence[Any] = (),
+        middleware: Sequence[Any] = (),
+        max_tool_turns: int = MAX_TOOL_TURNS,
         tags: Sequence[str] = (),
         max_concurrency: int | None = None,
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
+        limiter: Limiter | None = None,
         timeout: float | None = None,
         retries: int = 2,
         fallback: str | None = None,
@@ -76,37 +85,57 @@ class Worker:
         may_be_last: bool = True,
     ) -> None:
         check_name(name, "worker")
-        given = {
-            "tools": tools or None,
-            "max_concurrency": max_concurrency,
-            "requests_per_minute": requests_per_minute,
-            "tokens_per_minute": tokens_per_minute,
-            "timeout": timeout,
-            "fallback": fallback,
-            "max_input_tokens": max_input_tokens,
-        }
-        for option, value in given.items():
-            if value is not None:
-                raise ValueError(
-                    f"worker {name!r}: `{option}` is not honoured yet; {_LATER[option]} instead"
-                )
-        if type(retries) is not int or retries < 0:
-            raise ValueError(f"worker {name!r}: retries must be a number from 0 up, not {retries!r}")
-        if type(may_be_last) is not bool:
-            raise ValueError(f"worker {name!r}: may_be_last must be True or False, not {may_be_last!r}")
+        what = f"worker {name!r}"
         if not isinstance(description, str) or isinstance(tags, str):
-            raise ValueError(f"worker {name!r}: description must be a string and tags a list of strings")
+            raise ValueError(f"{what}: description must be a string and tags a list of strings")
+        if type(may_be_last) is not bool:
+            raise ValueError(f"{what}: may_be_last must be True or False, not {may_be_last!r}")
+        _whole(what, "retries", retries, 0)
+        _whole(what, "max_tool_turns", max_tool_turns, 0)
+        if max_input_tokens is not None:
+            _whole(what, "max_input_tokens", max_input_tokens, 1)
+        if timeout is not None and not (_number(timeout) and 0 < timeout < math.inf):
+            raise ValueError(f"{what}: timeout must be a number of seconds above 0, not {timeout!r}")
+        if fallback is not None and (not isinstance(fallback, str) or fallback == name):
+            raise ValueError(f"{what}: fallback must be the name of another worker, not {fallback!r}")
+        if (tools or middleware) and not isinstance(runnable, str | BaseChatModel):
+            raise ValueError(
+                f"{what}: tools and middleware are for model strings and chat models; give an agent its own"
+            )
         self.name = name
         self.runnable = runnable
         self.description = description
         self.tags = frozenset(tags)
+        self.timeout = timeout
         self.retries = retries
-        self.price = None if price is None else Price.of(price)
+        self.fallback = fallback
+        self.prices = _in(what, price_table, price)
         self.may_be_last = may_be_last
-        self.form = form_of(runnable, name)
+        self.limiter = _limiter(what, limiter, max_concurrency, requests_per_minute, tokens_per_minute)
+        if isinstance(runnable, str):
+            runnable = chat_model(runnable, what)
+        self.model = _model_in(runnable)
+        self.max_input_tokens = max_input_tokens or _profile(self.model, "max_input_tokens")
+        self.secrets = secrets_of(runnable)
+        self.has_tools = bool(tools)
+        self.form = (
+            _agent_form(
+                partial(agent, runnable, max_tool_turns=max_tool_turns, retries=retries, name=name),
+                tools,
+                middleware,
+                name,
+            )
+            if tools or middleware
+            else form_of(runnable, name)
+        )
 
     def __repr__(self) -> str:
         return f"Worker({self.name!r})"  # the runnable may show a key
+
+    @property
+    def output_cap(self) -> int | None:
+        """Most tokens of one reply of its model, by its own setting or its profile; `None` if unknown."""
+        return output_cap_of(self.model)
 
     def call(self, task: WorkerTask, config: RunnableConfig) -> str:
         """Answer `task` once.
@@ -120,6 +149,7 @@ class Worker:
 
         Raises:
             EmptyReplyError: If the reply holds no text.
+            RefusalError: If the model refused to answer.
             TypeError: If the worker can only be awaited.
             Exception: Whatever the runnable raises.
         """
@@ -136,6 +166,75 @@ class Worker:
             return _not_empty(text_of_result(await self.form.acall(task, config)))
         except (StopIteration, StopAsyncIteration) as error:
             raise RuntimeError(f"the worker raised {type(error).__name__}") from error
+
+
+def _agent_form(
+    build: Callable[..., Any], tools: Sequence[Any], middleware: Sequence[Any], name: str
+) -> Form:
+    servers = mcp_servers(tools, name)
+    own = [tool for tool in tools if not isinstance(tool, Mapping)]
+    form = form_of(build(own, middleware), name)
+    if not servers:
+        return form
+    return Form(None, with_mcp(servers, lambda found: build([*own, *found], middleware)), form.graph)
+
+
+def _limiter(what: str, shared: Limiter | None, tasks: Any, requests: Any, tokens: Any) -> Limiter | None:
+    if all(limit is None for limit in (tasks, requests, tokens)):
+        if shared is not None and not isinstance(shared, Limiter):
+            raise ValueError(f"{what}: limiter must be a Limiter, not {shared!r}")
+        return shared
+    if shared is not None:
+        raise ValueError(f"{what}: give either a limiter or limits of its own")
+    own: Limiter = _in(
+        what,
+        lambda _: Limiter(max_concurrency=tasks, requests_per_minute=requests, tokens_per_minute=tokens),
+        None,
+    )
+    return own
+
+
+def _in(what: str, make: Any, given: Any) -> Any:
+    try:
+        return make(given)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
+
+
+def _model_in(runnable: Any) -> BaseChatModel | None:
+    while isinstance(runnable, RunnableBindingBase):
+        runnable = runnable.bound
+    return runnable if isinstance(runnable, BaseChatModel) else None
+
+
+def _profile(model: Any, key: str) -> int | None:
+    value: Any = (getattr(model, "profile", None) or {}).get(key)
+    return value if type(value) is int and value > 0 else None
+
+
+def output_cap_of(model: Any) -> int | None:
+    """Most tokens of one reply of a chat model, by its own setting or its profile; `None` if unknown."""
+    for name in ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict"):
+        cap = getattr(model, name, None)
+        if type(cap) is int and cap > 0:
+            return cap
+    return _profile(model, "max_output_tokens")
+
+
+def cost_of(usage: Usage, model: BaseChatModel, prices: PriceTable) -> Usage:
+    """`usage` with the money a model asks for it, where that is known."""
+    about = model._get_ls_params()
+    named = Model(str(about.get("ls_model_name") or ""), str(about.get("ls_provider") or ""))
+    return charged(usage, named, prices)
+
+
+def _whole(what: str, option: str, value: Any, least: int) -> None:
+    if type(value) is not int or value < least:
+        raise ValueError(f"{what}: {option} must be a number from {least} up, not {value!r}")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _not_empty(text: str) -> str:

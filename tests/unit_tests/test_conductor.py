@@ -23,6 +23,7 @@ from langgraph_conductor import (
     create_conductor,
 )
 from langgraph_conductor.graph.compiler import WorkflowGraphs
+from langgraph_conductor.graph.ledgers import Ledgers
 from langgraph_conductor.graph.round import build_round
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners import fixed
@@ -436,7 +437,7 @@ def test_the_state_of_a_graph_inside_a_worker_is_seen():
 @pytest.mark.parametrize("worker", ["b", "nobody"])
 def test_an_edited_plan_runs_in_place_of_the_old_and_is_checked(worker, run):
     graphs = WorkflowGraphs(WorkerPool([Worker(name, Recorder(name)) for name in "ab"]))
-    one_round = build_round(ScriptedPlanner(FIRST), graphs, fallback="a", options=Options())
+    one_round = build_round(ScriptedPlanner(FIRST), graphs, Ledgers(), fallback="a", options=Options())
     one_round.checkpointer = InMemorySaver()
     given = {"question": [{"type": "text", "text": "q"}], "rounds": []}
     run(one_round, given, thread(), interrupt_before=["workflow"])
@@ -605,7 +606,9 @@ def test_bad_options():
 def test_its_schemas_can_be_served():
     conductor = conductor_of(ScriptedPlanner(FIRST), *two_workers())
     assert list(conductor.get_input_jsonschema()["properties"]) == ["messages"]
-    assert {"messages", "rounds", "usage", "answer"} == set(conductor.get_output_jsonschema()["properties"])
+    assert {"messages", "rounds", "usage", "answer", "stopped"} == set(
+        conductor.get_output_jsonschema()["properties"]
+    )
 
 
 def test_a_typed_dict_host_keeps_its_own_question_key(run):

@@ -21,15 +21,15 @@ def test_public_names():
         "Worker", "WorkerPool", "WorkerTask", "StepOutput",
         "Workflow", "Step", "parse_workflow", "ACCEPT", "compile_workflow",
         "Planner", "PlanRequest", "Plan", "ChatPlanner",
-        "Usage", "ConductorState",
-        "ConductorError", "PlanError", "WorkerError", "LocalModelError",
+        "Budget", "Usage", "ConductorState",
+        "ConductorError", "PlanError", "WorkerError", "BudgetExceededError", "LocalModelError",
     ]  # fmt: skip
     assert all(hasattr(langgraph_conductor, name) for name in langgraph_conductor.__all__)
 
 
 FLOORS = [
-    {"errors", "workflow", "records", "usage", "literals", "replies", "driving"},
-    {"dialect", "access", "prompts", "state", "events", "options", "conversation"},
+    {"errors", "workflow", "records", "usage", "prices", "literals", "replies", "driving"},
+    {"dialect", "access", "prompts", "state", "events", "options", "budget", "conversation"},
     {"workers", "planners"},
     {"graph", "local"},
     {"display"},
@@ -87,7 +87,7 @@ def test_importing_brings_no_provider_and_no_heavy_library():
     )
     roots = {name.partition(".")[0] for name in json.loads(out.stdout)}
     heavy = {"openai", "anthropic", "google", "torch", "vllm", "transformers", "trl", "inspect_ai", "xllamacpp",
-             "langchain_openai", "langchain_anthropic", "langchain", "typer", "rich", "simpleeval"}  # fmt: skip
+             "langchain_openai", "langchain_anthropic", "langchain", "typer", "simpleeval", "genai_prices"}  # fmt: skip
     assert not roots & heavy
     assert "langgraph_conductor.local" not in json.loads(out.stdout)
 

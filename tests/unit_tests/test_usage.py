@@ -4,7 +4,8 @@ from decimal import Decimal
 import pytest
 
 from langgraph_conductor import Usage
-from langgraph_conductor.usage import Price, usage_of_message
+from langgraph_conductor.prices import Price
+from langgraph_conductor.usage import usage_of_message
 
 
 def test_adds_exactly_and_counts_what_has_no_price():
@@ -75,10 +76,6 @@ def test_every_field_is_added():
 
 
 def test_price_corners():
-    from decimal import Decimal
-
-    from langgraph_conductor.usage import Price, usage_of_message
-
     used = Usage(input_tokens=100, cached_tokens=100)
     assert Price.of({"input": 2, "output": 8}).charge(used).usd == Decimal("0.0002")
     assert Price.of({"input": 2, "output": 8, "cached": 0}).charge(used).usd == 0

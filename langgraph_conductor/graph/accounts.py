@@ -1,0 +1,55 @@
+"""What rounds add up to: usage, failures, and whether the budget ended the run."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from langgraph_conductor.records import ErrorRecord, RoundRecord
+from langgraph_conductor.usage import Usage
+
+
+def usage_of(rounds: Iterable[RoundRecord]) -> dict[str, Any]:
+    """What rounds used: planner and workers apart and together, by worker, by round, and the time on the clock."""
+    rounds = list(rounds)
+    planner, workers = Usage(), Usage()
+    by_worker: dict[str, Usage] = {}
+    by_round: list[Usage] = []
+    for record in rounds:
+        planned = Usage.from_json(record["plan"]["usage"])
+        planner += planned
+        whole = planned
+        for step in record["steps"]:
+            used = Usage.from_json(step["usage"])
+            workers += used
+            whole += used
+            by_worker[step["answered_by"]] = by_worker.get(step["answered_by"], Usage()) + used
+        by_round.append(whole)
+    return {
+        "planner": planner.to_json(),
+        "workers": workers.to_json(),
+        "total": (planner + workers).to_json(),
+        "by_worker": {name: used.to_json() for name, used in by_worker.items()},
+        "by_round": [used.to_json() for used in by_round],
+        "wall_seconds": sum(r["plan"]["seconds"] + r["wall_seconds"] for r in rounds),
+    }
+
+
+def failures(rounds: Iterable[RoundRecord]) -> list[tuple[str, ErrorRecord]]:
+    """Where something failed, and why, oldest first."""
+    found: list[tuple[str, ErrorRecord]] = []
+    for record in rounds:
+        if error := record["plan"]["error"]:
+            found.append((f"round {record['round']}, planner", error))
+        for step in record["steps"]:
+            if error := step["error"]:
+                found.append((f"round {record['round']}, step {step['index']} ({step['worker']})", error))
+    return found
+
+
+def causes(rounds: Iterable[RoundRecord]) -> list[str]:
+    """The failures as lines of text."""
+    return [f"{where}: {error['type']}: {error['message']}" for where, error in failures(rounds)]
+
+
+def ended_by_budget(rounds: Iterable[RoundRecord]) -> ErrorRecord | None:
+    """The refusal that ended the run, if one did."""
+    return next((error for _, error in failures(rounds) if error["type"] == "BudgetExceededError"), None)

@@ -1,0 +1,51 @@
+"""What is refused before anything is paid."""
+
+from typing import Any
+
+from langgraph_conductor.budget import Budget
+from langgraph_conductor.options import Options
+from langgraph_conductor.planners.protocol import Planner
+from langgraph_conductor.usage import Usage
+from langgraph_conductor.workers import WorkerPool
+from langgraph_conductor.workers.worker import cost_of, output_cap_of
+
+
+def check_bounds(budget: Budget | None, planner: Planner, pool: WorkerPool) -> None:
+    """Refuse models whose calls the budget could not bound.
+
+    Models inside graphs and functions are not known here; their calls are checked when they are made.
+
+    Raises:
+        ValueError: If a model has no output cap under a limit of tokens or money, or no known price under
+            a limit of money.
+    """
+    if budget is None or budget.allow_unbounded or (budget.usd is None and budget.tokens is None):
+        return
+    models = [(f"worker {worker.name!r}", worker.model, worker.prices) for worker in pool]
+    models.append(("the planner", getattr(planner, "model", None), getattr(planner, "prices", None) or {}))
+    for who, model, prices in models:
+        if model is None:
+            continue
+        if output_cap_of(model) is None:
+            raise ValueError(
+                f"{who} has no output cap, so the budget of {budget} cannot bound its calls; set max_tokens "
+                "on its model, or allow_unbounded=True on the budget"
+            )
+        if budget.usd is not None and cost_of(Usage(calls=1, unpriced_calls=1), model, prices).usd is None:
+            raise ValueError(
+                f"{who} has no known price, so the budget of {budget} cannot bound its calls; give it a price, "
+                "or set allow_unbounded=True on the budget"
+            )
+
+
+def check_offer(planner: Planner, options: Options) -> None:
+    """Refuse a dealt numbering for a planner that knows workers by their numbers alone.
+
+    Raises:
+        ValueError: Then.
+    """
+    show: Any = getattr(planner, "show", None)
+    if options.permute is not None and show == "anonymous":
+        raise ValueError(
+            "the option `permute` does not fit a planner with show='anonymous': it knows workers by ordinal alone"
+        )

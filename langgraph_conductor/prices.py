@@ -1,0 +1,167 @@
+"""What model calls cost: the provider's own report, else the user's price, else `genai-prices`, else unknown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, Final
+
+from langgraph_conductor.usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a model costs, in US dollars per million tokens.
+
+    Args:
+        input: For tokens sent.
+        output: For tokens received.
+        cached: For tokens read from the provider's cache; the input price if left out.
+    """
+
+    input: Decimal
+    output: Decimal
+    cached: Decimal | None = None
+
+    @classmethod
+    def of(cls, data: "Price | Mapping[str, Any]") -> "Price":
+        """From a mapping such as `{"input": "1.25", "output": "10"}`.
+
+        Raises:
+            ValueError: If a key is unknown or missing, or a value is not a number from 0 up.
+        """
+        if isinstance(data, Price):
+            return data
+        try:
+            price = cls(**{key: Decimal(str(value)) for key, value in data.items() if value is not None})
+        except (TypeError, ArithmeticError, AttributeError) as error:
+            raise ValueError(_PRICE_FORM.format(data)) from error
+        parts = [part for part in (price.input, price.output, price.cached) if part is not None]
+        if not all(part.is_finite() and part >= 0 for part in parts):
+            raise ValueError(_PRICE_FORM.format(data))
+        return price
+
+    def charge(self, usage: Usage) -> Usage:
+        """`usage` with its money filled in."""
+        cached = self.input if self.cached is None else self.cached
+        millionths = (
+            (usage.input_tokens - usage.cached_tokens) * self.input
+            + usage.cached_tokens * cached
+            + usage.output_tokens * self.output
+        )
+        return replace(usage, usd=millionths / 1_000_000, unpriced_calls=0)
+
+
+_PRICE_FORM = (
+    'a price is {{"input": "1.25", "output": "10"}} in USD per million tokens, '
+    'or a table {{"model-name": {{"input": ..., "output": ...}}}}, not {!r}'
+)
+
+PriceTable = Mapping[str, Price]
+"""Prices by model name; `""` is the price of every other model."""
+
+
+def price_table(data: "Price | Mapping[str, Any] | None") -> PriceTable:
+    """One price, or prices by model name, as a table.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if data is None:
+        return {}
+    if isinstance(data, Price) or (isinstance(data, Mapping) and not _is_table(data)):
+        return {"": Price.of(data)}
+    if not isinstance(data, Mapping):
+        raise ValueError(_PRICE_FORM.format(data))
+    return {str(model): Price.of(price) for model, price in data.items()}
+
+
+def _is_table(data: Mapping[str, Any]) -> bool:
+    return bool(data) and all(isinstance(value, Mapping | Price) for value in data.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Which model answered, as far as it is known.
+
+    Args:
+        name: Its name, such as `"gpt-5-mini"`.
+        provider: LangChain's name of its provider, such as `"google_genai"`; empty if unknown.
+    """
+
+    name: str = ""
+    provider: str = ""
+
+
+_PROVIDER_IDS: Final = {
+    "amazon_bedrock": "aws",
+    "azure_openai": "azure",
+    "fireworks": "fireworks",
+    "google_genai": "google",
+    "google_vertexai": "google",
+    "mistralai": "mistral",
+    "xai": "x-ai",
+}
+"""Where genai-prices calls a provider otherwise than LangChain does."""
+
+SELF_HOSTED: Final = frozenset({"vllm", "sglang", "llamacpp", "ollama", "openai_compatible"})
+"""Providers that have no price list: whoever runs the server pays for the machine."""
+
+
+def charged(
+    usage: Usage,
+    model: Model,
+    table: PriceTable,
+    *,
+    reported: Any = None,
+    cache_writes: int = 0,
+) -> Usage:
+    """One call's usage with its money, where it can be known.
+
+    Args:
+        usage: The tokens.
+        model: Who answered.
+        table: The user's prices.
+        reported: What the provider says the call cost, in USD.
+        cache_writes: Part of the input tokens written to the provider's cache, which some charge more.
+
+    Returns:
+        `usage` with `usd`, or with `unpriced_calls` as it was.
+    """
+    if (known := _decimal(reported)) is not None:
+        return replace(usage, usd=known, unpriced_calls=0)
+    if price := table.get(model.name, table.get("")):
+        return price.charge(usage)
+    known = _listed(usage, model, cache_writes)
+    return usage if known is None else replace(usage, usd=known, unpriced_calls=0)
+
+
+def _decimal(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        return None
+    try:
+        known = Decimal(str(value))
+    except ArithmeticError:
+        return None
+    return known if known.is_finite() and known >= 0 else None
+
+
+def _listed(usage: Usage, model: Model, cache_writes: int) -> Decimal | None:
+    """The price by the list that `genai-prices` (MIT) ships; it is read offline.
+
+    Source: https://github.com/pydantic/genai-prices
+    """
+    if not model.name or not model.provider or model.provider in SELF_HOSTED:
+        return None  # a name alone could be anybody's
+    import genai_prices
+
+    tokens = genai_prices.Usage(
+        input_tokens=usage.input_tokens,
+        cache_read_tokens=usage.cached_tokens or None,
+        cache_write_tokens=cache_writes or None,
+        output_tokens=usage.output_tokens,
+    )
+    provider = _PROVIDER_IDS.get(model.provider, model.provider)
+    try:
+        return genai_prices.calc_price(tokens, model.name, provider_id=provider).total_price
+    except (LookupError, ValueError):
+        return None

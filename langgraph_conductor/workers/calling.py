@@ -1,0 +1,155 @@
+"""How a worker is called: its place among the tasks at once, its tries, its time."""
+
+import time
+from collections.abc import Callable, Generator
+from itertools import count
+from typing import Any, NamedTuple
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import patch_config
+from langgraph.errors import GraphBubbleUp, ParentCommand
+
+from langgraph_conductor.budget import Ledger
+from langgraph_conductor.driving import LateError, Wait, atimed, await_, awithin, timed, wait, within
+from langgraph_conductor.records import WorkerTask
+from langgraph_conductor.workers.failures import retry_after, wait_before_retry
+from langgraph_conductor.workers.metering import Meter
+from langgraph_conductor.workers.worker import Worker
+
+
+class Ask(NamedTuple):
+    """One call of a worker, as the logic wants it made."""
+
+    worker: Worker
+    task: WorkerTask
+    config: RunnableConfig
+    meter: Meter
+
+
+Wanted = Ask | Wait
+"""What the logic yields: a call, or something to wait for."""
+
+
+class HandOverError(Exception):
+    """The worker is an agent that wants to go on in another node (`Command(graph=PARENT)`)."""
+
+
+def meter_of(worker: Worker, ledger: Ledger | None) -> Meter:
+    """The accounts of one task of `worker`."""
+    return Meter(
+        prices=worker.prices,
+        ledger=ledger,
+        limiter=worker.limiter,
+        max_input_tokens=worker.max_input_tokens,
+        output_cap=worker.output_cap,
+    )
+
+
+def answer(worker: Worker, ask: Callable[[], Ask]) -> Generator[Wanted, Any, str]:
+    """The worker's answer, in its turn, asked again after outages.
+
+    Args:
+        worker: Who is asked.
+        ask: Makes a call; each try gets one of its own, since an earlier one may have changed its task.
+    """
+    limiter = worker.limiter
+    place = limiter.enter() if limiter else None
+    # A graph is not begun anew: it would repeat what its tools did.
+    retries = worker.retries if worker.form.graph is None else 0
+    try:
+        if place is not None:
+            yield Wait(place)
+        for tries in count(1):
+            try:
+                return str((yield ask()))
+            except ParentCommand:
+                raise HandOverError("a worker cannot hand over to a node outside itself") from None
+            except GraphBubbleUp:
+                raise
+            except Exception as failure:
+                if limiter and (asked := retry_after(failure)):
+                    limiter.hold(asked)
+                seconds = wait_before_retry(failure, tries, retries)
+                if seconds is None:
+                    raise
+            yield Wait(seconds=seconds)
+    finally:
+        if limiter:
+            limiter.leave(place)
+    raise AssertionError  # count() never ends
+
+
+def call(wanted: Wanted) -> str | None:
+    """Do what the logic wants, blocking."""
+    if isinstance(wanted, Wait):
+        wait(wanted)
+        return None
+    worker, task, config, meter = wanted
+    left = time_left(worker.timeout, meter)
+
+    def run() -> str:
+        _mark_placed(worker)
+        return worker.call(task, _named(worker, config))
+
+    if left is None:
+        return within(config, run)
+    try:
+        return timed(left, lambda: within(config, run))
+    except LateError as error:
+        raise late(worker.timeout, meter.ledger) from error
+
+
+async def acall(wanted: Wanted) -> str | None:
+    """`call`, awaited."""
+    if isinstance(wanted, Wait):
+        await await_(wanted)
+        return None
+    worker, task, config, meter = wanted
+    left = time_left(worker.timeout, meter)
+
+    async def run() -> str:
+        _mark_placed(worker)
+        return await worker.acall(task, _named(worker, config))
+
+    if left is None:
+        return await awithin(config, run())
+    try:
+        return await atimed(left, awithin(config, run()))
+    except LateError as error:
+        raise late(worker.timeout, meter.ledger) from error
+
+
+def time_left(timeout: float | None, meter: Meter) -> Callable[[], float] | None:
+    """Tells how many seconds a call that begins now still has; `None` if nothing limits it."""
+    ledger = meter.ledger
+    limited = ledger is not None and ledger.budget.seconds is not None
+    if timeout is None and not limited:
+        return None
+    began, waited = time.monotonic(), meter.waited
+
+    def left() -> float:
+        lefts = []
+        if timeout is not None:
+            lefts.append(timeout - (time.monotonic() - began) + (meter.waited - waited))
+        if ledger is not None and (seconds := ledger.left.seconds) is not None:
+            lefts.append(seconds)
+        return min(lefts)
+
+    return left
+
+
+def late(timeout: float | None, ledger: Ledger | None) -> Exception:
+    """What a call that was given up on is called: the budget's time, or the worker's own."""
+    if ledger is not None and ledger.left.seconds == 0:
+        return ledger.refuse(f"the budget of {ledger.budget.seconds:g} seconds is over", "seconds")
+    return TimeoutError(f"no answer within {timeout:g} seconds")
+
+
+def _mark_placed(worker: Worker) -> None:
+    if worker.limiter:
+        worker.limiter.mark_placed()
+
+
+def _named(worker: Worker, config: RunnableConfig) -> RunnableConfig:
+    # The name is for the worker's own run; in the ambient config it would name every call inside.
+    return patch_config(config, run_name=worker.name)

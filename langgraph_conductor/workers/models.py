@@ -1,0 +1,123 @@
+"""Model strings: `"provider:model"`, or `"provider:model@url"` for a server of one's own.
+
+Models made here leave retries to the worker, so that two layers of them do not multiply, and avoid what
+goes wrong with the providers' defaults. A model that is built elsewhere is used as it is.
+"""
+
+import os
+from typing import Any, Final
+
+from langchain_core.language_models import BaseChatModel
+
+_SERVERS: Final = {
+    "vllm": "http://127.0.0.1:8000/v1",
+    "sglang": "http://127.0.0.1:30000/v1",
+    "llamacpp": "http://127.0.0.1:8080/v1",
+    "ollama": "http://127.0.0.1:11434/v1",
+    "openai_compatible": "",
+}
+"""Servers that speak OpenAI's Chat Completions, and where each listens by default."""
+
+_EXTRAS: Final = {
+    "openai": "openai",
+    "openai_responses": "openai",
+    "anthropic": "anthropic",
+    "google_genai": "google",
+    "openrouter": "openrouter",
+    **dict.fromkeys(_SERVERS, "vllm"),
+}
+"""The extra of this package that a provider needs."""
+
+_FORM: Final = (
+    'a model is named "provider:model", such as "openai:gpt-5-mini", "anthropic:claude-sonnet-4-5", '
+    '"google_genai:gemini-2.5-pro", "openrouter:qwen/qwen3-32b", or "vllm:my-model@http://gpu:8000/v1"'
+)
+
+
+def chat_model(model: str, what: str = "model", **options: Any) -> BaseChatModel:
+    """The chat model a string names.
+
+    Providers: `openai` (Chat Completions), `openai_responses`, `anthropic`, `google_genai`, `openrouter`;
+    `vllm`, `sglang`, `llamacpp`, `ollama` and `openai_compatible` for servers that speak OpenAI's API, with the
+    base URL behind `@` (by default the one the server has on this machine) and the key, if it asks for one,
+    in `VLLM_API_KEY` and so on. Any other provider is left to LangChain's `init_chat_model`.
+
+    Args:
+        model: The string.
+        what: What the model is for, to begin an error with.
+        options: For the model's class, such as `max_tokens`, `temperature`, `base_url`, `api_key`.
+
+    Raises:
+        ValueError: If the string names no known provider, or the provider refuses (no key, say).
+        ImportError: If the provider's package is missing; names the install line.
+    """
+    provider, _, name = model.partition(":")
+    name, url = _url_of(name)
+    if url:
+        options.setdefault("base_url", url)
+    try:
+        built = _built(provider, name, model, options)
+    except ImportError as error:
+        extra = _EXTRAS.get(provider)
+        install = (
+            f"pip install 'langgraph-conductor[{extra}]'" if extra else f"pip install langchain-{provider}"
+        )
+        raise ImportError(f"{what}: {model!r} needs a package that is not installed: {install}") from error
+    except Exception as error:  # a provider's own, such as a missing key
+        raise ValueError(f"{what}: {model!r} cannot be used: {_first_line(error)}") from error
+    if not isinstance(built, BaseChatModel):
+        raise TypeError(f"{what}: {model!r} did not give a chat model")
+    return built
+
+
+def _built(provider: str, name: str, model: str, options: dict[str, Any]) -> Any:
+    if provider in _SERVERS and name:
+        return _compatible(provider, name, options)
+    from langchain.chat_models import init_chat_model
+
+    if provider == "openai_responses" and name:
+        return init_chat_model(
+            name, model_provider="openai", **_of_openai(), use_responses_api=True, **options
+        )
+    if provider == "openai" and name:
+        return init_chat_model(name, model_provider="openai", **_of_openai(), **options)
+    if provider in ("anthropic", "openrouter") and name:
+        return init_chat_model(name, model_provider=provider, **{"max_retries": 0, **options})
+    if provider == "google_genai" and name:
+        # LangChain's own temperature of 0.7 would take the place of the model's; `max_retries` counts all tries.
+        defaults = {"max_retries": 1, "temperature": None}
+        return init_chat_model(name, model_provider=provider, **{**defaults, **options})
+    try:
+        return init_chat_model(model, **options)
+    except ValueError as error:
+        raise ValueError(f"{_first_line(error)}; {_FORM}" if name else _FORM) from error
+
+
+def _of_openai() -> dict[str, Any]:
+    from langgraph_conductor.workers.openai_compatible import async_client
+
+    # With a base URL set, in the environment say, ChatOpenAI asks for no usage while it streams.
+    return {"max_retries": 0, "stream_usage": True, "http_async_client": async_client()}
+
+
+def _compatible(provider: str, name: str, options: dict[str, Any]) -> BaseChatModel:
+    from langgraph_conductor.workers.openai_compatible import CompatibleChat
+
+    options.setdefault("base_url", _SERVERS[provider])
+    if not options["base_url"]:
+        raise ValueError(f"name its URL: {provider}:{name}@http://host:port/v1")
+    # Most such servers ask for no key, but the client insists on one.
+    options.setdefault("api_key", os.environ.get(f"{provider.upper()}_API_KEY") or "none")
+    return CompatibleChat(model=name, server=provider, **{**_of_openai(), **options})
+
+
+def _url_of(name: str) -> tuple[str, str]:
+    for scheme in ("@http://", "@https://"):
+        at = name.rfind(scheme)
+        if at > 0:
+            return name[:at], name[at + 1 :]
+    return name, ""
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

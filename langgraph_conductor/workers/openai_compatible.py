@@ -1,0 +1,77 @@
+"""Servers that speak OpenAI's Chat Completions: vLLM, SGLang, llama.cpp, Ollama.
+
+Needs `langchain-openai`; imported only where such a model is used.
+"""
+
+from typing import Any
+
+import openai
+from langchain_core.language_models import LangSmithParams
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_openai import ChatOpenAI
+
+try:
+    import httpx2 as httpx  # what openai uses from its third version on
+except ImportError:  # pragma: no cover
+    import httpx  # type: ignore[no-redef]
+
+_REASONING = ("reasoning", "reasoning_content")  # vLLM's name since 0.11; DeepSeek's, SGLang's, llama.cpp's
+
+
+def async_client() -> Any:
+    """An HTTP client for awaited calls that keeps no connection open.
+
+    An open one belongs to the event loop it was made in, and fails in the next ("Event loop is closed").
+    """
+    return openai.DefaultAsyncHttpxClient(
+        limits=httpx.Limits(max_connections=1000, max_keepalive_connections=0)
+    )
+
+
+class CompatibleChat(ChatOpenAI):
+    """`ChatOpenAI` that keeps the reasoning such servers send and names them in traces.
+
+    Reasoning is in `additional_kwargs["reasoning_content"]`, as in LangChain's DeepSeek package, and so in
+    `content_blocks`; it is no part of the text.
+
+    Args:
+        server: What kind of server it is, such as `"vllm"`.
+    """
+
+    server: str = "openai_compatible"
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_provider"] = self.server
+        return params
+
+    def _create_chat_result(
+        self, response: dict[str, Any] | Any, generation_info: dict[str, Any] | None = None
+    ) -> ChatResult:
+        result = super()._create_chat_result(response, generation_info)
+        data = response if isinstance(response, dict) else response.model_dump()
+        for generation, choice in zip(result.generations, data.get("choices") or (), strict=False):
+            thought = _thought(choice.get("message") or {})
+            if thought and isinstance(generation.message, AIMessage):
+                generation.message.additional_kwargs["reasoning_content"] = thought
+        return result
+
+    def _convert_chunk_to_generation_chunk(
+        self,
+        chunk: dict[str, Any],
+        default_chunk_class: type[Any],
+        base_generation_info: dict[str, Any] | None,
+    ) -> ChatGenerationChunk | None:
+        generation = super()._convert_chunk_to_generation_chunk(
+            chunk, default_chunk_class, base_generation_info
+        )
+        choices = chunk.get("choices") or ()
+        thought = _thought(choices[0].get("delta") or {}) if choices else ""
+        if generation and thought and isinstance(generation.message, AIMessageChunk):
+            generation.message.additional_kwargs["reasoning_content"] = thought
+        return generation
+
+
+def _thought(holder: dict[str, Any]) -> str:
+    return next((holder[name] for name in _REASONING if isinstance(holder.get(name), str)), "")
