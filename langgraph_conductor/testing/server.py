@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SHUT_RDWR, socket
 from threading import Event, Thread
@@ -113,7 +114,7 @@ class Exchange(BaseHTTPRequestHandler):
                 left -= 1
             data = frame.encode()
             if fault and fault.name == "malformed_json":
-                data = b'data: {"broken": \n\n'
+                data = replace(frame, data='{"broken": ').encode()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
         self.wfile.write(b"0\r\n\r\n")
 
