@@ -23,7 +23,7 @@ _ERRORS = {  # fault: type, code, message
     ),
     "context_too_long": (
         "invalid_request_error", "context_length_exceeded",
-        "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 310000 tokens.",
+        "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 310000.",
     ),
     "bad_key": ("invalid_request_error", "invalid_api_key", "Incorrect API key provided: {key}."),
 }  # fmt: skip

@@ -64,4 +64,4 @@ def text_of(content: Any) -> str:
     if isinstance(content, str):
         return content
     parts: Iterable[Any] = content or ()
-    return "".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
+    return "\n".join(part["text"] for part in parts if isinstance(part, dict) and part.get("text"))

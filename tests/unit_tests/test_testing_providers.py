@@ -8,72 +8,16 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
-from langchain_google_genai import ChatGoogleGenerativeAI
 from langchain_openai import ChatOpenAI
-from langchain_openrouter import ChatOpenRouter
 
 from langgraph_conductor import parse_workflow
 from langgraph_conductor.dialect import workflow_schema
 from langgraph_conductor.testing import FakeProviders, FakeReply, FakeToolCall, faults, plan_or_answer
+from tests.clients import CALLS, WIRES, client, failure_of, model_name, streamed
 
-WIRES = ["openai", "responses", "anthropic", "gemini", "openrouter"]
 SCHEMA = workflow_schema(["coder", "critic"], 3)
-
-
-def client(wire, providers, **options):
-    key = {"api_key": "sk-secret", "max_retries": 0}
-    if wire == "openai":
-        return ChatOpenAI(
-            model="m", base_url=providers.openai_url, stream_usage=True, **{"timeout": 5, **key, **options}
-        )
-    if wire == "responses":
-        return ChatOpenAI(
-            model="m",
-            base_url=providers.openai_url,
-            use_responses_api=True,
-            **{"timeout": 5, **key, **options},
-        )
-    if wire == "anthropic":
-        return ChatAnthropic(
-            model="claude-sonnet-5", base_url=providers.anthropic_url, **{"timeout": 5, **key, **options}
-        )
-    if wire == "gemini":
-        return ChatGoogleGenerativeAI(
-            model="gemini-2.5-flash", base_url=providers.google_url, **{"timeout": 5, **key, **options}
-        )
-    milliseconds = int(options.pop("timeout", 5) * 1000)
-    model = ChatOpenRouter(
-        model="a/m", base_url=providers.openrouter_url, timeout=milliseconds, **{**key, **options}
-    )
-    model.client.sdk_configuration.retry_config = (
-        None  # max_retries=0 alone leaves the SDK's hour of retries
-    )
-    return model
-
-
-def streamed(model, messages):
-    whole = None
-    for chunk in model.stream(messages):
-        whole = chunk if whole is None else whole + chunk
-    return whole
-
-
-async def astreamed(model, messages):
-    whole = None
-    async for chunk in model.astream(messages):
-        whole = chunk if whole is None else whole + chunk
-    return whole
-
-
-CALLS = {
-    "invoke": lambda model, messages: model.invoke(messages),
-    "ainvoke": lambda model, messages: asyncio.run(model.ainvoke(messages)),
-    "stream": streamed,
-    "astream": lambda model, messages: asyncio.run(astreamed(model, messages)),
-}
 
 
 @pytest.fixture(params=WIRES)
@@ -129,16 +73,23 @@ def test_a_tool_is_called_and_its_result_is_read(wire, call):
     assert [request.prompt for request in providers.requests] == ["What is 20 + 22?"] * 2
 
 
-def model_name(wire):
-    return {"anthropic": "claude-sonnet-5", "gemini": "gemini-2.5-flash", "openrouter": "a/m"}.get(
-        wire, "m"
-    )
+def without_number_enums(schema):
+    """ChatGoogleGenerativeAI cannot make a tool of a schema with numbers in an enum."""
+    if isinstance(schema, list):
+        return [without_number_enums(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: value for key, value in schema.items() if key != "enum" or isinstance(value[0], str)}
+    return {key: without_number_enums(value) for key, value in kept.items()}
 
 
 @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
 def test_a_plan_is_written_where_its_schema_is_asked_for(wire, method):
     with FakeProviders() as providers:
-        model = client(wire, providers).with_structured_output(SCHEMA, method=method)
+        schema = (
+            without_number_enums(SCHEMA) if (wire, method) == ("gemini", "function_calling") else SCHEMA
+        )
+        model = client(wire, providers).with_structured_output(schema, method=method)
         plan = model.invoke("Plan it.")
         assert asyncio.run(model.ainvoke("Plan it.")) == plan
     workflow = parse_workflow(json.dumps(plan), ["coder", "critic"])
@@ -263,8 +214,7 @@ def test_what_a_reply_function_raises_comes_out_at_the_end():
         raise AssertionError("not what I expected")
 
     with pytest.raises(AssertionError, match="not what I expected"), FakeProviders(broken) as providers:
-        with pytest.raises(Exception, match="500"):
-            client("openai", providers).invoke("hi")
+        assert failure_of(lambda: client("openai", providers).invoke("hi")).status_code == 500
 
 
 def test_nothing_is_left_when_it_ends():
