@@ -8,7 +8,7 @@ from sybil.document import PythonDocStringDocument
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 import langgraph_conductor
-from tests.openai_double import openai_double
+from langgraph_conductor.testing import FakeProviders
 
 ROOT = Path(langgraph_conductor.__file__).parents[1]
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
@@ -31,9 +31,9 @@ WITH_CODE = [path for path in [*TEXTS, *MODULES] if "```python" in path.read_tex
 
 @pytest.mark.parametrize("path", WITH_CODE, ids=lambda p: str(p.relative_to(ROOT)))
 def test_code_blocks_run(path, monkeypatch):
-    with openai_double() as (url, _):
-        monkeypatch.setenv("OPENAI_API_KEY", "x")
-        monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with FakeProviders() as providers:
+        for name, value in providers.environment().items():
+            monkeypatch.setenv(name, value)
         for example in examples_of(path):
             example.evaluate()
 
@@ -42,7 +42,7 @@ def test_there_is_code_to_run():
     found = {path.name: len(examples_of(path)) for path in WITH_CODE}
     assert found["README.md"] >= 3
     assert found["conductor.py"] == 1
-    assert found["testing.py"] == 2
+    assert found["scripted.py"] == found["plans.py"] == found["providers.py"] == 1
 
 
 def test_the_readme_names_the_two_commands_and_only_make_targets_that_exist():

@@ -1,10 +1,9 @@
-"""Public fakes and readers for tests of code that uses this package. No network, no randomness."""
+"""A chat model that gives scripted replies, with no network."""
 
 import asyncio
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -14,10 +13,6 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field, PrivateAttr
-
-from langgraph_conductor.prompts import unescape
-from langgraph_conductor.records import StepOutput
-from langgraph_conductor.workflow import Workflow
 
 Reply = str | AIMessage | BaseException
 """What a scripted model answers; an exception is raised."""
@@ -116,89 +111,3 @@ class ScriptedModel(BaseChatModel):
         yield ChatGenerationChunk(
             message=AIMessageChunk(content="", usage_metadata=message.usage_metadata, chunk_position="last")
         )
-
-
-def plan_text(*steps: tuple[str, str, Any], reasoning: str = "I have thought about it.") -> str:
-    """A planner's reply with these (worker, subtask, access) steps.
-
-    Example:
-        ```python
-        from langgraph_conductor import parse_workflow
-        from langgraph_conductor.testing import plan_text
-
-        text = plan_text(("coder", "Write it.", []), ("critic", "Check it.", "all"))
-        assert parse_workflow(text, ["coder", "critic"]).steps[1].access == "all"
-        ```
-    """
-    data = [{"worker": w, "subtask": s, "access": a} for w, s, a in steps]
-    return f"{reasoning}\n\n{Workflow.from_json({'steps': data}).to_text()}"
-
-
-ACCEPT_TEXT = "The answer stands.\n\nmodel_id = []\nsubtasks = []\naccess_list = []"
-"""A planner's reply that accepts the earlier answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class PromptParts:
-    """What a worker was shown, read back from its prompt."""
-
-    question: str
-    subtask: str
-    inputs: tuple[StepOutput, ...]
-    previous: tuple[StepOutput, ...]
-
-
-_TAGGED = re.compile(
-    r"<(?P<tag>overall_task|previous_round|step_subtask|step_output|your_subtask)"
-    r"(?P<attributes>[^>\n]*)>\n(?P<body>.*?)\n</(?P=tag)>",
-    re.DOTALL,
-)
-_ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
-
-
-def read_worker_prompt(prompt: str) -> PromptParts:
-    """Read back what `prompts.worker_prompt` rendered: the reverse, whatever the parts hold.
-
-    Raises:
-        ValueError: If it is not a worker's prompt.
-    """
-    parts: dict[str, str] = {}
-    inputs: tuple[StepOutput, ...] = ()
-    previous: tuple[StepOutput, ...] = ()
-    at, subtask = 0, ""
-    while match := _TAGGED.search(prompt, at):
-        at = match.end()
-        tag, body = match["tag"], match["body"]
-        if tag == "previous_round":
-            previous = _outputs(body)
-        elif tag == "step_subtask":
-            subtask = body
-        elif tag == "step_output":
-            inputs = (*inputs, _output(match["attributes"], subtask, body))
-        else:
-            parts[tag] = unescape(body)
-    if set(parts) != {"overall_task", "your_subtask"}:
-        raise ValueError(f"not a worker's prompt: {prompt[:80]!r}")
-    return PromptParts(parts["overall_task"], parts["your_subtask"], inputs, previous)
-
-
-def _outputs(text: str) -> tuple[StepOutput, ...]:
-    found: tuple[StepOutput, ...] = ()
-    subtask = ""
-    for match in _TAGGED.finditer(text):
-        if match["tag"] == "step_subtask":
-            subtask = match["body"]
-        else:
-            found = (*found, _output(match["attributes"], subtask, match["body"]))
-    return found
-
-
-def _output(attributes: str, subtask: str, text: str) -> StepOutput:
-    values = dict(_ATTRIBUTE.findall(attributes))
-    return StepOutput(
-        index=int(values["step"]),
-        worker=values["worker"],
-        subtask=unescape(subtask),
-        text=unescape(text),
-        status="failed" if values["status"] == "failed" else "ok",
-    )

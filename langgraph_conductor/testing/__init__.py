@@ -1,0 +1,21 @@
+"""Public fakes and readers for tests of code that uses this package. No network but loopback.
+
+`ScriptedModel` stands in for a chat model. `FakeProviders` stands in for the providers themselves: real
+clients talk to it over HTTP, and it fails the way providers fail (`faults`).
+"""
+
+from langgraph_conductor.testing import faults
+from langgraph_conductor.testing.answers import FakeReply, FakeToolCall
+from langgraph_conductor.testing.faults import Fault
+from langgraph_conductor.testing.plans import ACCEPT_TEXT, plan_or_answer, plan_text
+from langgraph_conductor.testing.prompts import PromptParts, read_worker_prompt
+from langgraph_conductor.testing.providers import FakeProviders
+from langgraph_conductor.testing.requests import AskedForm, ProviderRequest
+from langgraph_conductor.testing.scripted import ScriptedModel
+
+__all__ = [
+    "ScriptedModel", "plan_text", "ACCEPT_TEXT",
+    "PromptParts", "read_worker_prompt",
+    "FakeProviders", "ProviderRequest", "AskedForm", "FakeReply", "FakeToolCall", "plan_or_answer",
+    "Fault", "faults",
+]  # fmt: skip

@@ -1,0 +1,67 @@
+"""What a fake provider says, in no provider's form."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+DOLLARS_PER_WORD = 1e-6
+"""What a reply given as plain text costs at OpenRouter, the one provider that states costs."""
+
+
+@dataclass(frozen=True, slots=True)
+class FakeToolCall:
+    """A call of a tool.
+
+    Args:
+        name: The tool's name.
+        args: Its arguments.
+        id: The call's id; left out, one that no other call of this server has.
+    """
+
+    name: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FakeReply:
+    """A reply with everything that a provider reports about it.
+
+    Args:
+        text: The answer.
+        tool_calls: Tools called, after the text.
+        reasoning: What the model thought aloud before.
+        input_tokens: Tokens of the request, the cached ones included.
+        output_tokens: Tokens of the reply, the reasoning included.
+        cached_tokens: Input tokens that came from the provider's cache.
+        reasoning_tokens: Output tokens that went into reasoning. Anthropic's wire does not carry them.
+        cost: US dollars; None leaves them out. Only OpenRouter's wire carries them.
+        finish: Why the model stopped: it was done, or it reached its limit of tokens.
+        refusal: The words with which the model declined. Google's and Anthropic's wires only say
+            that it did.
+    """
+
+    text: str = ""
+    tool_calls: tuple[FakeToolCall, ...] = ()
+    reasoning: str = ""
+    input_tokens: int = 20
+    output_tokens: int = 10
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost: float | None = None
+    finish: Literal["stop", "length"] = "stop"
+    refusal: str = ""
+
+
+def worded(text: str, asked_words: int) -> FakeReply:
+    """A reply of `text` whose usage counts words, so that tests can work out totals."""
+    said = len(text.split())
+    return FakeReply(
+        text, input_tokens=asked_words, output_tokens=said, cost=(asked_words + said) * DOLLARS_PER_WORD
+    )
+
+
+def pieces(text: str) -> list[str]:
+    """`text` as it is streamed: word by word, nothing lost."""
+    return re.findall(r"\S+\s*|\s+", text)

@@ -1,0 +1,43 @@
+"""The LangSmith double takes in the same tree over each wire."""
+
+import pytest
+from langgraph.graph import START, MessagesState, StateGraph
+
+from langgraph_conductor.testing import ScriptedModel
+from tests.langsmith_double import WIRES, traced
+
+
+def graph():
+    model = ScriptedModel(replies=["Good day!"])
+    builder = StateGraph(MessagesState)
+    builder.add_node("greet", lambda state: {"messages": [model.invoke(state["messages"])]})
+    builder.add_edge(START, "greet")
+    return builder.compile(name="app")
+
+
+@pytest.mark.parametrize("wire", WIRES)
+def test_the_tree_arrives(wire):
+    with traced(wire, key="ls-secret") as langsmith:
+        graph().invoke({"messages": ["Hello?"]}, {"tags": ["mine"]})
+        assert langsmith.lines() == ["chain:app", "  chain:greet", "    llm:ScriptedModel"]
+        [model] = langsmith.named("ScriptedModel")
+        assert model["extra"]["metadata"]["usage_metadata"]["total_tokens"] == 3
+        assert model["end_time"]
+        assert langsmith.sent("Good day!")
+        assert not langsmith.sent("ls-secret")
+        ways = {
+            (
+                r.path.rpartition("/")[2],
+                r.headers.get("Content-Encoding", r.headers.get("content-encoding")),
+            )
+            for r in langsmith.requests
+            if r.method == "POST"
+        }
+    assert ways == {("batch" if wire == "batch" else "multipart", "zstd" if wire == "zstd" else None)}
+
+
+def test_nothing_is_traced_before_or_after():
+    with traced() as langsmith:
+        pass
+    graph().invoke({"messages": ["Hello?"]})
+    assert langsmith.requests == ()
