@@ -82,7 +82,12 @@ def _built(provider: str, name: str, model: str, options: dict[str, Any]) -> Any
     if provider == "openai" and name:
         return init_chat_model(name, model_provider="openai", **_of_openai(), **options)
     if provider in ("anthropic", "openrouter") and name:
-        return init_chat_model(name, model_provider=provider, **{"max_retries": 0, **options})
+        built: Any = init_chat_model(name, model_provider=provider, **{"max_retries": 0, **options})
+        if provider == "openrouter" and "max_retries" not in options:
+            built.client.sdk_configuration.retry_config = (
+                None  # else OpenRouter's client repeats for an hour
+            )
+        return built
     if provider == "google_genai" and name:
         # LangChain's own temperature of 0.7 would take the place of the model's; `max_retries` counts all tries.
         defaults = {"max_retries": 1, "temperature": None}
