@@ -174,7 +174,7 @@ class ChatPlanner:
                 return await await_(asked)
             if self.timeout is None:
                 return await model.ainvoke(asked)
-            return await atimed(_countdown(self.timeout), model.ainvoke(asked))
+            return await atimed(_countdown(self.timeout), lambda: model.ainvoke(asked))
 
         return await adrive(self._logic(request), call)
 
