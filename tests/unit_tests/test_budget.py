@@ -252,7 +252,7 @@ def test_another_process_goes_on_with_what_is_left(run):
 
 def test_models_without_bounds_are_refused_when_built():
     capless, unpriced = chat(max_tokens=None), chat()
-    with pytest.raises(ValueError, match="worker 'a' has no output cap.*max_tokens"):
+    with pytest.raises(ValueError, match=r"worker 'a' has no output cap.*max_tokens"):
         create_conductor(chain("a"), [Worker("a", capless, price=PRICE)], budget=Budget(usd=1))
     with pytest.raises(ValueError, match="worker 'a' has no output cap"):
         create_conductor(chain("a"), [Worker("a", capless)], budget=Budget(tokens=100))
@@ -374,7 +374,7 @@ def test_the_clock_runs_while_somebody_works():
     assert ledger.left.seconds == 5
     ledger.start_work()
     now[0] = 105
-    with pytest.raises(BudgetExceededError, match="10.0 seconds"):
+    with pytest.raises(BudgetExceededError, match=r"10\.0 seconds"):
         ledger.admit(reservation())
 
 
