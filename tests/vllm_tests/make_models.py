@@ -36,7 +36,9 @@ def make_adapter(model: torch.nn.Module, folder: Path) -> None:
     for name, module in model.named_modules():
         if name.endswith(MODULES):
             for part, shape in (("A", (RANK, module.in_features)), ("B", (module.out_features, RANK))):
-                weights[f"base_model.model.{name}.lora_{part}.weight"] = 0.1 * torch.randn(shape, generator=random)
+                weights[f"base_model.model.{name}.lora_{part}.weight"] = 0.1 * torch.randn(
+                    shape, generator=random
+                )
     folder.mkdir(parents=True, exist_ok=True)
     save_file(weights, folder / "adapter_model.safetensors")
     config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": RANK, "lora_alpha": RANK,

@@ -20,12 +20,6 @@ def ainvoke(conductor):
     return asyncio.run(conductor.ainvoke(ask()))
 
 
-def stream(conductor):
-    """The same with its model streaming, which breaks at another place of the client."""
-    parts = conductor.stream(ask(), stream_mode=["messages", "values"], subgraphs=True)
-    return [data for namespace, mode, data in parts if mode == "values" and not namespace][-1]
-
-
 @pytest.fixture(scope="module")
 def endless(server):
     """A worker that would talk for minutes."""
@@ -34,16 +28,34 @@ def endless(server):
 
 def test_what_was_answered_before_is_kept(server, endless):
     plan = flow(("note", "Note it.", []), ("endless", "Talk.", [0]))
+    heard = []
+
+    def stream(conductor):
+        """The same with its model streaming, which breaks at another place of the client."""
+        result = {}
+        for space, mode, data in conductor.stream(
+            ask(), stream_mode=["messages", "values"], subgraphs=True
+        ):
+            if mode == "messages":
+                heard.append(data[0].text)
+            elif not space:
+                result = data
+        return result
+
     ways = (invoke, ainvoke, stream)
     with ThreadPoolExecutor(len(ways)) as threads:
         running = [
-            threads.submit(way, create_conductor(fixed.workflow(plan), [Worker("note", lambda t: "noted"), endless]))
+            threads.submit(
+                way, create_conductor(fixed.workflow(plan), [Worker("note", lambda t: "noted"), endless])
+            )
             for way in ways
         ]
-        while server.running() < len(ways):
-            assert not any(each.done() for each in running)
-            time.sleep(0.2)
-        server.end(signal.SIGKILL)
+        try:
+            while server.running() < len(ways) or len(heard) < 5:
+                assert not any(each.done() for each in running)
+                time.sleep(0.2)
+        finally:
+            server.end(signal.SIGKILL)  # in any case, or leaving would wait for the threads
         results = [each.result(timeout=30) for each in running]
     for result in results:
         noted, cut = result["rounds"][0]["steps"]

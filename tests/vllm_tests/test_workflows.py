@@ -3,11 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import pytest
 from langchain_anthropic import ChatAnthropic
 
 from langgraph_conductor import ChatPlanner, Worker, create_conductor
-from langgraph_conductor.planners import fixed
-from tests.helpers import ask, flow
+from langgraph_conductor.planners import PlanningError, fixed
+from tests.helpers import ask, flow, request
+from tests.vllm_tests.conftest import ONE_CALL_A_CONNECTION
 
 LENGTH = 32
 EXACTLY = {"max_tokens": LENGTH, "extra_body": {"ignore_eos": True}}
@@ -47,7 +49,9 @@ def test_independent_steps_share_the_engine(server):
             most = max(most, server.running())
     *first, join = done.result()["rounds"][0]["steps"]
     assert most == 3
-    assert max(step["started_at"] for step in first) < min(step["started_at"] + step["seconds"] for step in first)
+    assert max(step["started_at"] for step in first) < min(
+        step["started_at"] + step["seconds"] for step in first
+    )
     assert join["started_at"] >= max(step["started_at"] + step["seconds"] for step in first) - 0.01
     assert [step["usage"]["output_tokens"] for step in (*first, join)] == [LENGTH] * 4
 
@@ -56,7 +60,9 @@ def test_tokens_are_streamed_and_counted(server):
     plan = flow(("writer", "Write a line.", []), ("checker", "Check it.", [0]))
     conductor = create_conductor(fixed.workflow(plan), team(server, stream_usage=True))
     chunks, result = {}, {}
-    for namespace, mode, data in conductor.stream(ask(), stream_mode=["messages", "values"], subgraphs=True):
+    for namespace, mode, data in conductor.stream(
+        ask(), stream_mode=["messages", "values"], subgraphs=True
+    ):
         if mode == "messages":
             message, about = data
             chunks.setdefault(about["langgraph_node"], []).append(str(message.text))
@@ -72,9 +78,13 @@ def test_tokens_are_streamed_and_counted(server):
 
 
 def test_a_planner_that_is_an_adapter(server, run):
-    served = {card["id"]: card.get("parent") for card in httpx.get(f"{server.url}/v1/models").json()["data"]}
+    served = {
+        card["id"]: card.get("parent") for card in httpx.get(f"{server.url}/v1/models").json()["data"]
+    }
     assert served == {"smollm2": None, "policy": "smollm2"}
-    base, policy = (server.model(name, **EXACTLY).invoke("Say something.") for name in ("smollm2", "policy"))
+    base, policy = (
+        server.model(name, **EXACTLY).invoke("Say something.") for name in ("smollm2", "policy")
+    )
     assert policy.response_metadata["model_name"] == "policy"
     assert policy.text != base.text  # its weights were used
 
@@ -89,8 +99,28 @@ def test_a_planner_that_is_an_adapter(server, run):
     assert result["answer"]
 
 
+def test_a_planner_goes_on_from_its_prefill(server):
+    going_on = {"add_generation_prompt": False, "continue_final_message": True}
+    model = server.model(max_tokens=LENGTH, extra_body=going_on)
+    planner = ChatPlanner(model, structured=False, prefill="model_id = [")
+    with pytest.raises(PlanningError) as caught:  # too few tokens for a plan
+        planner.plan(request(team(server)))
+    assert all(attempt.text.startswith("model_id = [") for attempt in caught.value.attempts)
+
+    messages = [{"role": "user", "content": "Plan."}, {"role": "assistant", "content": "model_id = ["}]
+    sent = httpx.post(
+        f"{server.url}/tokenize", json={"model": "smollm2", "messages": messages, **going_on}
+    ).json()
+    text = httpx.post(
+        f"{server.url}/detokenize", json={"model": "smollm2", "tokens": sent["tokens"]}
+    ).json()["prompt"]
+    assert text.endswith("<|im_start|>assistant\nmodel_id = [")  # the turn is open
+    assert model.invoke(messages).usage_metadata["input_tokens"] == sent["count"]
+
+
 def test_the_anthropic_side_of_the_server(server, run):
-    claude = ChatAnthropic(base_url=server.url, api_key="none", model="smollm2", max_tokens=LENGTH, max_retries=0)
+    settings = {"max_tokens": LENGTH, "max_retries": 0, "timeout": 120, **ONE_CALL_A_CONNECTION}
+    claude = ChatAnthropic(base_url=server.url, api_key="none", model="smollm2", **settings)
     result = run(create_conductor(fixed.single("w"), [Worker("w", claude)]), ask())
     assert result["answer"]
     assert 0 < result["usage"]["workers"]["output_tokens"] <= LENGTH
