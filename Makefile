@@ -50,7 +50,7 @@ $(VLLM_READY): constraints-vllm.txt
 	@echo "Installing vLLM into $(VLLM) (two minutes) ..."
 	@$(VLLM_PYTHON) -m venv --clear $(VLLM)
 	@$(VLLM)/bin/python -m pip install -q --disable-pip-version-check --no-deps -r constraints-vllm.txt || { \
-		echo "If torch was not found, set PIP_EXTRA_INDEX_URL to PyTorch's index of CPU builds (see CONTRIBUTING.md)"; exit 1; }
+		echo "If torch was not found: CONTRIBUTING.md says where its CPU builds are."; exit 1; }
 	@touch $@
 
 $(VLLM_MODELS): $(VLLM_READY) tests/vllm_tests/make_models.py | model
