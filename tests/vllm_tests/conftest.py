@@ -44,7 +44,7 @@ class Server:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(timeout=20)
+                self.process.wait(timeout=10)
 
     def wait_until_healthy(self) -> None:
         began = time.monotonic()

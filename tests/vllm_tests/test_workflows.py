@@ -77,7 +77,7 @@ def test_tokens_are_streamed_and_counted(server):
         assert 5 < step["usage"]["output_tokens"] <= LENGTH
 
 
-def test_a_planner_that_is_an_adapter(server, run):
+def test_a_planner_that_is_an_adapter(server):
     served = {
         card["id"]: card.get("parent") for card in httpx.get(f"{server.url}/v1/models").json()["data"]
     }
@@ -89,7 +89,7 @@ def test_a_planner_that_is_an_adapter(server, run):
     assert policy.text != base.text  # its weights were used
 
     planner = ChatPlanner(server.model("policy", max_tokens=LENGTH), show="anonymous", structured=False)
-    result = run(create_conductor(planner, team(server), fallback="checker"), ask())
+    result = create_conductor(planner, team(server), fallback="checker").invoke(ask())
     (record,) = result["rounds"]
     assert record["plan"]["reached"] == "fallback"  # it is untrained
     assert [(a["mode"], bool(a["error"])) for a in record["plan"]["attempts"]] == [("text", True)] * 3
