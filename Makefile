@@ -21,7 +21,7 @@ test: model  ## Every test; no network but loopback
 	$(BIN)/python -m pytest -q
 
 test-vllm: $(VLLM_MODELS)  ## Against a real vLLM server on the CPU; 5 minutes and 4 GB the first time
-	$(BIN)/python -m pytest -q --timeout=300 --durations=5 tests/vllm_tests
+	$(BIN)/python -m pytest -q -x --timeout=300 --durations=5 tests/vllm_tests
 
 lint: $(READY)  ## Style and types
 	$(BIN)/ruff check .
