@@ -55,7 +55,7 @@ $(VLLM_READY): constraints-vllm.txt
 
 $(VLLM_MODELS): $(VLLM_READY) tests/vllm_tests/make_models.py | model
 	@echo "Converting the embedded model for vLLM (half a minute) ..."
-	@gguf=$$($(BIN)/langgraph-conductor fetch) && $(VLLM)/bin/python tests/vllm_tests/make_models.py "$$gguf" $(@D)
+	@gguf=$$($(BIN)/langgraph-conductor fetch) && TQDM_DISABLE=1 $(VLLM)/bin/python tests/vllm_tests/make_models.py "$$gguf" $(@D)
 	@touch $@
 
 clean:

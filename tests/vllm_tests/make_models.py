@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-from transformers.utils.logging import disable_progress_bar
 
 RANK = 8
 MODULES = ("q_proj", "v_proj")
@@ -48,6 +47,5 @@ def make_adapter(model: torch.nn.Module, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    disable_progress_bar()
     source, target = map(Path, sys.argv[1:])
     make_adapter(make_base(source, target / "base"), target / "adapter")
