@@ -5,6 +5,7 @@ and async ones in different ways, so there are two over one set of accounts: `_D
 call, and `_AsyncDoor`, which does the waiting where a call is awaited.
 """
 
+import logging
 import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
@@ -85,6 +86,7 @@ class Meter:
         doors: list[BaseCallbackHandler] = [_Door(self, [*(given or ())])]
         if self.guards:
             doors.append(_AsyncDoor(self, [*(given or ())]))
+            logging.getLogger(handle_event.__module__).addFilter(_not_ours)  # once: it is the same object
         if callbacks is None or isinstance(callbacks, list):
             return {**config, "callbacks": [*(callbacks or ()), *doors]}
         manager = callbacks.copy()
@@ -190,6 +192,12 @@ class Meter:
             self.ledger.settle(call.kept, Usage() if free else None)
         if self.limiter and call.booked and free:
             self.limiter.end(call.booked, 0, 0)
+
+
+def _not_ours(record: logging.LogRecord) -> bool:
+    """LangChain warns of every error in a handler; ours are refusals, and are told in records."""
+    doors = (_Door.__name__, _AsyncDoor.__name__)
+    return not (isinstance(record.args, tuple) and bool(record.args) and record.args[0] in doors)
 
 
 class _Door(BaseCallbackHandler):

@@ -2,12 +2,15 @@
 
 import asyncio
 
-from tests.bench import embedded, imports, memory, overhead, scheduling
+from tests.bench import budgets, embedded, faults, imports, memory, overhead, scheduling, throughput
 
 if __name__ == "__main__":
     results = {
         "overhead": asyncio.run(overhead.main()),
         "scheduling": asyncio.run(scheduling.main()),
+        "throughput": asyncio.run(throughput.main()),
+        "budgets": asyncio.run(budgets.main()),
+        "faults": faults.main(),
         "imports": imports.main(),
         "memory": asyncio.run(memory.main()),
         "embedded": embedded.main(),

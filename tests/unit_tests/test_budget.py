@@ -54,6 +54,12 @@ def test_calls_are_counted_planner_included(run):
     assert result["usage"]["total"]["calls"] == 3
 
 
+def test_a_refusal_is_told_in_the_record_and_not_in_the_log(run, caplog):
+    conductor = create_conductor(chain("a", "a"), [Worker("a", chat())], budget=Budget(calls=1))
+    assert run(conductor, ask())["stopped"]
+    assert caplog.records == []
+
+
 def test_within_the_budget_nothing_is_stopped(run):
     conductor = create_conductor(chain("a", "a"), [Worker("a", chat())], budget={"calls": 2, "seconds": 60})
     result = run(conductor, ask())
