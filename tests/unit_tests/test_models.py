@@ -227,3 +227,21 @@ def test_the_extras_are_what_the_strings_need():
     assert needed["anthropic"] == ["langchain-anthropic"]
     assert needed["google"] == ["langchain-google-genai"]
     assert needed["openrouter"] == ["langchain-openrouter"]
+
+
+def test_four_providers_work_as_one_team(capsys):
+    import runpy
+    from pathlib import Path
+
+    example = Path(__file__).parents[2] / "examples" / "four_providers.py"
+    done = runpy.run_path(str(example))
+    assert "The Eiffel tower is 330 metres high." in capsys.readouterr().out
+    asked = {(request.wire, request.model) for request in done["providers"].requests}
+    assert asked == {
+        ("openai", "gpt-5-mini"), ("anthropic", "claude-sonnet-5"), ("gemini", "gemini-2.5-pro"),
+        ("openai", "my-model"), ("openai", "gpt-5"),
+    }  # fmt: skip
+    result = done["result"]
+    assert [step["status"] for step in result["rounds"][0]["steps"]] == ["ok"] * 4
+    assert result["usage"]["total"]["unpriced_calls"] == 0
+    assert result["usage"]["by_worker"]["scout"]["calls"] == 2
