@@ -62,10 +62,12 @@ def within(config: RunnableConfig, call: Callable[..., ResultT], *args: Any) -> 
         return context.run(call, *args)
 
 
-async def awithin(config: RunnableConfig, awaited: Coroutine[Any, Any, ResultT]) -> ResultT:
+async def awithin(
+    config: RunnableConfig, call: Callable[..., Coroutine[Any, Any, ResultT]], *args: Any
+) -> ResultT:
     """`within`, awaited."""
     with set_config_context(config) as context:
-        return await asyncio.get_running_loop().create_task(awaited, context=context)
+        return await asyncio.get_running_loop().create_task(call(*args), context=context)
 
 
 @dataclass(frozen=True, slots=True)

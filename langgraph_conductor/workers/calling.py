@@ -42,6 +42,7 @@ def meter_of(worker: Worker, ledger: Ledger | None) -> Meter:
         limiter=worker.limiter,
         max_input_tokens=worker.max_input_tokens,
         output_cap=worker.output_cap,
+        secrets=worker.secrets,
     )
 
 
@@ -109,12 +110,12 @@ async def acall(wanted: Wanted) -> str | None:
 
     async def run() -> str:
         _mark_placed(worker)
-        return await worker.acall(task, _named(worker, config))
+        return await meter.watch(worker.acall(task, _named(worker, config)))
 
     if left is None:
-        return await awithin(config, run())
+        return await awithin(config, run)
     try:
-        return await atimed(left, awithin(config, run()))
+        return await atimed(left, awithin(config, run))
     except LateError as error:
         raise late(worker.timeout, meter.ledger) from error
 
