@@ -100,6 +100,14 @@ async def await_(what: Wait) -> None:
     await asyncio.wait({asyncio.wrap_future(what.future)}, timeout=what.seconds)
 
 
+def inherited(config: RunnableConfig) -> RunnableConfig:
+    """`config` for a graph that is called where `config` is the ambient one: its callbacks are there already.
+
+    Given twice, LangGraph merges them through a set, and their order is lost (`BaseCallbackManager.merge`).
+    """
+    return {key: value for key, value in config.items() if key != "callbacks"}  # type: ignore[return-value]
+
+
 class LateError(Exception):
     """A call was given up because it took too long."""
 

@@ -14,6 +14,7 @@ from langgraph.types import Checkpointer
 
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.conversation import question_blocks, question_of
+from langgraph_conductor.driving import inherited
 from langgraph_conductor.errors import BudgetExceededError, WorkerError
 from langgraph_conductor.graph._langgraph import node, router
 from langgraph_conductor.graph.accounts import causes, ended_by_budget, usage_of
@@ -143,15 +144,16 @@ def create_conductor(
     async def async_intake(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         return intake(state, config)
 
-    # The round's number is known only now, and everything below it is marked with it. LangGraph finds the
-    # nested graph by what these functions refer to.
+    # The round's number is known only now, and all that runs below is marked with it. LangGraph finds the
+    # graph by what the functions refer to.
+    def numbered(state: Mapping[str, Any], config: RunnableConfig) -> RunnableConfig:
+        return marked(inherited(config), conductor_round=len(state.get("rounds") or ()))
+
     def blocking_round(state: Mapping[str, Any], config: RunnableConfig) -> Any:
-        return one_round.invoke(state, marked(config, conductor_round=len(state.get("rounds") or ())))
+        return one_round.invoke(state, numbered(state, config))
 
     async def async_round(state: Mapping[str, Any], config: RunnableConfig) -> Any:
-        return await one_round.ainvoke(
-            state, marked(config, conductor_round=len(state.get("rounds") or ()))
-        )
+        return await one_round.ainvoke(state, numbered(state, config))
 
     def again(state: ConductorState, config: RunnableConfig) -> str:
         rounds = state["rounds"]

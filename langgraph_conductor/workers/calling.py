@@ -10,7 +10,17 @@ from langchain_core.runnables.config import patch_config
 from langgraph.errors import GraphBubbleUp, ParentCommand
 
 from langgraph_conductor.budget import Ledger
-from langgraph_conductor.driving import LateError, Wait, atimed, await_, awithin, timed, wait, within
+from langgraph_conductor.driving import (
+    LateError,
+    Wait,
+    atimed,
+    await_,
+    awithin,
+    inherited,
+    timed,
+    wait,
+    within,
+)
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.workers.failures import retry_after, wait_before_retry
 from langgraph_conductor.workers.metering import Meter
@@ -153,4 +163,5 @@ def _mark_placed(worker: Worker) -> None:
 
 def _named(worker: Worker, config: RunnableConfig) -> RunnableConfig:
     # The name is for the worker's own run; in the ambient config it would name every call inside.
-    return patch_config(config, run_name=worker.name)
+    named = patch_config(config, run_name=worker.name)
+    return named if worker.form.graph is None else inherited(named)

@@ -5,6 +5,7 @@ from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.outputs import ChatGeneration, LLMResult
+from pydantic import BaseModel
 
 from langgraph_conductor.workers.failures import redacted
 
@@ -26,9 +27,7 @@ def redact(error: BaseException, secrets: Iterable[str] = ()) -> None:
             continue
         seen.add(id(told))
         told.args = tuple(_redacted_data(arg, secrets) for arg in told.args)
-        for name, value in vars(told).items():
-            if isinstance(value, str):
-                vars(told)[name] = redacted(value, secrets)
+        vars(told).update(_redacted_data(vars(told), secrets))
         waiting += [cause for cause in (told.__cause__, told.__context__) if cause is not None]
 
 
@@ -43,6 +42,11 @@ class Redactor(BaseCallbackHandler):
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
         self._secrets = secrets
+
+    def __hash__(self) -> int:
+        # LangChain and LangGraph merge handlers through a set (`BaseCallbackManager.merge`), which keeps no
+        # order but this: what is put in first, with hash 0, comes out first.
+        return 0
 
     def on_llm_error(self, error: BaseException, *, response: LLMResult | None = None, **_: Any) -> None:
         """A model call has failed; LangChain adds the provider's response."""
@@ -61,11 +65,13 @@ class Redactor(BaseCallbackHandler):
 
 
 def _redacted_data(data: Any, secrets: tuple[str, ...]) -> Any:
-    """`data` with every text in it `redacted`, as far as it is of JSON."""
+    """`data` with every text in it `redacted`, as far as it is of JSON or of pydantic."""
     if isinstance(data, str):
         return redacted(data, secrets)
     if isinstance(data, dict):
         return {name: _redacted_data(value, secrets) for name, value in data.items()}
     if isinstance(data, list):
         return [_redacted_data(value, secrets) for value in data]
+    if isinstance(data, BaseModel):  # parsed error bodies
+        vars(data).update(_redacted_data(vars(data), secrets))
     return data
