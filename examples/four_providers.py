@@ -32,7 +32,7 @@ def play(request: ProviderRequest) -> str | FakeReply:
         "tool_result" in str(message) for message in request.body["messages"]
     ):
         return FakeReply(tool_calls=(FakeToolCall("look_up", {"what": "Eiffel tower"}),))
-    said = {
+    said: dict[str, str | FakeReply] = {
         "claude-sonnet-5": "The tower is 330 m high.",
         "gemini-2.5-pro": "No trap.",
         "my-model": FakeReply("330 m.", reasoning="One source, no contradiction."),

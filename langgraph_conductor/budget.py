@@ -29,7 +29,7 @@ class Budget:
     for them first. After a refusal no further call is made and the run ends with the best answer it has.
 
     Args:
-        usd: Money in US dollars.
+        usd: Money in US dollars; kept as `Decimal`, exact.
         tokens: Tokens sent and received.
         calls: Model calls.
         seconds: Time at work, on the clock; time a run waits for a person does not count. Calls that
@@ -41,7 +41,7 @@ class Budget:
         ValueError: If a limit is not a number above 0, or none is given.
     """
 
-    usd: Decimal | None = None
+    usd: Decimal | float | str | None = None
     tokens: int | None = None
     calls: int | None = None
     seconds: float | None = None
@@ -135,6 +135,7 @@ class Ledger:
     ) -> None:
         used = used or Usage()
         self.budget = budget
+        self._most_usd = None if budget.usd is None else _money(budget.usd)
         self._clock = clock
         self._lock = Lock()
         self._calls, self._tokens, self._usd = used.calls, used.total_tokens, used.usd or Decimal()
@@ -225,7 +226,7 @@ class Ledger:
             return "calls"
         if budget.tokens is not None and tokens > budget.tokens:
             return "tokens"
-        if budget.usd is not None and usd > budget.usd:
+        if self._most_usd is not None and usd > self._most_usd:
             return "usd"
         return None
 
@@ -253,7 +254,7 @@ class Ledger:
         tokens = self._tokens + sum(r.tokens or 0 for r in self._kept)
         calls = self._calls + sum(r.calls for r in self._kept)
         return BudgetLeft(
-            usd=None if budget.usd is None else max(Decimal(), budget.usd - usd),
+            usd=None if self._most_usd is None else max(Decimal(), self._most_usd - usd),
             tokens=None if budget.tokens is None else max(0, budget.tokens - tokens),
             calls=None if budget.calls is None else max(0, budget.calls - calls),
             seconds=None if budget.seconds is None else max(0.0, budget.seconds - self._elapsed()),

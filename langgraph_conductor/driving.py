@@ -62,10 +62,12 @@ def within(config: RunnableConfig, call: Callable[..., ResultT], *args: Any) -> 
         return context.run(call, *args)
 
 
-async def awithin(config: RunnableConfig, awaited: Coroutine[Any, Any, ResultT]) -> ResultT:
+async def awithin(
+    config: RunnableConfig, call: Callable[..., Coroutine[Any, Any, ResultT]], *args: Any
+) -> ResultT:
     """`within`, awaited."""
     with set_config_context(config) as context:
-        return await asyncio.get_running_loop().create_task(awaited, context=context)
+        return await asyncio.get_running_loop().create_task(call(*args), context=context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,14 @@ async def await_(what: Wait) -> None:
         await asyncio.sleep(what.seconds or 0.0)
         return
     await asyncio.wait({asyncio.wrap_future(what.future)}, timeout=what.seconds)
+
+
+def inherited(config: RunnableConfig) -> RunnableConfig:
+    """`config` for a graph that is called where `config` is the ambient one: its callbacks are there already.
+
+    Given twice, LangGraph merges them through a set, and their order is lost (`BaseCallbackManager.merge`).
+    """
+    return {key: value for key, value in config.items() if key != "callbacks"}  # type: ignore[return-value]
 
 
 class LateError(Exception):

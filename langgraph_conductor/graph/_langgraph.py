@@ -40,6 +40,12 @@ def node(
     return runnable
 
 
+def router(name: str, choose: Callable[[Any, RunnableConfig], str]) -> Runnable[Any, Any]:
+    """The choice on a conditional edge; it decides nothing worth a run of its own in the trace."""
+    runnable: Runnable[Any, Any] = RunnableCallable(choose, name=name, trace=False)
+    return runnable
+
+
 def emit(config: RunnableConfig, event: Event) -> None:
     """Send `event` to the `custom` stream of the graph that runs."""
     runtime = config.get("configurable", {}).get(CONFIG_KEY_RUNTIME)

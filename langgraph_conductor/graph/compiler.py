@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 
 from langgraph_conductor.access import readable_channels
 from langgraph_conductor.graph.step import OnStepError, step_node
+from langgraph_conductor.graph.traces import INTEGRATION
 from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, out_channel, record_channel, spec_channel
 from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workflow import ALL, Access, Workflow
@@ -60,7 +61,8 @@ def compile_workflow(
     pool = WorkerPool(workers)
     pool.check(workflow)
     builder = _builder(shape_of(workflow), pool, on_step_error, workflow)
-    return builder.compile(checkpointer=checkpointer, store=store, cache=cache, name=name)
+    graph = builder.compile(checkpointer=checkpointer, store=store, cache=cache, name=name)
+    return graph.with_config(INTEGRATION)
 
 
 def shape_of(workflow: Workflow) -> Shape:

@@ -14,14 +14,16 @@ from langgraph.types import Checkpointer
 
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.conversation import question_blocks, question_of
+from langgraph_conductor.driving import inherited
 from langgraph_conductor.errors import BudgetExceededError, WorkerError
-from langgraph_conductor.graph._langgraph import node
+from langgraph_conductor.graph._langgraph import node, router
 from langgraph_conductor.graph.accounts import causes, ended_by_budget, usage_of
 from langgraph_conductor.graph.checks import check_bounds, check_offer
 from langgraph_conductor.graph.compiler import WorkflowGraphs
 from langgraph_conductor.graph.ledgers import Ledgers
 from langgraph_conductor.graph.round import build_round
 from langgraph_conductor.graph.step import OnStepError
+from langgraph_conductor.graph.traces import INTEGRATION, marked
 from langgraph_conductor.graph.workflow_node import offered
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.protocol import Planner, planner_of
@@ -142,6 +144,17 @@ def create_conductor(
     async def async_intake(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         return intake(state, config)
 
+    # The round's number is known only now, and all that runs below is marked with it. LangGraph finds the
+    # graph by what the functions refer to.
+    def numbered(state: Mapping[str, Any], config: RunnableConfig) -> RunnableConfig:
+        return marked(inherited(config), conductor_round=len(state.get("rounds") or ()))
+
+    def blocking_round(state: Mapping[str, Any], config: RunnableConfig) -> Any:
+        return one_round.invoke(state, numbered(state, config))
+
+    async def async_round(state: Mapping[str, Any], config: RunnableConfig) -> Any:
+        return await one_round.ainvoke(state, numbered(state, config))
+
     def again(state: ConductorState, config: RunnableConfig) -> str:
         rounds = state["rounds"]
         chosen = options.over(config)
@@ -179,13 +192,14 @@ def create_conductor(
         output_schema=ConductorOutput,
     )
     builder.add_node("intake", node("intake", blocking_intake, async_intake), input_schema=ConductorInput)
-    builder.add_node("round", one_round)
+    builder.add_node("round", node("round", blocking_round, async_round))
     builder.add_node("answer", answer)
     builder.add_edge(START, "intake")
     builder.add_edge("intake", "round")
-    builder.add_conditional_edges("round", again, ["round", "answer"])
+    builder.add_conditional_edges("round", router("again", again), ["round", "answer"])
     builder.add_edge("answer", END)
-    return builder.compile(checkpointer=checkpointer, store=store, cache=cache, name=name)
+    graph = builder.compile(checkpointer=checkpointer, store=store, cache=cache, name=name)
+    return graph.with_config(INTEGRATION)
 
 
 def _fallback(name: str | None, pool: WorkerPool) -> str:

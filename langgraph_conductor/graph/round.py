@@ -18,7 +18,7 @@ from langgraph_conductor.dialect import ACCEPT, Accept
 from langgraph_conductor.driving import LateError, adrive, atimed, awithin, drive, timed, within
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import WorkflowPlanned
-from langgraph_conductor.graph._langgraph import emit, node
+from langgraph_conductor.graph._langgraph import emit, node, router
 from langgraph_conductor.graph.compiler import WorkflowGraphs
 from langgraph_conductor.graph.ledgers import Ledgers
 from langgraph_conductor.graph.workflow_node import WorkflowNode, offered
@@ -127,10 +127,14 @@ def build_round(
 
     async def awaited(ask: _Ask) -> Plan:
         left = time_left(None, ask.meter)
+
+        async def planned() -> Plan:
+            return await ask.meter.watch(planner.aplan(ask.request))
+
         if left is None:
-            return await awithin(ask.config, planner.aplan(ask.request))
+            return await awithin(ask.config, planned)
         try:
-            return await atimed(left, lambda: awithin(ask.config, planner.aplan(ask.request)))
+            return await atimed(left, lambda: awithin(ask.config, planned))
         except LateError as error:
             raise late(None, ask.meter.ledger) from error
 
@@ -141,14 +145,19 @@ def build_round(
         return await adrive(logic(state, config), awaited)
 
     builder = StateGraph(RoundState, input_schema=RoundInput, output_schema=RoundOutput)
-    builder.add_node("plan", node("plan", call, acall), input_schema=RoundInput)
+    builder.add_node(
+        "plan",
+        node("plan", call, acall),
+        input_schema=RoundInput,
+        metadata={"conductor_role": "planner"},
+    )
     builder.add_node("workflow", WorkflowNode(graphs, ledgers, options))
     builder.add_edge(START, "plan")
-    builder.add_conditional_edges("plan", _what_next, ["workflow", END])
+    builder.add_conditional_edges("plan", router("what_next", _what_next), ["workflow", END])
     return builder.compile(name="round")
 
 
-def _what_next(state: RoundState) -> str:
+def _what_next(state: RoundState, config: RunnableConfig) -> str:
     return END if state["workflow"] is None else "workflow"
 
 
@@ -167,7 +176,10 @@ def meter_of_planner(planner: Planner, ledger: Ledger | None) -> Meter:
     """The accounts of one plan."""
     model = getattr(planner, "model", None)
     return Meter(
-        prices=getattr(planner, "prices", None) or {}, ledger=ledger, output_cap=output_cap_of(model)
+        prices=getattr(planner, "prices", None) or {},
+        ledger=ledger,
+        output_cap=output_cap_of(model),
+        secrets=secrets_of(model),
     )
 
 

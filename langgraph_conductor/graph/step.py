@@ -13,6 +13,7 @@ from langgraph_conductor.errors import BudgetExceededError, WorkerError
 from langgraph_conductor.events import StepFinished, StepStarted
 from langgraph_conductor.graph._langgraph import emit, node, replayed, scoped
 from langgraph_conductor.graph.ledgers import LEDGER, ledger_in
+from langgraph_conductor.graph.traces import unclaimed
 from langgraph_conductor.options import OPTIONS
 from langgraph_conductor.records import StepOutput, StepRecord
 from langgraph_conductor.state import ROUND, out_channel, record_channel, spec_channel
@@ -22,6 +23,7 @@ from langgraph_conductor.workers.calling import Ask, Wanted, acall, answer, call
 from langgraph_conductor.workers.failures import error_record, is_outage, redacted
 from langgraph_conductor.workers.forms import async_only
 from langgraph_conductor.workers.metering import Meter
+from langgraph_conductor.workers.redaction import redact
 from langgraph_conductor.workflow import Access, Step
 
 OnStepError = Literal["record", "raise"]
@@ -52,6 +54,7 @@ def step_node(
     channels = readable_channels(index, access)
     graph = worker.form.graph
     asked = [worker] if fallback is None else [worker, fallback]
+    secrets = [secret for who in asked for secret in who.secrets]
 
     def logic(state: Mapping[str, Any], config: RunnableConfig) -> Generator[Wanted, Any, dict[str, Any]]:
         spec = state.get(spec_channel(index))
@@ -70,7 +73,7 @@ def step_node(
             tries.append(who)
             # Each try gets a task of its own: an earlier one may have changed what it was handed.
             task = worker_task(state, index, subtask, access, is_final=is_final)
-            inner = scoped(replayed(config), channels, without=(OPTIONS, LEDGER))
+            inner = scoped(replayed(unclaimed(config)), channels, without=(OPTIONS, LEDGER))
             return Ask(who, task, meters[-1].under(inner), meters[-1])
 
         worker_task(
@@ -87,6 +90,7 @@ def step_node(
                 except GraphBubbleUp:
                     raise
                 except Exception as failure:  # noqa: BLE001 - recorded, or raised below
+                    redact(failure, secrets)
                     failures.append(failure)
                     if ledger and ledger.refusal:
                         break  # no further call is made in this run
@@ -96,7 +100,6 @@ def step_node(
             if ledger:
                 ledger.stop_work()
         seconds = time.perf_counter() - clock
-        secrets = [secret for who in asked for secret in who.secrets]
         if not text and on_step_error == "raise":
             raise _failed(index, worker.name, failures[0], secrets) from failures[0]
 

@@ -16,6 +16,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import StateSnapshot
 
+from langgraph_conductor.driving import inherited
 from langgraph_conductor.events import RoundFinished
 from langgraph_conductor.graph._langgraph import emit, has_saver, saver_in
 from langgraph_conductor.graph.compiler import Graph, Shape, WorkflowGraphs, shape_of, shape_of_values
@@ -98,7 +99,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         # rest of the config, the saver and the namespace in it, has to arrive untouched.
         rounds, run = state.get("rounds") or [], state.get("run")
         ledger = self._ledgers.of(run, options.budget, rounds, state.get("plan"), known)
-        inner = with_ledger(config or {}, ledger)
+        inner = with_ledger(inherited(config or {}), ledger)
         if "recursion_limit" in inner:
             inner["recursion_limit"] = max(inner["recursion_limit"], len(workflow.steps) + 2)
         return self._graphs.get(shape_of(workflow), pool), given, inner

@@ -10,7 +10,17 @@ from langchain_core.runnables.config import patch_config
 from langgraph.errors import GraphBubbleUp, ParentCommand
 
 from langgraph_conductor.budget import Ledger
-from langgraph_conductor.driving import LateError, Wait, atimed, await_, awithin, timed, wait, within
+from langgraph_conductor.driving import (
+    LateError,
+    Wait,
+    atimed,
+    await_,
+    awithin,
+    inherited,
+    timed,
+    wait,
+    within,
+)
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.workers.failures import retry_after, wait_before_retry
 from langgraph_conductor.workers.metering import Meter
@@ -42,6 +52,7 @@ def meter_of(worker: Worker, ledger: Ledger | None) -> Meter:
         limiter=worker.limiter,
         max_input_tokens=worker.max_input_tokens,
         output_cap=worker.output_cap,
+        secrets=worker.secrets,
     )
 
 
@@ -109,12 +120,12 @@ async def acall(wanted: Wanted) -> str | None:
 
     async def run() -> str:
         _mark_placed(worker)
-        return await worker.acall(task, _named(worker, config))
+        return await meter.watch(worker.acall(task, _named(worker, config)))
 
     if left is None:
-        return await awithin(config, run())
+        return await awithin(config, run)
     try:
-        return await atimed(left, lambda: awithin(config, run()))
+        return await atimed(left, lambda: awithin(config, run))
     except LateError as error:
         raise late(worker.timeout, meter.ledger) from error
 
@@ -152,4 +163,5 @@ def _mark_placed(worker: Worker) -> None:
 
 def _named(worker: Worker, config: RunnableConfig) -> RunnableConfig:
     # The name is for the worker's own run; in the ambient config it would name every call inside.
-    return patch_config(config, run_name=worker.name)
+    named = patch_config(config, run_name=worker.name)
+    return named if worker.form.graph is None else inherited(named)

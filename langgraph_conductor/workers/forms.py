@@ -10,12 +10,18 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.base import RunnableBindingBase
-from langchain_core.runnables.config import run_in_executor
+from langchain_core.runnables.config import (
+    get_async_callback_manager_for_config,
+    get_callback_manager_for_config,
+    patch_config,
+    run_in_executor,
+)
 from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 from langgraph.graph import StateGraph
 from langgraph.pregel.protocol import PregelProtocol
 from pydantic import BaseModel
 
+from langgraph_conductor.driving import awithin, within
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replies import last_text, reply_text, storable
 from langgraph_conductor.workers.failures import RefusalError
@@ -122,21 +128,44 @@ def _function(function: Callable[[WorkerTask], Any], name: str) -> Form:
     if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
         raise TypeError(f"worker {name!r}: a function that yields cannot be a worker; return the text")
     _need_one_argument(function if inner is not function else target, name)
-    if inspect.iscoroutinefunction(target):
-        return Form(None, lambda task, config: function(task))
 
-    def call(task: WorkerTask, config: RunnableConfig) -> Any:
+    def blocking(task: WorkerTask) -> Any:
         result = function(task)
         if inspect.iscoroutine(result):
             result.close()
             raise TypeError(async_only(name))
         return result
 
-    async def acall(task: WorkerTask, config: RunnableConfig) -> Any:
-        result = await run_in_executor(config, function, task)
+    async def awaited(task: WorkerTask) -> Any:
+        if inspect.iscoroutinefunction(target):
+            return await function(task)
+        result = await run_in_executor(None, function, task)
         return await result if inspect.isawaitable(result) else result
 
-    return Form(call, acall)
+    # LangChain gives runs to Runnables only: a function's is made here, and what it calls goes below.
+    def call(task: WorkerTask, config: RunnableConfig) -> Any:
+        manager = get_callback_manager_for_config(config)
+        run = manager.on_chain_start(None, {"subtask": task.subtask}, name=name)
+        try:
+            result = within(patch_config(config, callbacks=run.get_child()), blocking, task)
+        except BaseException as error:
+            run.on_chain_error(error)
+            raise
+        run.on_chain_end({"output": result})
+        return result
+
+    async def acall(task: WorkerTask, config: RunnableConfig) -> Any:
+        manager = get_async_callback_manager_for_config(config)
+        run = await manager.on_chain_start(None, {"subtask": task.subtask}, name=name)
+        try:
+            result = await awithin(patch_config(config, callbacks=run.get_child()), awaited, task)
+        except BaseException as error:
+            await run.on_chain_error(error)
+            raise
+        await run.on_chain_end({"output": result})
+        return result
+
+    return Form(None if inspect.iscoroutinefunction(target) else call, acall)
 
 
 def _need_one_argument(function: Callable[..., Any], name: str) -> None:

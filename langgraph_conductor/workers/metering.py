@@ -7,14 +7,15 @@ call, and `_AsyncDoor`, which does the waiting where a call is awaited.
 
 import logging
 import time
-from collections.abc import Generator, Mapping
+from asyncio import CancelledError
+from collections.abc import Awaitable, Generator, Mapping
 from dataclasses import dataclass, field
 from inspect import CO_COROUTINE, currentframe
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
+from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, BaseCallbackManager
 from langchain_core.callbacks.manager import ahandle_event, handle_event
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
@@ -29,6 +30,9 @@ from langgraph_conductor.workers.counting import likely_tokens, most_tokens
 from langgraph_conductor.workers.failures import ContextTooLongError, mark_broken_reply, was_refused
 from langgraph_conductor.workers.limits import Call as Booked
 from langgraph_conductor.workers.limits import Limiter
+from langgraph_conductor.workers.redaction import Redactor
+
+ResultT = TypeVar("ResultT")
 
 _CAPS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "num_predict", "max_new_tokens")
 _EXTRAS: Final = ("tools", "functions", "response_format", "output_config", "text", "generation_config")
@@ -57,6 +61,7 @@ class Meter:
         limiter: The provider's limits.
         max_input_tokens: Longest prompt, if it is known.
         output_cap: Most tokens of a reply where the call itself does not say.
+        secrets: Keys, to be kept out of traces.
     """
 
     prices: PriceTable = field(default_factory=dict)
@@ -64,10 +69,13 @@ class Meter:
     limiter: Limiter | None = None
     max_input_tokens: int | None = None
     output_cap: int | None = None
+    secrets: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
     records: list[CallRecord] = field(default_factory=list)
     unmetered: int = 0
     """Calls whose provider told no tokens."""
+    others: list[BaseCallbackHandler] = field(default_factory=list)
+    """The handlers that hear of calls before these accounts do: of a refusal, they have to be told."""
     _waited: float = 0.0
     _running: dict[UUID, _Running] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
@@ -82,17 +90,30 @@ class Meter:
         """`config` under which every model call goes through these accounts."""
         # merge_configs would not do: it lays the ambient config over this one.
         callbacks = config.get("callbacks")
-        given = callbacks if callbacks is None or isinstance(callbacks, list) else callbacks.handlers
-        doors: list[BaseCallbackHandler] = [_Door(self, [*(given or ())])]
+        given = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
+        redactor = Redactor(self.secrets)  # the tracers come after it
+        self.others = [redactor, *given]
+        doors: list[BaseCallbackHandler] = [_Door(self)]
         if self.guards:
-            doors.append(_AsyncDoor(self, [*(given or ())]))
+            doors.append(_AsyncDoor(self))
             logging.getLogger(handle_event.__module__).addFilter(_not_ours)  # once: it is the same object
-        if callbacks is None or isinstance(callbacks, list):
-            return {**config, "callbacks": [*(callbacks or ()), *doors]}
+        if not isinstance(callbacks, BaseCallbackManager):
+            return {**config, "callbacks": [*self.others, *doors]}
         manager = callbacks.copy()
-        for door in doors:
-            manager.add_handler(door, inherit=True)
+        manager.handlers = [*self.others, *doors]
+        manager.inheritable_handlers = [redactor, *manager.inheritable_handlers, *doors]
         return {**config, "callbacks": manager}
+
+    async def watch(self, call: Awaitable[ResultT]) -> ResultT:
+        """Await a call. LangChain tells nobody that a model call was cancelled, and its run would never end."""
+        try:
+            return await call
+        except CancelledError as error:
+            with self._lock:
+                running = [run_id for run_id, begun in self._running.items() if not begun.refusal]
+            for run_id in running:
+                await ahandle_event(self.others, "on_llm_error", "ignore_llm", error, run_id=run_id)
+            raise
 
     @property
     def waited(self) -> float:
@@ -206,9 +227,8 @@ class _Door(BaseCallbackHandler):
     run_inline = True  # the sums are ready when the call returns, also under asyncio
     raise_error = True
 
-    def __init__(self, meter: Meter, others: list[BaseCallbackHandler]) -> None:
+    def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._others = others
 
     def on_chat_model_start(
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **about: Any
@@ -227,7 +247,7 @@ class _Door(BaseCallbackHandler):
                 "parent_run_id": about.get("parent_run_id"),
                 "tags": about.get("tags"),
             }
-            handle_event(self._others, "on_llm_error", "ignore_llm", error, **told)
+            handle_event(self._meter.others, "on_llm_error", "ignore_llm", error, **told)
             raise
 
     def on_llm_start(
@@ -250,9 +270,8 @@ class _AsyncDoor(AsyncCallbackHandler):
 
     raise_error = True
 
-    def __init__(self, meter: Meter, others: list[BaseCallbackHandler]) -> None:
+    def __init__(self, meter: Meter) -> None:
         self._meter = meter
-        self._others = others
 
     async def on_chat_model_start(
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **about: Any
@@ -267,7 +286,7 @@ class _AsyncDoor(AsyncCallbackHandler):
                 "parent_run_id": about.get("parent_run_id"),
                 "tags": about.get("tags"),
             }
-            await ahandle_event(self._others, "on_llm_error", "ignore_llm", error, **told)
+            await ahandle_event(self._meter.others, "on_llm_error", "ignore_llm", error, **told)
             raise
 
     async def on_llm_start(
