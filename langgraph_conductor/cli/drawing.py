@@ -67,7 +67,7 @@ def planned(config: ConductorConfig, question: str) -> Workflow:
             lambda task: "not asked",
             description=worker.description,
             tags=sorted(worker.tags),
-            price=worker.prices,
+            price=worker.prices or None,
             may_be_last=worker.may_be_last,
         )
         for worker in config.workers

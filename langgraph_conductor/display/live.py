@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from langgraph_conductor.display.progress import Progress, RoundProgress, StepProgress, line
-from langgraph_conductor.display.words import short, spent
+from langgraph_conductor.display.words import money, short, spent, tokens
 from langgraph_conductor.events import Event
 
 if TYPE_CHECKING:
@@ -37,14 +37,15 @@ def tree(progress: Progress, now: float, *, over: bool = False, ascii_only: bool
     from rich.tree import Tree
 
     marks = _ASCII if ascii_only else _MARKS
-    root = Tree(Text("conductor", "bold").append(f"  {spent(progress.usage, 0).rpartition(',')[0]}", "dim"))
+    total = ", ".join(part for part in (tokens(progress.usage), money(progress.usage)) if part)
+    root = Tree(Text().append("conductor", "bold").append(f"  {total}", "dim"))
     for number, part in enumerate(progress.rounds):
         branch = root.add(f"round {number}")
         branch.add(_planner(part, marks))
         for index, step in enumerate(part.steps):
             branch.add(_step(index, step, now, marks))
     if progress.planning and not over:
-        planning = _marked("running", f"planner: planning, {now - progress.began:.1f} s", marks)
+        planning = _marked("running", f"planner: running, {now - progress.began:.1f} s", marks)
         root.add(f"round {len(progress.rounds)}").add(planning)
     return root
 
@@ -72,7 +73,7 @@ def _step(index: int, step: StepProgress, now: float, marks: dict[str, str]) -> 
 def _marked(state: str, words: str, marks: dict[str, str]) -> "Text":
     from rich.text import Text
 
-    return Text(f"{marks[state]} ", _STYLES[state]).append(words, "")
+    return Text().append(f"{marks[state]} ", _STYLES[state]).append(words)
 
 
 @contextmanager
