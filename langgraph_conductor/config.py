@@ -42,6 +42,7 @@ PLANNER: Final[Kinds] = {
     "options": TABLE,
     "show": TEXT,
     "structured": YES_NO,
+    "prefill": TEXT,
     "price": TABLE,
     "retries": WHOLE,
     "timeout": NUMBER,

@@ -112,6 +112,8 @@ def timed(seconds: Callable[[], float], call: Callable[[], ResultT]) -> ResultT:
     Raises:
         LateError: If it takes longer.
     """
+    if seconds() <= 0:
+        raise LateError
     result: Future[ResultT] = Future()
 
     def run() -> None:
@@ -129,9 +131,11 @@ def timed(seconds: Callable[[], float], call: Callable[[], ResultT]) -> ResultT:
     return result.result()
 
 
-async def atimed(seconds: Callable[[], float], awaited: Awaitable[ResultT]) -> ResultT:
+async def atimed(seconds: Callable[[], float], call: Callable[[], Awaitable[ResultT]]) -> ResultT:
     """`timed`, awaited; what takes too long is cancelled."""
-    task = asyncio.ensure_future(awaited)
+    if seconds() <= 0:
+        raise LateError
+    task = asyncio.ensure_future(call())
     try:
         while not task.done():
             if (left := seconds()) <= 0:

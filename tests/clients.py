@@ -10,40 +10,40 @@ from langchain_openrouter import ChatOpenRouter
 WIRES = ["openai", "responses", "anthropic", "gemini", "openrouter"]
 
 
+MODELS = {
+    "openai": "m",
+    "responses": "m",
+    "anthropic": "claude-sonnet-5",
+    "gemini": "gemini-2.5-flash",
+    "openrouter": "a/m",
+}
+
+
 def model_name(wire):
-    return {"anthropic": "claude-sonnet-5", "gemini": "gemini-2.5-flash", "openrouter": "a/m"}.get(
-        wire, "m"
-    )
+    return MODELS[wire]
 
 
-def client(wire, providers, **options):
-    key = {"api_key": "sk-secret", "max_retries": 0}
+def client(wire, providers, *, timeout=5, **options):
+    """The client of a wire, with no retries but those in `options`. `timeout` is in seconds."""
+    options = {
+        "model": MODELS[wire],
+        "api_key": "sk-secret",
+        "max_retries": 0,
+        "timeout": timeout,
+        **options,
+    }
     if wire == "openai":
-        return ChatOpenAI(
-            model="m", base_url=providers.openai_url, stream_usage=True, **{"timeout": 5, **key, **options}
-        )
+        return ChatOpenAI(base_url=providers.openai_url, stream_usage=True, **options)
     if wire == "responses":
-        return ChatOpenAI(
-            model="m",
-            base_url=providers.openai_url,
-            use_responses_api=True,
-            **{"timeout": 5, **key, **options},
-        )
+        return ChatOpenAI(base_url=providers.openai_url, use_responses_api=True, **options)
     if wire == "anthropic":
-        return ChatAnthropic(
-            model="claude-sonnet-5", base_url=providers.anthropic_url, **{"timeout": 5, **key, **options}
-        )
+        return ChatAnthropic(base_url=providers.anthropic_url, **options)
     if wire == "gemini":
-        return ChatGoogleGenerativeAI(
-            model="gemini-2.5-flash", base_url=providers.google_url, **{"timeout": 5, **key, **options}
-        )
-    milliseconds = int(options.pop("timeout", 5) * 1000)
-    model = ChatOpenRouter(
-        model="a/m", base_url=providers.openrouter_url, timeout=milliseconds, **{**key, **options}
-    )
-    model.client.sdk_configuration.retry_config = (
-        None  # max_retries=0 alone leaves the SDK's hour of retries
-    )
+        return ChatGoogleGenerativeAI(base_url=providers.google_url, **options)
+    options["timeout"] = int(timeout * 1000)
+    model = ChatOpenRouter(base_url=providers.openrouter_url, **options)
+    # With max_retries=0 the SDK falls back on its own default: retries for an hour.
+    model.client.sdk_configuration.retry_config = None
     return model
 
 

@@ -11,7 +11,11 @@ Run = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch):
-    for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+    for name in (
+        "LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2", "OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_API_BASE",
+        "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_URL", "GOOGLE_API_KEY", "GEMINI_API_KEY",
+        "GOOGLE_GEMINI_BASE_URL", "OPENROUTER_API_KEY", "OPENROUTER_API_BASE",
+    ):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
 
 

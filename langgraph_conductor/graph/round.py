@@ -123,11 +123,10 @@ def build_round(
 
     async def awaited(ask: _Ask) -> Plan:
         left = time_left(None, ask.meter)
-        planned = awithin(ask.config, planner.aplan(ask.request))
         if left is None:
-            return await planned
+            return await awithin(ask.config, planner.aplan(ask.request))
         try:
-            return await atimed(left, planned)
+            return await atimed(left, lambda: awithin(ask.config, planner.aplan(ask.request)))
         except LateError as error:
             raise late(None, ask.meter.ledger) from error
 

@@ -53,6 +53,10 @@ class ChatPlanner:
         timeout: Seconds one call may take.
         max_subtask_chars: Bound for every string under the schema, for servers whose grammar decoding
             does not know when to stop; some hosted models refuse such a bound.
+        prefill: How the reply begins: sent as the start of the model's own message, which it goes on
+            writing, and put before what it wrote. For plain text, and for servers told to continue the
+            last message; vLLM is by `extra_body={"add_generation_prompt": False,
+            "continue_final_message": True}` of `ChatOpenAI`. No whitespace at its end: templates drop it.
 
     Raises:
         ValueError: If an option does not fit.
@@ -71,6 +75,7 @@ class ChatPlanner:
         retries: int = 2,
         timeout: float | None = None,
         max_subtask_chars: int | None = None,
+        prefill: str = "",
     ) -> None:
         if isinstance(model, str):
             model = chat_model(model, "planner")
@@ -94,9 +99,12 @@ class ChatPlanner:
         self.show = show
         self.examples = tuple(examples)
         self.max_subtask_chars = max_subtask_chars
+        self.prefill = prefill
         self.structured = (
             bool((model.profile or {}).get("structured_output")) if structured is None else bool(structured)
         )
+        if prefill and (self.structured or prefill != prefill.rstrip()):
+            raise ValueError("prefill needs structured=False and must not end in whitespace")
         if self.structured:
             self._try_binding()
 
@@ -174,17 +182,19 @@ class ChatPlanner:
                 return await await_(asked)
             if self.timeout is None:
                 return await model.ainvoke(asked)
-            return await atimed(_countdown(self.timeout), model.ainvoke(asked))
+            return await atimed(_countdown(self.timeout), lambda: model.ainvoke(asked))
 
         return await adrive(self._logic(request), call)
 
     def _logic(self, request: PlanRequest) -> Generator[_Asked, Any, Plan]:
         prompt = self.render(request)
+        opening = [AIMessage(self.prefill)] if self.prefill else []
         messages = list(prompt)
         attempts: list[Attempt] = []
         usage = Usage()
         while True:
-            text, used = yield from self._ask(messages)
+            text, used = yield from self._ask([*messages, *opening])
+            text = self.prefill + text
             usage += used
             try:
                 workflow = self.parse(text, request)
@@ -199,7 +209,7 @@ class ChatPlanner:
                 workflow,
                 reached="repair" if attempts else reached,
                 text=text,
-                messages=tuple(prompt),
+                messages=(*prompt, *opening),
                 attempts=(*attempts, Attempt(self._mode, text)),
                 usage=usage,
             )

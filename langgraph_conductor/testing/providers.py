@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Lock
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Self
@@ -162,7 +162,8 @@ class FakeProviders:
             model, stream = gemini["model"], gemini["call"] == "streamGenerate"
         else:
             wire, model, stream = PATHS[path], body["model"], bool(body.get("stream"))
-        with self._counted():
+        with ExitStack() as exchange.until_last_bytes:
+            exchange.until_last_bytes.enter_context(self._counted())
             request, reply = self._register(wire, model, body, dict(exchange.headers), stream=stream)
             self._send(exchange, request, reply)
 

@@ -25,6 +25,8 @@ class ScriptedModel(BaseChatModel):
         replies: Replies in order, the last one repeated for ever; or a function from the messages to a
             reply.
         latency: Seconds each call takes.
+        max_tokens: Most words of a reply; longer ones are cut, as providers do.
+        model_name: Its name, for prices and traces.
 
     Example:
         ```python
@@ -38,6 +40,8 @@ class ScriptedModel(BaseChatModel):
 
     replies: Sequence[Any] | Callable[[list[BaseMessage]], Any] = Field(default=("ok",))
     latency: float = 0.0
+    max_tokens: int | None = None
+    model_name: str = "scripted"
     calls: list[list[BaseMessage]] = Field(default_factory=list)
     """The messages of every call."""
 
@@ -52,6 +56,10 @@ class ScriptedModel(BaseChatModel):
     def _llm_type(self) -> str:
         return "scripted"
 
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"model": self.model_name, "max_tokens": self.max_tokens}
+
     def _answer(self, messages: list[BaseMessage]) -> AIMessage:
         with self._lock:
             number = len(self.calls)
@@ -65,7 +73,11 @@ class ScriptedModel(BaseChatModel):
         if isinstance(reply, AIMessage):
             return reply
         sent = sum(len(str(message.text).split()) for message in messages)
-        said = len(reply.split())
+        words = reply.split()
+        if self.max_tokens is not None and len(words) > self.max_tokens:
+            words = words[: self.max_tokens]
+            reply = " ".join(words)
+        said = len(words)
         return AIMessage(
             reply,
             usage_metadata=UsageMetadata(input_tokens=sent, output_tokens=said, total_tokens=sent + said),

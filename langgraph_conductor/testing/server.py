@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SHUT_RDWR, socket
@@ -14,6 +14,9 @@ from langgraph_conductor.testing.wire import Frame
 
 Answer = Callable[["Exchange", str, bytes], None]
 """Answers one exchange, given the path and the body that came."""
+
+_PATIENCE = 10.0
+"""Seconds `stop` waits for a thread that is busy in the test's own code."""
 
 
 class LoopbackServer(ThreadingHTTPServer):
@@ -52,7 +55,7 @@ class LoopbackServer(ThreadingHTTPServer):
         for thread, connection in list(self._open.items()):
             with suppress(OSError):  # it has ended meanwhile
                 connection.shutdown(SHUT_RDWR)
-            thread.join()
+            thread.join(_PATIENCE)
         self.server_close()
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -69,6 +72,8 @@ class Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: LoopbackServer
+    until_last_bytes = ExitStack()
+    """Closed just before a client can know that it has all, so that it never asks again too early."""
 
     def do_GET(self) -> None:
         """Answer a GET."""
@@ -98,6 +103,7 @@ class Exchange(BaseHTTPRequestHandler):
         half = len(content) // 2 if fault and fault.after is not None else None
         self._send(200, content[:half], {}, length=len(content))
         if fault and half is not None and self._goes_on_after_break(fault):
+            self.until_last_bytes.close()
             self.wfile.write(content[half:])
 
     def send_stream(self, frames: Iterable[Frame], fault: Fault | None) -> None:
@@ -107,7 +113,8 @@ class Exchange(BaseHTTPRequestHandler):
         """
         self._head(200, {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"})
         left = fault.after if fault else None
-        for frame in frames:
+        whole = list(frames)
+        for frame in whole:
             if fault and frame.said and left is not None:
                 if left == 0 and not self._goes_on_after_break(fault):
                     return
@@ -115,6 +122,8 @@ class Exchange(BaseHTTPRequestHandler):
             data = frame.encode()
             if fault and fault.name == "malformed_json":
                 data = replace(frame, data='{"broken": ').encode()
+            if frame is whole[-1]:
+                self.until_last_bytes.close()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
         self.wfile.write(b"0\r\n\r\n")
 
@@ -129,6 +138,8 @@ class Exchange(BaseHTTPRequestHandler):
     ) -> None:
         size = len(content) if length is None else length
         self._head(status, {"Content-Type": "application/json", "Content-Length": str(size), **headers})
+        if len(content) == size:
+            self.until_last_bytes.close()
         self.wfile.write(content)
 
     def _head(self, status: int, headers: Mapping[str, str]) -> None:

@@ -114,7 +114,7 @@ async def acall(wanted: Wanted) -> str | None:
     if left is None:
         return await awithin(config, run())
     try:
-        return await atimed(left, awithin(config, run()))
+        return await atimed(left, lambda: awithin(config, run()))
     except LateError as error:
         raise late(worker.timeout, meter.ledger) from error
 

@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, get_args
@@ -35,6 +36,7 @@ _LONGEST_WAIT = 60.0
 _SHORTEST_SECRET = 6  # "x" and "none" are no keys, but letters of every message
 
 
+_BROKEN_NAMES = {"JSONDecodeError", "UnknownApiResponseError", "ResponseValidationError"}
 _UNSENT_NAMES = {"ConnectError", "ConnectionRefusedError"}
 
 
@@ -65,6 +67,16 @@ def is_outage(error: BaseException) -> bool:
         if _named(seen, _OUTAGE_NAMES) or str(seen) == "Event loop is closed":
             return True
     return False
+
+
+def mark_broken_reply(error: BaseException) -> None:
+    """Mark the error of a model call as an outage if the server's reply was no valid message.
+
+    Only the call knows it: outside of one, the same exceptions are a worker's own mistakes.
+    """
+    if any(_named(seen, _BROKEN_NAMES) or "Unmarshaller" in str(seen)[:80] for seen in _chain(error)):
+        with suppress(AttributeError):
+            error.infrastructure = True  # type: ignore[attr-defined]
 
 
 def was_refused(error: BaseException) -> bool:

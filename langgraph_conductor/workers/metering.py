@@ -25,7 +25,7 @@ from langgraph_conductor.prices import Model, PriceTable, charged
 from langgraph_conductor.records import CallRecord
 from langgraph_conductor.usage import Usage, usage_of_message
 from langgraph_conductor.workers.counting import likely_tokens, most_tokens
-from langgraph_conductor.workers.failures import ContextTooLongError, was_refused
+from langgraph_conductor.workers.failures import ContextTooLongError, mark_broken_reply, was_refused
 from langgraph_conductor.workers.limits import Call as Booked
 from langgraph_conductor.workers.limits import Limiter
 
@@ -180,6 +180,7 @@ class Meter:
 
     def fail(self, run_id: UUID, error: BaseException) -> None:
         """A call failed. Whether it was billed is known only if the provider refused it."""
+        mark_broken_reply(error)
         call = self._running.pop(run_id, None)
         if call is None or call.refusal:
             return

@@ -83,29 +83,70 @@ def _built(provider: str, name: str, model: str, options: dict[str, Any]) -> Any
         return _compatible(provider, name, options)
     from langchain.chat_models import init_chat_model
 
-    if provider == "openai_responses" and name:
-        return init_chat_model(
-            name, model_provider="openai", **_of_openai(), use_responses_api=True, **options
-        )
-    if provider == "openai" and name:
-        return init_chat_model(name, model_provider="openai", **_of_openai(), **options)
-    if provider in ("anthropic", "openrouter") and name:
-        return init_chat_model(name, model_provider=provider, **{"max_retries": 0, **options})
-    if provider == "google_genai" and name:
-        # LangChain's own temperature of 0.7 would take the place of the model's; `max_retries` counts all tries.
-        defaults = {"max_retries": 1, "temperature": None}
-        return init_chat_model(name, model_provider=provider, **{**defaults, **options})
+    if ":" in model and not name:
+        raise ValueError(_FORM)
+    if provider in ("openai", "openai_responses"):
+        api = {"use_responses_api": True} if provider == "openai_responses" else {}
+        return init_chat_model(name, model_provider="openai", **{**_of_openai(), **api, **options})
+    if provider == "anthropic":
+        return _anthropic(init_chat_model(name, model_provider=provider, **{"max_retries": 0, **options}))
+    if provider == "openrouter":
+        return _openrouter(init_chat_model(name, model_provider=provider, **{"max_retries": 0, **options}))
+    if provider == "google_genai":
+        return init_chat_model(name, model_provider=provider, **{**_of_google(), **options})
     try:
         return init_chat_model(model, **options)
     except ValueError as error:
-        raise ValueError(f"{_first_line(error)}; {_FORM}" if name else _FORM) from error
+        raise ValueError(f"{_first_line(error)}; {_FORM}") from error
+
+
+# Awaited calls keep no connection open, here and below: an open one belongs to the event loop it was made
+# in, and fails in the next one ("Event loop is closed").
+_LIMITS: Final[dict[str, Any]] = {"max_connections": 1000, "max_keepalive_connections": 0}
 
 
 def _of_openai() -> dict[str, Any]:
-    from langgraph_conductor.workers.openai_compatible import async_client
+    import httpx2
+    import openai
 
+    client = openai.DefaultAsyncHttpxClient(limits=httpx2.Limits(**_LIMITS))
     # With a base URL set, in the environment say, ChatOpenAI asks for no usage while it streams.
-    return {"max_retries": 0, "stream_usage": True, "http_async_client": async_client()}
+    return {"max_retries": 0, "stream_usage": True, "http_async_client": client}
+
+
+def _of_google() -> dict[str, Any]:
+    import httpx
+
+    # LangChain's own temperature of 0.7 would take the place of the model's; `max_retries` counts all
+    # tries.
+    return {"max_retries": 1, "temperature": None, "client_args": {"limits": httpx.Limits(**_LIMITS)}}
+
+
+def _anthropic(built: Any) -> Any:
+    import anthropic
+    import httpx2
+
+    if not (built.anthropic_api_key.get_secret_value() or os.environ.get("ANTHROPIC_AUTH_TOKEN")):
+        raise ValueError("set ANTHROPIC_API_KEY, or give api_key")  # it would fail only when called
+    client = anthropic.DefaultAsyncHttpxClient(
+        limits=httpx2.Limits(**_LIMITS), base_url=built._async_client.base_url
+    )
+    built.__dict__["_async_client"] = built._async_client.with_options(http_client=client)
+    return built
+
+
+def _openrouter(built: Any) -> Any:
+    import httpx
+
+    settings = built.client.sdk_configuration
+    settings.async_client = httpx.AsyncClient(
+        limits=httpx.Limits(**_LIMITS),
+        follow_redirects=True,
+        headers=settings.async_client.headers if settings.async_client else None,
+    )
+    if not built.max_retries:
+        settings.retry_config = None  # else OpenRouter's own client repeats for an hour
+    return built
 
 
 def _compatible(provider: str, name: str, options: dict[str, Any]) -> BaseChatModel:
@@ -134,8 +175,6 @@ def _kind(provider: str, name: str, why: str) -> FailureKind | None:
 
 
 def _first_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):  # its first line only counts the mistakes
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        return f"{where}: {first['msg']}".removeprefix(": ")
+    if isinstance(error, ValidationError):
+        return str(error.errors(include_input=False)[0]["msg"]).removeprefix("Value error, ")
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

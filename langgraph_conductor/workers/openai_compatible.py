@@ -5,28 +5,12 @@ Needs `langchain-openai`; imported only where such a model is used.
 
 from typing import Any
 
-import openai
 from langchain_core.language_models import LangSmithParams
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
 
-try:
-    import httpx2 as httpx  # what openai uses from its third version on
-except ImportError:  # pragma: no cover
-    import httpx  # type: ignore[no-redef]
-
 _REASONING = ("reasoning", "reasoning_content")  # vLLM's name since 0.11; DeepSeek's, SGLang's, llama.cpp's
-
-
-def async_client() -> Any:
-    """An HTTP client for awaited calls that keeps no connection open.
-
-    An open one belongs to the event loop it was made in, and fails in the next ("Event loop is closed").
-    """
-    return openai.DefaultAsyncHttpxClient(
-        limits=httpx.Limits(max_connections=1000, max_keepalive_connections=0)
-    )
 
 
 class CompatibleChat(ChatOpenAI):
@@ -52,9 +36,7 @@ class CompatibleChat(ChatOpenAI):
         result = super()._create_chat_result(response, generation_info)
         data = response if isinstance(response, dict) else response.model_dump()
         for generation, choice in zip(result.generations, data.get("choices") or (), strict=False):
-            thought = _thought(choice.get("message") or {})
-            if thought and isinstance(generation.message, AIMessage):
-                generation.message.additional_kwargs["reasoning_content"] = thought
+            self._keep(choice.get("message") or {}, generation.message)
         return result
 
     def _convert_chunk_to_generation_chunk(
@@ -67,10 +49,14 @@ class CompatibleChat(ChatOpenAI):
             chunk, default_chunk_class, base_generation_info
         )
         choices = chunk.get("choices") or ()
-        thought = _thought(choices[0].get("delta") or {}) if choices else ""
-        if generation and thought and isinstance(generation.message, AIMessageChunk):
-            generation.message.additional_kwargs["reasoning_content"] = thought
+        if generation:
+            self._keep((choices[0].get("delta") or {}) if choices else {}, generation.message)
         return generation
+
+    def _keep(self, sent: dict[str, Any], message: BaseMessage) -> None:
+        message.response_metadata["model_provider"] = self.server  # as "openai" its reasoning is not read
+        if thought := _thought(sent):
+            message.additional_kwargs["reasoning_content"] = thought
 
 
 def _thought(holder: dict[str, Any]) -> str:

@@ -1,12 +1,14 @@
 """The pool: the workers a planner may choose from, numbered once."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from types import MappingProxyType
 from typing import Any
 
+from langgraph_conductor.conversation import question_blocks
 from langgraph_conductor.errors import PlanError
+from langgraph_conductor.workers.estimate import Estimate, estimate
 from langgraph_conductor.workers.worker import Worker
 from langgraph_conductor.workflow import Workflow
 
@@ -192,6 +194,26 @@ class WorkerPool:
             able = ", ".join(called[worker.name] for worker in self if worker.may_be_last)
             named = called[workflow.steps[last].worker]
             raise PlanError(f"worker {named} must not be the last; end with one of {able}", step=last)
+
+    def estimate(
+        self, workflow: Workflow, question: str | Sequence[Any], *, reply_tokens: int = 500
+    ) -> Estimate:
+        """What the workers of a workflow use in the worst case, and what they are likely to use.
+
+        Nothing is called. Prompts are counted as a budget counts them (`Budget`) for the worst case, and by
+        four characters a token for the likely one.
+
+        Args:
+            workflow: The workflow.
+            question: The question, as text or content blocks.
+            reply_tokens: The usual length of a reply, in tokens.
+
+        Raises:
+            PlanError: If a worker is not in the pool, or one that may not be last is.
+        """
+        self.check(workflow)
+        workers = {worker.name: worker for worker in self}
+        return estimate(workers, workflow, question_blocks(question), reply_tokens)
 
     def __getitem__(self, name: str) -> Worker:
         for worker in self._workers.values():

@@ -244,15 +244,12 @@ def test_exit_codes_of_configurations(write, monkeypatch):
 )
 def test_exit_codes_of_providers(write, providers, provider):
     path = write(one_model(f"{provider}:m"))
-    # (OpenRouter's own client repeats server errors for minutes.)
     for fault, code in (
         (faults.unknown_model(), 5),
         (faults.bad_key(), 4),
         (faults.server_error(), 1),
         (faults.rate_limited(), 1),
     ):
-        if provider == "openrouter" and code == 1:
-            continue
         providers.script("m", fault)
         last = one_line(command("ask", "x", "-c", path), code)
         assert not any(value in last for name, value in providers.environment().items() if "KEY" in name)

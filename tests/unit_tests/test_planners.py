@@ -218,7 +218,20 @@ def test_a_round_without_an_answer_cannot_be_accepted(plan):
     assert made.workflow == WORKFLOW
 
 
+def test_a_prefilled_reply_is_read_whole(plan):
+    model = ScriptedModel(replies=["no list", GOOD.removeprefix("I have")])
+    made = plan(ChatPlanner(model, prefill="I have"), request(POOL))
+    assert [call[-1] for call in model.calls] == [AIMessage("I have")] * 2
+    assert [call[-3:-1] for call in model.calls[1:]] == [[AIMessage("I haveno list"), model.calls[1][3]]]
+    assert (made.workflow, made.text, made.reached) == (WORKFLOW, GOOD, "repair")
+    assert [a.text for a in made.attempts] == ["I haveno list", GOOD]
+    assert list(made.messages) == model.calls[0]
+
+
 def test_bad_options():
+    for options in ({"structured": True, "prefill": "x"}, {"prefill": "x "}):
+        with pytest.raises(ValueError, match="prefill needs"):
+            ChatPlanner(SchemaModel(), **options)
     with pytest.raises(ValueError, match="show must be"):
         ChatPlanner(ScriptedModel(), show="names")
     with pytest.raises(TypeError, match="a planner is a model string"):

@@ -214,6 +214,14 @@ def test_requests_at_once_are_counted():
     assert providers.in_flight_peak == 4
 
 
+@pytest.mark.parametrize("call", [CALLS["invoke"], streamed], ids=["invoke", "stream"])
+def test_one_after_the_other_is_one_at_once(call):
+    with FakeProviders("ok") as providers:
+        for _ in range(20):
+            call(client("openai", providers), "hi")
+    assert providers.in_flight_peak == 1
+
+
 def test_replies_take_their_latency():
     with FakeProviders("ok", latency=30) as providers:
         providers.latency = 0.2

@@ -1,0 +1,68 @@
+"""What a workflow may cost and is likely to cost, before anything is paid."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import HumanMessage
+
+from langgraph_conductor.prompts import with_attachments, worker_prompt
+from langgraph_conductor.records import ContentBlock, StepOutput
+from langgraph_conductor.usage import Usage
+from langgraph_conductor.workers.counting import likely_tokens, most_tokens
+from langgraph_conductor.workers.worker import Worker, cost_of
+from langgraph_conductor.workflow import Workflow, readable_steps
+
+_BYTES_PER_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the workers of a workflow may use. The planner, earlier rounds and retries are not in it.
+
+    Args:
+        worst: If every reply is as long as its cap. `None` if a worker's use has no known bound.
+        likely: If every reply has the usual length.
+        unbounded: Workers whose use has no known bound: agents and tools, or models without an output cap.
+            `likely` counts one call of each model among them.
+    """
+
+    worst: Usage | None
+    likely: Usage
+    unbounded: tuple[str, ...] = ()
+
+
+def estimate(
+    pool: dict[str, Worker], workflow: Workflow, question: Sequence[ContentBlock], reply_tokens: int
+) -> Estimate:
+    """See `WorkerPool.estimate`."""
+    worst, likely = Usage(), Usage()
+    unbounded: list[str] = []
+    caps: list[int] = []
+    for i, step in enumerate(workflow.steps):
+        worker = pool[step.worker]
+        cap = worker.output_cap
+        is_final = i == len(workflow.steps) - 1
+        reads = readable_steps(i, step.access)
+        inputs = [StepOutput(j, workflow.steps[j].worker, workflow.steps[j].subtask, "") for j in reads]
+        prompt = worker_prompt(question, step.subtask, inputs, is_final=is_final)
+        messages = [HumanMessage(with_attachments(prompt, question))]
+        caps.append(cap or 0)
+        if worker.model is None and worker.form.graph is None:
+            continue  # a function: what it costs is its own
+        if worker.form.graph is not None or cap is None:
+            unbounded.append(worker.name)
+        model = worker.model
+        if model is None:
+            continue
+        sent = most_tokens(messages) + _BYTES_PER_TOKEN * sum(caps[j] for j in reads)
+        worst += _priced(worker, model, sent, cap or 0)
+        sent = likely_tokens(messages) + reply_tokens * len(reads)
+        likely += _priced(worker, model, sent, reply_tokens if cap is None else min(cap, reply_tokens))
+    names = tuple(dict.fromkeys(unbounded))
+    return Estimate(None if names else worst, likely, names)
+
+
+def _priced(worker: Worker, model: BaseChatModel, sent: int, said: int) -> Usage:
+    usage = Usage(calls=1, input_tokens=sent, output_tokens=said, unpriced_calls=1)
+    return cost_of(usage, model, worker.prices)

@@ -1,0 +1,229 @@
+"""Model strings: what each becomes, and the traps of the providers' clients."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from decimal import Decimal
+
+import pytest
+
+from langgraph_conductor import ChatPlanner, Usage, Worker, create_conductor
+from langgraph_conductor.planners import fixed
+from langgraph_conductor.testing import FakeProviders, FakeReply, faults
+from langgraph_conductor.workers import chat_model
+from tests.helpers import ask, flow
+
+STRINGS = {
+    "openai": "openai:gpt-5-mini",
+    "responses": "openai_responses:gpt-5-mini",
+    "anthropic": "anthropic:claude-sonnet-5",
+    "gemini": "google_genai:gemini-2.5-pro",
+    "openrouter": "openrouter:openai/gpt-5",
+}
+
+
+@pytest.fixture
+def providers(monkeypatch):
+    with FakeProviders("Some words here.") as running:
+        for name, value in running.environment().items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+@pytest.mark.parametrize("wire", STRINGS)
+def test_each_string_reaches_its_wire_with_usage_and_price(wire, providers, run):
+    conductor = create_conductor(fixed.single("w"), [Worker("w", STRINGS[wire])])
+    result = run(conductor, ask())
+    (request,) = providers.requests
+    assert (request.wire, request.model) == (wire, STRINGS[wire].partition(":")[2])
+    usage = Usage.from_json(result["usage"]["workers"])
+    assert (usage.calls, usage.output_tokens, usage.unpriced_calls) == (1, 3, 0)
+    assert usage.input_tokens > 20
+    assert usage.usd > 0
+    call = result["rounds"][0]["steps"][0]["model_calls"][0]
+    assert call["model"] == request.model
+    assert call["usage"]["usd"] == str(usage.usd)
+
+
+@pytest.mark.parametrize("wire", STRINGS)
+def test_usage_arrives_while_streaming(wire, providers):
+    conductor = create_conductor(fixed.single("w"), [Worker("w", STRINGS[wire])])
+    chunks = list(conductor.stream(ask(), stream_mode=["messages", "values"], subgraphs=True))
+    tokens = [part[0].text for _, mode, part in chunks if mode == "messages"]
+    assert "".join(tokens).startswith("Some words here.")
+    assert len([text for text in tokens if text]) >= 3
+    final = [values for namespace, mode, values in chunks if mode == "values" and not namespace][-1]
+    assert final["usage"]["workers"]["output_tokens"] == 3
+    assert final["usage"]["workers"]["unpriced_calls"] == 0
+
+
+@pytest.mark.parametrize("wire", STRINGS)
+def test_retries_are_left_to_the_worker(wire, providers, monkeypatch, run):
+    monkeypatch.setattr("langgraph_conductor.workers.failures.random.uniform", lambda a, b: 0.0)
+    providers.script(STRINGS[wire].partition(":")[2], faults.server_error())
+    with pytest.raises(Exception, match="no worker gave an answer"):
+        run(create_conductor(fixed.single("w"), [Worker("w", STRINGS[wire], retries=1)]), ask())
+    assert len(providers.requests) == 2
+
+
+@pytest.mark.parametrize("wire", STRINGS)
+def test_a_model_outlives_its_event_loop(wire, monkeypatch):
+    with FakeProviders("Here.", keep_alive=True) as providers:
+        for name, value in providers.environment().items():
+            monkeypatch.setenv(name, value)
+        script = (
+            "import asyncio; from langgraph_conductor.workers import chat_model\n"
+            f"model = chat_model({STRINGS[wire]!r})\n"
+            "for _ in range(3): print(asyncio.run(model.ainvoke('x')).text)"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["Here."] * 3, done.stderr
+
+
+def test_geminis_own_temperature(providers):
+    chat_model(STRINGS["gemini"]).invoke("x")
+    chat_model(STRINGS["gemini"], temperature=0.2).invoke("x")
+    first, second = (request.body.get("generationConfig", {}) for request in providers.requests)
+    assert "temperature" not in first
+    assert second["temperature"] == 0.2
+
+
+SERVERS = ["vllm", "sglang", "llamacpp", "ollama", "openai_compatible"]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_servers_of_ones_own(server, providers, run):
+    model = f"{server}:Qwen/Qwen3-32B@{providers.openai_url}"
+    worker = Worker("w", model)
+    result = run(create_conductor(fixed.single("w"), [worker]), ask())
+    (request,) = providers.requests
+    assert (request.model, request.key) == ("Qwen/Qwen3-32B", "none")
+    assert worker.model._get_ls_params()["ls_provider"] == server
+    # Whoever runs the server pays for the machine: unknown, which is not nothing.
+    usage = result["usage"]["workers"]
+    assert (usage["usd"], usage["unpriced_calls"], usage["output_tokens"]) == (None, 1, 3)
+
+
+def test_a_servers_key_comes_from_the_environment(providers, monkeypatch):
+    monkeypatch.setenv("VLLM_API_KEY", "its-key")
+    chat_model(f"vllm:m@{providers.openai_url}").invoke("x")
+    assert providers.requests[0].key == "its-key"
+
+
+def test_where_servers_listen_by_default():
+    assert chat_model("vllm:m").openai_api_base == "http://127.0.0.1:8000/v1"
+    assert chat_model("ollama:qwen3:8b").model_name == "qwen3:8b"
+    assert chat_model("sglang:a@b@https://gpu/v1").model_name == "a@b"
+
+
+@pytest.mark.parametrize("call", ["invoke", "ainvoke", "stream", "astream"])
+def test_the_reasoning_of_a_server_is_kept_apart(call, providers):
+    providers.script("m", FakeReply("It is 4.", reasoning="2 and 2 make 4.", reasoning_tokens=6))
+    model = chat_model(f"vllm:m@{providers.openai_url}")
+
+    async def gathered():
+        whole = None
+        async for chunk in model.astream("x"):
+            whole = chunk if whole is None else whole + chunk
+        return whole
+
+    if call == "astream":
+        message = asyncio.run(gathered())
+    elif call == "stream":
+        first, *rest = list(model.stream("x"))
+        message = sum(rest, first)
+    else:
+        message = model.invoke("x") if call == "invoke" else asyncio.run(model.ainvoke("x"))
+    assert message.text == "It is 4."
+    assert message.additional_kwargs["reasoning_content"] == "2 and 2 make 4."
+    assert message.usage_metadata["output_token_details"]["reasoning"] == 6
+    assert [block["type"] for block in message.content_blocks][:1] == ["reasoning"]
+
+
+def test_prices_by_report_table_and_list(providers, run):
+    providers.script("openai/gpt-5", FakeReply("x", input_tokens=1000, output_tokens=1000, cost=0.125))
+    providers.script("gpt-5-mini", FakeReply("x", input_tokens=1000, output_tokens=1000, cached_tokens=400))
+    price = {"input": 1, "output": 2}
+    workers = [
+        Worker("reported", STRINGS["openrouter"], price=price),
+        Worker("own", STRINGS["openai"], price=price),
+        Worker("table", STRINGS["openai"], price={"gpt-5-mini": {"input": 3, "output": 0}, "x": price}),
+        Worker("listed", STRINGS["openai"]),
+        Worker("unknown", f"vllm:m@{providers.openai_url}"),
+    ]
+    plan = fixed.workflow(flow(*((worker.name, "x", []) for worker in workers)))
+    result = run(create_conductor(plan, workers), ask())
+    usd = {name: used["usd"] for name, used in result["usage"]["by_worker"].items()}
+    assert Decimal(usd["reported"]) == Decimal("0.125")
+    assert Decimal(usd["own"]) == Decimal("0.003")
+    assert Decimal(usd["table"]) == Decimal("0.003")
+    # gpt-5-mini: $0.25 in, $0.025 cached, $2 out per million tokens (genai-prices 0.2).
+    assert Decimal(usd["listed"]) == Decimal("0.00216")
+    assert usd["unknown"] is None
+    total = result["usage"]["total"]
+    assert Decimal(total["usd"]) == sum(Decimal(value) for value in usd.values() if value)
+    assert total["unpriced_calls"] == 1
+
+
+def test_a_planners_price_is_its_own(providers, run):
+    plan = 'model_id = [0]\nsubtasks = ["x"]\naccess_list = [[]]'
+    providers.script("p", FakeReply(plan, input_tokens=1000, output_tokens=1000))
+    planner = ChatPlanner(
+        chat_model(f"vllm:p@{providers.openai_url}"), structured=False, price={"input": 1, "output": 1}
+    )
+    result = run(create_conductor(planner, [Worker("w", lambda t: "x")]), ask())
+    assert Decimal(result["usage"]["planner"]["usd"]) == Decimal("0.002")
+    assert result["usage"]["by_round"][0]["usd"] == result["usage"]["planner"]["usd"]
+
+
+@pytest.mark.parametrize(
+    ("model", "why"),
+    [
+        ("nothing", "provider:model"),
+        ("nobody:m", "provider:model"),
+        ("openai:", "provider:model"),
+        ("openai_compatible:m", "name its URL: openai_compatible:m@http://host:port/v1"),
+        ("openai:gpt-5", r"worker 'w': 'openai:gpt-5' cannot be used: .*OPENAI_API_KEY"),
+        ("anthropic:claude-sonnet-5", "ANTHROPIC_API_KEY"),
+        ("google_genai:gemini-2.5-pro", "GOOGLE_API_KEY|GEMINI_API_KEY"),
+        ("openrouter:a/b", "OPENROUTER_API_KEY"),
+    ],
+)
+def test_strings_that_cannot_be_used_say_what_to_do(model, why):
+    with pytest.raises(ValueError, match=why) as caught:
+        Worker("w", model)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_missing_package_names_its_extra():
+    extras = {"openai": "openai", "vllm": "vllm", "anthropic": "anthropic", "google_genai": "google",
+              "openrouter": "openrouter"}  # fmt: skip
+    script = (
+        "import sys\n"
+        "for name in ('openai', 'anthropic', 'google_genai', 'openrouter'):\n"
+        "    sys.modules['langchain_' + name] = None\n"
+        "from langgraph_conductor import Worker\n"
+        f"for provider in {list(extras)}:\n"
+        "    try: Worker('w', provider + ':m')\n"
+        "    except ImportError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(extras)
+    for line, extra in zip(lines, extras.values(), strict=True):
+        assert f"pip install 'langgraph-conductor[{extra}]'" in line
+
+
+def test_the_extras_are_what_the_strings_need():
+    import tomllib
+    from pathlib import Path
+
+    extras = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    needed = {name: [re.split(r"[<>=]", line)[0] for line in lines] for name, lines in extras.items()}
+    assert needed["openai"] == needed["vllm"] == ["langchain-openai"]
+    assert needed["anthropic"] == ["langchain-anthropic"]
+    assert needed["google"] == ["langchain-google-genai"]
+    assert needed["openrouter"] == ["langchain-openrouter"]

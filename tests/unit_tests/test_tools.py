@@ -1,0 +1,203 @@
+"""Workers with tools: LangChain's, MCP servers', and tools that need a person's yes."""
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+
+from langgraph_conductor import Worker, create_conductor
+from langgraph_conductor.planners import fixed
+from langgraph_conductor.testing import FakeProviders, FakeReply, FakeToolCall, ScriptedModel, faults
+from langgraph_conductor.workers import chat_model
+from tests.helpers import Recorder, ask, flow, thread
+
+SERVER = {
+    "transport": "stdio",
+    "command": sys.executable,
+    "args": [str(Path(__file__).parents[1] / "mcp_server.py")],
+}
+
+
+class Tooled(ScriptedModel):
+    """A scripted model that takes tools."""
+
+    def bind_tools(self, tools, **kwargs):
+        return self.bind(**kwargs)
+
+
+def calls(name="look", **args):
+    return AIMessage("", tool_calls=[{"name": name, "args": args, "id": "1"}])
+
+
+def look(word: str = "") -> str:
+    """Look a word up."""
+    return f"the secret of {word}"
+
+
+def test_a_model_with_tools(run):
+    model = Tooled(replies=[calls(word="tea"), "It is hot."])
+    reader = Recorder("reader", lambda task: task.inputs[0].text)
+    conductor = create_conductor(
+        fixed.workflow(flow(("looker", "Look.", []), ("reader", "Say.", [0]))),
+        [Worker("looker", model, tools=[look]), Worker("reader", reader)],
+    )
+    result = run(conductor, ask())
+    assert result["answer"] == "It is hot."
+    assert "the secret of tea" in str(model.calls[1])
+    # The transcript stays with the worker: nobody else, and no record, sees the tool's result.
+    assert "secret" not in repr(reader.tasks) + repr(result)
+    assert result["rounds"][0]["steps"][0]["usage"]["calls"] == 2
+
+
+@pytest.mark.parametrize("turns", [0, 2])
+def test_tool_turns_are_capped_and_then_it_answers(turns, run):
+    looked = []
+
+    def look() -> str:
+        """Look."""
+        looked.append(1)
+        return "more"
+
+    def reply(messages):
+        said = messages[0].text if messages[0].type == "system" else ""
+        return "my answer" if "no tool calls left" in said else calls()
+
+    worker = Worker("w", Tooled(replies=reply), tools=[look], max_tool_turns=turns)
+    assert run(create_conductor(fixed.single("w"), [worker]), ask())["answer"] == "my answer"
+    assert len(looked) == turns
+
+
+def test_a_model_that_calls_on_although_told_not_to_is_stopped(run):
+    stubborn = Tooled(replies=lambda messages: AIMessage("half", tool_calls=calls().tool_calls))
+    worker = Worker("w", stubborn, tools=[look], max_tool_turns=1)
+    assert run(create_conductor(fixed.single("w"), [worker]), ask())["answer"] == "half"
+    assert len(stubborn.calls) == 2
+
+
+@pytest.mark.parametrize("wire", ["openai", "openai_responses", "anthropic", "google_genai", "openrouter"])
+def test_the_last_turn_on_every_wire(wire, run, monkeypatch):
+    def reply(request):
+        asked = repr(request.body)
+        return (
+            "Done." if "no tool calls left" in asked else FakeReply(tool_calls=(FakeToolCall("look", {}),))
+        )
+
+    with FakeProviders(reply) as providers:
+        for name, value in providers.environment().items():
+            monkeypatch.setenv(name, value)
+        name = {"anthropic": "claude-sonnet-5", "google_genai": "gemini-2.5-pro", "openrouter": "a/m"}
+        model = f"{wire}:{name.get(wire, 'gpt-5-mini')}"
+        worker = Worker("w", model, tools=[look], max_tool_turns=1)
+        result = run(create_conductor(fixed.single("w"), [worker]), ask())
+        last = providers.requests[-1].body
+    assert result["answer"] == "Done."
+    assert len(providers.requests) == 2
+    none = {
+        "anthropic": lambda b: b["tool_choice"] == {"type": "none"},
+        "google_genai": lambda b: b["toolConfig"]["functionCallingConfig"]["mode"] == "NONE",
+    }.get(wire, lambda b: b["tool_choice"] == "none")
+    assert none(last)
+    assert last["tools"]
+
+
+def test_an_outage_inside_the_loop_repeats_the_call_and_not_the_tools(run, monkeypatch):
+    monkeypatch.setattr("langgraph_conductor.workers.failures.random.uniform", lambda a, b: 0.0)
+    looked = []
+
+    def look() -> str:
+        """Look."""
+        looked.append(1)
+        return "seen"
+
+    with FakeProviders() as providers:
+        providers.script(
+            "m", FakeReply(tool_calls=(FakeToolCall("look", {}),)), faults.server_error(), "After all."
+        )
+        model = chat_model("openai:m", base_url=providers.openai_url, api_key="x")
+        result = run(create_conductor(fixed.single("w"), [Worker("w", model, tools=[look])]), ask())
+    assert result["answer"] == "After all."
+    assert len(looked) == 1
+
+
+def test_a_tool_that_needs_a_yes(run):
+    sent = []
+
+    def send(word: str) -> str:
+        """Send it."""
+        sent.append(word)
+        return "sent"
+
+    model = Tooled(replies=[calls("send", word="now"), "It is sent."])
+    worker = Worker("w", model, tools=[send], middleware=[HumanInTheLoopMiddleware({"send": True})])
+    conductor = create_conductor(fixed.single("w"), [worker], checkpointer=InMemorySaver())
+    paused = run(conductor, ask(), thread())
+    assert sent == []
+    asked = paused["__interrupt__"][0].value
+    assert asked["action_requests"][0]["args"] == {"word": "now"}
+    result = run(conductor, Command(resume={"decisions": [{"type": "approve"}]}), thread())
+    assert (sent, result["answer"]) == (["now"], "It is sent.")
+    assert len(model.calls) == 2
+
+
+def test_a_deepagent_is_a_worker(run):
+    from deepagents import create_deep_agent
+
+    agent = create_deep_agent(Tooled(replies=["deep thoughts"]), tools=[look])
+    assert run(create_conductor(fixed.single("deep"), [Worker("deep", agent)]), ask())["answer"] == (
+        "deep thoughts"
+    )
+
+
+async def test_mcp_tools_share_a_session_in_a_step_and_not_between_steps():
+    model = Tooled(replies=lambda messages: reply_with_sums(messages))
+    conductor = create_conductor(
+        fixed.workflow(flow(("adder", "Add.", []), ("adder", "Add again.", []))),
+        [Worker("adder", model, tools=[SERVER, look])],
+    )
+    result = await conductor.ainvoke(ask())
+    first, second = (step["text"] for step in result["rounds"][0]["steps"])
+    processes = [set(re.findall(r"process (\d+)", text)) for text in (first, second)]
+    assert "5 (call 1" in first and "5 (call 2" in first  # noqa: PT018
+    assert "5 (call 1" in second
+    assert [len(p) for p in processes] == [1, 1]
+    assert processes[0] != processes[1]
+
+
+def reply_with_sums(messages):
+    results = [m.text for m in messages if m.type == "tool"]
+    return " and ".join(results) if len(results) == 2 else calls("add", a=2, b=3)
+
+
+def test_mcp_tools_need_an_awaited_run():
+    conductor = create_conductor(fixed.single("w"), [Worker("w", Tooled(), tools=[SERVER])])
+    with pytest.raises(TypeError, match="ainvoke"):
+        conductor.invoke(ask())
+
+
+def test_an_mcp_server_that_does_not_start_is_a_failed_step():
+    gone = {"transport": "stdio", "command": sys.executable, "args": ["-c", "raise SystemExit(1)"]}
+    pool = [Worker("w", Tooled(), tools=[gone]), Worker("b", lambda t: "b")]
+    conductor = create_conductor(fixed.workflow(flow(("w", "x", []), ("b", "y", [0]))), pool)
+    result = asyncio.run(conductor.ainvoke(ask()))
+    assert result["answer"] == "b"
+    assert result["rounds"][0]["steps"][0]["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("runnable", "options", "why"),
+    [
+        (lambda t: "", {"tools": [look]}, "tools and middleware are for model strings and chat models"),
+        (create_agent(Tooled(), []), {"tools": [look]}, "give an agent its own"),
+        (Tooled(), {"tools": [{"url": "http://x"}]}, "needs a transport"),
+    ],
+)
+def test_wrong_tools_are_refused(runnable, options, why):
+    with pytest.raises(ValueError, match=why):
+        Worker("w", runnable, **options)
