@@ -5,6 +5,7 @@ from langgraph_conductor.dialect import ACCEPT, parse_workflow
 from langgraph_conductor.errors import (
     BudgetExceededError,
     ConductorError,
+    ConfigError,
     LocalModelError,
     PlanError,
     WorkerError,
@@ -48,5 +49,6 @@ __all__ = [
     "PlanError",
     "WorkerError",
     "BudgetExceededError",
+    "ConfigError",
     "LocalModelError",
 ]

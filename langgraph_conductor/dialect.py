@@ -45,7 +45,7 @@ _BARE_LABEL = re.compile(_WORD, re.IGNORECASE)
 
 def parse_workflow(
     text: str | bytes,
-    workers: Any,
+    workers: Any | None,
     *,
     max_steps: int = 5,
     allow_accept: bool = False,
@@ -57,7 +57,8 @@ def parse_workflow(
             object with those three lists or with `steps`. The first complete set from a `model_id` on
             counts. In lists, TeX commands such as `\frac` need no second backslash; JSON is JSON.
         workers: The offered workers: a `WorkerPool`, their names in order, or a mapping from ordinal
-            to name. Text may name a worker by ordinal or by name.
+            to name. Text may name a worker by ordinal or by name. `None`, for drawing: every id is taken
+            as it is written.
         max_steps: Most steps allowed.
         allow_accept: Whether three empty lists are allowed; they mean `ACCEPT`.
 
@@ -79,7 +80,7 @@ def parse_workflow(
         rows = _rows(fields)
         if len(rows) > max_steps:
             raise PlanError(f"{len(rows)} steps are too many; use at most {max_steps}")
-        offered = ordinals_of(workers)
+        offered = None if workers is None else ordinals_of(workers)
         return Workflow(tuple(_step(i, *row, offered) for i, row in enumerate(rows)))
     except PlanError as error:
         raise PlanError(error.reason, step=error.step, text=text) from None
@@ -246,14 +247,18 @@ def _rows(fields: dict[str, Any]) -> list[tuple[Any, Any, Any]]:
     return list(zip(*(fields[label] for label in LISTS), strict=True))
 
 
-def _step(index: int, worker: Any, subtask: Any, access: Any, offered: Mapping[int, str]) -> Step:
+def _step(index: int, worker: Any, subtask: Any, access: Any, offered: Mapping[int, str] | None) -> Step:
     try:
         return Step(_worker_name(worker, offered), _quoted(subtask), _positions(access))
     except PlanError as error:
         raise PlanError(error.reason, step=index) from None
 
 
-def _worker_name(worker: Any, offered: Mapping[int, str]) -> str:
+def _worker_name(worker: Any, offered: Mapping[int, str] | None) -> str:
+    if offered is None:
+        if type(worker) is not int and not isinstance(worker, str):
+            raise PlanError(f"a worker is named by ordinal or name, not {brief(worker)}")
+        return storable(str(worker))
     if isinstance(worker, str):
         worker = worker.strip()
         if worker in offered.values():

@@ -4,6 +4,8 @@
     ├── PlanError (ValueError)      a workflow, or the text of one, cannot be used
     ├── WorkerError                 workers failed and there is no answer without them
     ├── BudgetExceededError         a call was not made because it might cost more than is left
+    ├── ConfigError (ValueError)    a conductor.toml holds a mistake
+    ├── ModelError (ValueError)     a model string names no model that can be used
     └── LocalModelError             the embedded model cannot be found, checked or served
 
 Bad arguments (a worker name with spaces, `max_steps=0`) raise plain `ValueError` or `TypeError`.
@@ -11,6 +13,8 @@ LangGraph's own control flow (`GraphBubbleUp`: interrupts, commands to a parent)
 """
 
 from collections.abc import Sequence
+
+from langgraph_conductor.records import ErrorRecord, FailureKind
 
 
 class ConductorError(Exception):
@@ -41,6 +45,7 @@ class WorkerError(ConductorError):
         step: Position of its step, or `None`.
         causes: The messages of all failures, oldest first, each naming its round, step and worker.
         infrastructure: Whether outages alone are to blame.
+        errors: The records of the same failures, where a run raises it.
     """
 
     def __init__(
@@ -51,11 +56,13 @@ class WorkerError(ConductorError):
         step: int | None = None,
         causes: Sequence[str] = (),
         infrastructure: bool = False,
+        errors: Sequence[ErrorRecord] = (),
     ) -> None:
         self.worker = worker
         self.step = step
         self.causes = tuple(causes)
         self.infrastructure = infrastructure
+        self.errors = tuple(errors)
         super().__init__("\n  - ".join([message, *self.causes]))
 
 
@@ -73,6 +80,22 @@ class BudgetExceededError(ConductorError):
         self.limit = limit
         self.causes = tuple(causes)
         super().__init__("\n  - ".join([message, *self.causes]))
+
+
+class ConfigError(ConductorError, ValueError):
+    """A configuration file holds a mistake; the message names file, table and key, and what is allowed."""
+
+
+class ModelError(ConductorError, ValueError):
+    """A model string names no model that can be used.
+
+    Attributes:
+        kind: `"no_key"` or `"unknown_model"`, if it is one of these.
+    """
+
+    def __init__(self, message: str, *, kind: FailureKind | None = None) -> None:
+        self.kind = kind
+        super().__init__(message)
 
 
 class LocalModelError(ConductorError):

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
+from langgraph_conductor.records import ErrorRecord
+
 
 class WorkflowPlanned(TypedDict):
     """A round has its workflow; no worker has run for it yet."""
@@ -20,6 +22,10 @@ class WorkflowPlanned(TypedDict):
     """`None` if the earlier answer was accepted."""
     reached: str
     """How: see `PlanRecord.reached`."""
+    error: ErrorRecord | None
+    """Why the fallback planned instead."""
+    usage: dict[str, Any]
+    seconds: float
 
 
 class StepStarted(TypedDict):
@@ -40,8 +46,11 @@ class StepFinished(TypedDict):
     round: int
     step: int
     worker: str
+    answered_by: str
+    """The worker that was asked last: `worker`, or its fallback."""
     status: str
     text: str
+    error: ErrorRecord | None
     usage: dict[str, Any]
     seconds: float
 

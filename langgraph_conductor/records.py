@@ -65,6 +65,11 @@ class WorkerTask:
     messages: tuple[BaseMessage, ...]
 
 
+FailureKind = Literal["no_key", "unknown_model", "unreachable", "rate_limited", "timeout"]
+"""Failures users can mend: a key missing or refused, a model the provider does not know, a server that cannot be
+connected to, a limit of requests, no reply in time."""
+
+
 class ErrorRecord(TypedDict):
     """Why a call failed."""
 
@@ -73,6 +78,8 @@ class ErrorRecord(TypedDict):
     message: str
     infrastructure: bool
     """Whether an outage is to blame (network, limits, server) and not the model."""
+    kind: NotRequired[FailureKind]
+    """What kind of failure it is, if it is a common one."""
     limit: NotRequired[str]
     """Of a call the budget did not allow: which of its limits."""
 

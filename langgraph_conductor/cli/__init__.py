@@ -1,5 +1,6 @@
 """The command `langgraph-conductor`."""
 
+import io
 import sys
 
 
@@ -11,4 +12,7 @@ def main() -> None:
         if error.name != "typer":
             raise
         sys.exit("langgraph-conductor: this command needs: pip install 'langgraph-conductor[cli,local]'")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no reason to fail
+            stream.reconfigure(errors="replace")
     app()

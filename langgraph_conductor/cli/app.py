@@ -1,15 +1,16 @@
-"""Commands: `ask`, `demo`, `fetch`. Plain output; errors are one line on stderr and exit code 1."""
+"""Commands: `ask`, `draw`, `check`, `demo`, `fetch`. Answers go to stdout, progress and errors to stderr."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any, ParamSpec
 
 import typer
 
-from langgraph_conductor import ConductorError, create_conductor
-from langgraph_conductor.display import describe
+from langgraph_conductor.cli.exits import EXIT_CODES, one_line_errors
+from langgraph_conductor.display import describe, describe_setup
+from langgraph_conductor.display.words import printable
 
 P = ParamSpec("P")
 
@@ -18,20 +19,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Plans a team of models for a question and runs it.",
+    epilog=EXIT_CODES,
 )
 
-MaxSteps = Annotated[int, typer.Option(min=1, help="Most steps of a workflow.")]
-MaxRounds = Annotated[int, typer.Option(min=1, help="Most rounds of planning and running.")]
-
-
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn an expected failure into one line and exit code 1."""
-    try:
-        yield
-    except (ConductorError, ValueError, ImportError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from error
+Config = Annotated[
+    str | None,
+    typer.Option("--config", "-c", help="A conductor.toml; without it the embedded models answer."),
+]
 
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
@@ -39,30 +33,86 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        # What the package would log is said in the progress and the report.
+        logging.getLogger("langgraph_conductor").addHandler(logging.NullHandler())
         with one_line_errors():
             function(*args, **kwargs)
 
-    app.command()(wrapped)
+    app.command(epilog=EXIT_CODES)(wrapped)
     return wrapped
 
 
 @command
 def ask(
     question: Annotated[str, typer.Argument(help="What to ask.")],
+    config: Config = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print answer, rounds and usage as JSON.")
     ] = False,
-    max_steps: MaxSteps = 3,
-    max_rounds: MaxRounds = 1,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show no progress, and of the report only the answer.")
+    ] = False,
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Most steps of a workflow.")] = None,
+    max_rounds: Annotated[
+        int | None, typer.Option(min=1, help="Most rounds of planning and running.")
+    ] = None,
+    limit_usd: Annotated[str | None, typer.Option(help="Most US dollars, such as 0.50.")] = None,
+    limit_seconds: Annotated[float | None, typer.Option(help="Most seconds.")] = None,
+    worker: Annotated[
+        list[str] | None, typer.Option(help="Name or tag of a worker to offer; may be repeated.")
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="Name or tag of a worker not to offer; may be repeated.")
+    ] = None,
 ) -> None:
-    """Answer a question with the embedded models. They show the machinery, not quality."""
-    from langgraph_conductor import local
+    """Answer a question. Progress goes to stderr, the report to stdout.
 
-    conductor = create_conductor(
-        local.planner(), local.workers(), max_steps=max_steps, max_rounds=max_rounds
+    Without --config the embedded models answer. They show the machinery, not quality.
+    """
+    from langgraph_conductor.cli.asking import check_choice, configured, limited, run
+
+    chosen = configured(config)
+    options = check_choice(chosen, worker, exclude)
+    bounds = {"max_steps": max_steps, "max_rounds": max_rounds}
+    conductor = chosen.build(
+        budget=limited(chosen.budget, limit_usd, limit_seconds),
+        **{name: value for name, value in bounds.items() if value is not None},
     )
-    result = conductor.invoke({"messages": [{"role": "user", "content": question}]})
-    typer.echo(_json(result) if as_json else describe(result))
+    result = run(conductor, question, options, quiet=quiet)
+    typer.echo(_json(result) if as_json else printable(result["answer"]) if quiet else describe(result))
+
+
+@command
+def draw(
+    file: Annotated[
+        str | None,
+        typer.Argument(help="A workflow as JSON, the output of `ask --json`, or a plan; - is stdin."),
+    ] = None,
+    question: Annotated[
+        str | None, typer.Option(help="Plan this question, asking the planner alone, and draw the plan.")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Print a workflow as a Mermaid flow chart."""
+    from langgraph_conductor.cli.asking import configured
+    from langgraph_conductor.cli.drawing import planned, read_workflow
+
+    if (file is None) == (question is None):
+        raise typer.BadParameter("give either a FILE (or -) or --question")
+    workflow = read_workflow(file) if file is not None else planned(configured(config), question or "")
+    typer.echo(printable(workflow.to_mermaid()))
+
+
+@command
+def check(
+    config: Annotated[str, typer.Option("--config", "-c", help="The conductor.toml to check.")],
+) -> None:
+    """Read a configuration, build everything in it without any call, and print what it sets up."""
+    from langgraph_conductor.cli.asking import configured
+
+    chosen = configured(config)
+    chosen.build()
+    typer.echo(describe_setup(chosen))
 
 
 @command
@@ -83,5 +133,5 @@ def fetch() -> None:
 
 
 def _json(result: dict[str, Any]) -> str:
-    shown = {key: result[key] for key in ("answer", "rounds", "usage")}
+    shown = {key: result[key] for key in ("answer", "rounds", "usage", "stopped")}
     return json.dumps(shown, ensure_ascii=False, indent=2)

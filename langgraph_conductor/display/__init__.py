@@ -1,5 +1,8 @@
 """Showing what a conductor did. Contacts nobody."""
 
+from langgraph_conductor.display.live import live
+from langgraph_conductor.display.progress import Progress
+from langgraph_conductor.display.setup import describe_setup
 from langgraph_conductor.display.text import describe
 
-__all__ = ["describe"]
+__all__ = ["Progress", "describe", "describe_setup", "live"]

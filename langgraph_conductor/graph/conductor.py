@@ -17,7 +17,7 @@ from langgraph_conductor.conversation import question_blocks, question_of
 from langgraph_conductor.driving import inherited
 from langgraph_conductor.errors import BudgetExceededError, WorkerError
 from langgraph_conductor.graph._langgraph import node, router
-from langgraph_conductor.graph.accounts import causes, ended_by_budget, usage_of
+from langgraph_conductor.graph.accounts import causes, ended_by_budget, failures, usage_of
 from langgraph_conductor.graph.checks import check_bounds, check_offer
 from langgraph_conductor.graph.compiler import WorkflowGraphs
 from langgraph_conductor.graph.ledgers import Ledgers
@@ -171,9 +171,13 @@ def create_conductor(
             if refusal:
                 why = "no worker gave an answer within the budget"
                 raise BudgetExceededError(why, limit=refusal["limit"], causes=causes(rounds))
-            errors = [step["error"] for r in rounds for step in r["steps"] if step["error"]]
-            outages = all(error["infrastructure"] for error in errors)
-            raise WorkerError("no worker gave an answer", causes=causes(rounds), infrastructure=outages)
+            of_steps = [step["error"] for r in rounds for step in r["steps"] if step["error"]]
+            raise WorkerError(
+                "no worker gave an answer",
+                causes=causes(rounds),
+                infrastructure=all(error["infrastructure"] for error in of_steps),
+                errors=[error for _, error in failures(rounds)],
+            )
         text = answered["answer"]
         usage = usage_of(rounds)
         about = {

@@ -106,11 +106,7 @@ def build_round(
         }
         workflow = plan.workflow.to_json() if isinstance(plan.workflow, Workflow) else None
         number = len(rounds)
-        reached = record["reached"]
-        emit(
-            config,
-            WorkflowPlanned(type="workflow_planned", round=number, workflow=workflow, reached=reached),
-        )
+        _tell_planned(config, number, workflow, record)
         update: dict[str, Any] = {"workflow": workflow, "plan": record, "final": plan.final}
         if workflow is None:
             update["rounds"] = [*rounds, _accepted(number, record)]
@@ -155,6 +151,21 @@ def build_round(
     builder.add_edge(START, "plan")
     builder.add_conditional_edges("plan", router("what_next", _what_next), ["workflow", END])
     return builder.compile(name="round")
+
+
+def _tell_planned(
+    config: RunnableConfig, number: int, workflow: dict[str, Any] | None, record: PlanRecord
+) -> None:
+    event = WorkflowPlanned(
+        type="workflow_planned",
+        round=number,
+        workflow=workflow,
+        reached=record["reached"],
+        error=record["error"],
+        usage=record["usage"],
+        seconds=record["seconds"],
+    )
+    emit(config, event)
 
 
 def _what_next(state: RoundState, config: RunnableConfig) -> str:

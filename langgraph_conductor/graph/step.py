@@ -20,7 +20,7 @@ from langgraph_conductor.state import ROUND, out_channel, record_channel, spec_c
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker
 from langgraph_conductor.workers.calling import Ask, Wanted, acall, answer, call, meter_of
-from langgraph_conductor.workers.failures import error_record, is_outage, redacted
+from langgraph_conductor.workers.failures import error_record, redacted
 from langgraph_conductor.workers.forms import async_only
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import redact
@@ -140,7 +140,10 @@ def _failed(index: int, worker: str, failure: Exception, secrets: list[str]) -> 
     why = f"step {index} ({worker}) failed: {type(failure).__name__}: {redacted(str(failure), secrets)}"
     if isinstance(failure, BudgetExceededError):
         return BudgetExceededError(why, limit=failure.limit)
-    return WorkerError(why, worker=worker, step=index, infrastructure=is_outage(failure))
+    record = error_record(failure, secrets)
+    return WorkerError(
+        why, worker=worker, step=index, infrastructure=record["infrastructure"], errors=[record]
+    )
 
 
 def _tell_started(
@@ -158,8 +161,10 @@ def _tell_finished(config: RunnableConfig, number: int, record: StepRecord, text
         round=number,
         step=record["index"],
         worker=record["worker"],
+        answered_by=record["answered_by"],
         status=record["status"],
         text=text,
+        error=record["error"],
         usage=record["usage"],
         seconds=record["seconds"],
     )

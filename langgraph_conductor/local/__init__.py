@@ -4,6 +4,6 @@ Nothing here needs a key, and after the first start nothing needs a network. It 
 not quality: the model has 135 million parameters.
 """
 
-from langgraph_conductor.local.pool import model, planner, workers
+from langgraph_conductor.local.pool import model, planner, worker, workers
 
-__all__ = ["model", "planner", "workers"]
+__all__ = ["model", "planner", "worker", "workers"]

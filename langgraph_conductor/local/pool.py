@@ -9,7 +9,7 @@ hand-written strategy.
 import json
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
@@ -131,6 +131,35 @@ def workers() -> WorkerPool:
     Raises:
         LocalModelError: See `model`.
     """
+    return WorkerPool([worker(kind) for kind in _DESCRIPTIONS])
+
+
+def worker(kind: str, name: str = "", **options: Any) -> Worker:
+    """One embedded worker.
+
+    Args:
+        kind: `"calculator"`, `"wordsmith"` or `"smollm2"`.
+        name: Its name, if not its kind.
+        options: Other options of `Worker`.
+
+    Raises:
+        ValueError: If there is none of that kind.
+        LocalModelError: See `model`; of `smollm2` alone.
+    """
+    if kind not in _DESCRIPTIONS:
+        raise ValueError(f"there is no embedded worker {kind!r}; choose from {', '.join(_DESCRIPTIONS)}")
+    runnable = {"calculator": calculator, "wordsmith": wordsmith}.get(kind) or _talker()
+    return Worker(name or kind, runnable, **{"description": _DESCRIPTIONS[kind], **options})
+
+
+_DESCRIPTIONS: Final = {
+    "calculator": "exact arithmetic with numbers",
+    "wordsmith": "exact operations on words: sort, reverse, count letters, change case",
+    "smollm2": "general language model: facts, explanations, writing",
+}
+
+
+def _talker() -> Callable[[WorkerTask], str]:
     chat = model(max_tokens=160)
 
     def talk(task: WorkerTask) -> str:
@@ -138,17 +167,7 @@ def workers() -> WorkerPool:
         texts = [*(output.text for output in task.inputs if output.text), task.subtask]
         return str(chat.invoke([SystemMessage(_WORKER_TASK), HumanMessage("\n".join(texts))]).text)
 
-    return WorkerPool(
-        [
-            Worker("calculator", calculator, description="exact arithmetic with numbers"),
-            Worker(
-                "wordsmith",
-                wordsmith,
-                description="exact operations on words: sort, reverse, count letters, change case",
-            ),
-            Worker("smollm2", talk, description="general language model: facts, explanations, writing"),
-        ]
-    )
+    return talk
 
 
 def calculator(task: WorkerTask) -> str:

@@ -2,11 +2,11 @@
 
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from langchain_core.exceptions import (
     ModelAPIError,
@@ -18,7 +18,7 @@ from langchain_core.runnables.base import RunnableBindingBase
 from pydantic import BaseModel, SecretStr
 
 from langgraph_conductor.errors import BudgetExceededError, ConductorError
-from langgraph_conductor.records import ErrorRecord
+from langgraph_conductor.records import ErrorRecord, FailureKind
 
 _OUTAGES = (
     ConnectionError,
@@ -87,6 +87,39 @@ def was_refused(error: BaseException) -> bool:
         or _named(seen, _UNSENT_NAMES)
         for seen in _chain(error)
     )
+
+
+_KIND_OF_STATUS: Final[Mapping[int, FailureKind]] = {
+    401: "no_key", 403: "no_key", 404: "unknown_model", 408: "timeout", 429: "rate_limited", 504: "timeout",
+}  # fmt: skip
+_KIND_OF_BAD_REQUEST: Final[tuple[tuple[re.Pattern[str], FailureKind], ...]] = (
+    (re.compile(r"api[-_ ]?key", re.IGNORECASE), "no_key"),  # Google
+    (
+        re.compile(r"not a valid model|model\b.{0,80}\bnot (?:exist|found)", re.IGNORECASE),
+        "unknown_model",
+    ),  # OpenRouter
+)
+_KIND_OF_NAMES: Final[tuple[tuple[set[str], FailureKind], ...]] = (
+    ({"ConnectError", "ConnectTimeout", "ConnectionRefusedError", "gaierror"}, "unreachable"),
+    ({"TimeoutError", "TimeoutException", "APITimeoutError", "ModelTimeoutError"}, "timeout"),
+    (
+        {"ConnectionError", "APIConnectionError", "ModelConnectionError", "TransportError", "URLError"},
+        "unreachable",
+    ),
+)  # in this order: clients call a server that cannot be connected to late, and a late one unreachable
+
+
+def kind_of(error: BaseException) -> FailureKind | None:
+    """Which of the common failures it is, by HTTP status or the names of exceptions; `None` if none of them."""
+    chain = list(_chain(error))
+    for seen in chain:
+        if (kind := getattr(seen, "kind", None)) in get_args(FailureKind):
+            return kind
+        if (status := _status(seen)) == 400:
+            return next((kind for text, kind in _KIND_OF_BAD_REQUEST if text.search(str(seen))), None)
+        if status is not None:
+            return _KIND_OF_STATUS.get(status)
+    return next((kind for names, kind in _KIND_OF_NAMES if any(_named(s, names) for s in chain)), None)
 
 
 def wait_before_retry(error: BaseException, tries: int, retries: int) -> float | None:
@@ -163,6 +196,8 @@ def error_record(error: BaseException, secrets: Iterable[str] = ()) -> ErrorReco
         "message": message,
         "infrastructure": is_outage(error),
     }
+    if kind := kind_of(error):
+        record["kind"] = kind
     if isinstance(error, BudgetExceededError):
         record["limit"] = error.limit
     return record

@@ -5,10 +5,14 @@ goes wrong with the providers' defaults. A model that is built elsewhere is used
 """
 
 import os
+import re
 from typing import Any, Final
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
+
+from langgraph_conductor.errors import ModelError
+from langgraph_conductor.records import FailureKind
 
 _SERVERS: Final = {
     "vllm": "http://127.0.0.1:8000/v1",
@@ -49,7 +53,7 @@ def chat_model(model: str, what: str = "model", **options: Any) -> BaseChatModel
         options: For the model's class, such as `max_tokens`, `temperature`, `base_url`, `api_key`.
 
     Raises:
-        ValueError: If the string names no known provider, or the provider refuses (no key, say).
+        ModelError: If the string names no known provider, or the provider refuses (no key, say).
         ImportError: If the provider's package is missing; names the install line.
     """
     provider, _, name = model.partition(":")
@@ -65,7 +69,10 @@ def chat_model(model: str, what: str = "model", **options: Any) -> BaseChatModel
         )
         raise ImportError(f"{what}: {model!r} needs a package that is not installed: {install}") from error
     except Exception as error:  # a provider's own, such as a missing key
-        raise ValueError(f"{what}: {model!r} cannot be used: {_first_line(error)}") from error
+        why = _first_line(error)
+        raise ModelError(
+            f"{what}: {model!r} cannot be used: {why}", kind=_kind(provider, name, why)
+        ) from error
     if not isinstance(built, BaseChatModel):
         raise TypeError(f"{what}: {model!r} did not give a chat model")
     return built
@@ -161,7 +168,13 @@ def _url_of(name: str) -> tuple[str, str]:
     return name, ""
 
 
+def _kind(provider: str, name: str, why: str) -> FailureKind | None:
+    if re.search(r"api[-_ ]?key|credentials", why, re.IGNORECASE):
+        return "no_key"
+    return None if name and provider in _EXTRAS else "unknown_model"
+
+
 def _first_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
-        return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        return str(error.errors(include_input=False)[0]["msg"]).removeprefix("Value error, ")
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,7 +1,8 @@
 """The pool: the workers a planner may choose from, numbered once."""
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from os import PathLike
 from types import MappingProxyType
 from typing import Any
 
@@ -46,6 +47,24 @@ class WorkerPool:
                 raise ValueError(
                     f"worker {worker.name!r}: its fallback {worker.fallback!r} is not in the pool: {self.names}"
                 )
+
+    @classmethod
+    def from_config(
+        cls, path: str | PathLike[str], *, embedded: Callable[..., Worker] | None = None
+    ) -> "WorkerPool":
+        """The workers of a `conductor.toml`; the rest of the file is not used.
+
+        Args:
+            path: The file.
+            embedded: `langgraph_conductor.local.worker`, where workers with `local = "..."` are allowed.
+
+        Raises:
+            ConfigError: If something there is wrong; it names the place and what is allowed.
+            ImportError: If a model or MCP tools need a package that is not installed.
+        """
+        from langgraph_conductor.workers.config import pool_of, read_config
+
+        return pool_of(read_config(path), embedded)
 
     @property
     def ordinals(self) -> Mapping[int, str]:

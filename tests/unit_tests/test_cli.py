@@ -1,7 +1,9 @@
 import json
 import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from typer.testing import CliRunner
@@ -10,7 +12,7 @@ from langgraph_conductor import LocalModelError, Worker, WorkerPool, create_cond
 from langgraph_conductor.cli.app import app
 from langgraph_conductor.display import describe
 from langgraph_conductor.planners import fixed
-from langgraph_conductor.testing import ACCEPT_TEXT, ScriptedModel, plan_text
+from langgraph_conductor.testing import ACCEPT_TEXT, FakeProviders, ScriptedModel, faults, plan_text
 from tests.helpers import Recorder, ScriptedPlanner, ask, flow
 
 
@@ -59,7 +61,7 @@ def test_errors_are_one_line_and_exit_code_1(scripted, monkeypatch):
     done = command("ask", "What is it?")
     assert done.exit_code == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("error: no worker gave an answer")
+    assert done.stderr.splitlines()[-1].startswith("error: no worker gave an answer; round 0, planner: ")
     assert "Traceback" not in done.stderr
     assert command("ask", " ").exit_code == 1
 
@@ -148,4 +150,260 @@ def test_describe_word_for_word():
 def test_describe_says_what_has_no_price():
     workers = [Worker("a", ScriptedModel(), price={"input": 1, "output": 1}), Worker("b", ScriptedModel())]
     planner = fixed.workflow(flow(("a", "one", []), ("b", "two", [])))
-    assert "and 1 calls without a known price" in describe(create_conductor(planner, workers).invoke(ask()))
+    assert "and 1 call without a known price" in describe(create_conductor(planner, workers).invoke(ask()))
+
+
+# ------------------------------------------------------- configuration, streams, exit codes
+
+ALONE = '[planner]\nstrategy = "single"\nworker = "w"\n'
+CALCULATOR = ALONE + '[[workers]]\nname = "w"\nlocal = "calculator"\ntags = ["exact"]\n'
+
+
+def one_model(model, more=""):
+    return f'{ALONE}[[workers]]\nname = "w"\nmodel = "{model}"\nretries = 0\n{more}'
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="conductor.toml"):
+        (tmp_path / name).write_text(text)
+        return str(tmp_path / name)
+
+    return write
+
+
+@pytest.fixture
+def providers(monkeypatch):
+    with FakeProviders() as running:
+        for name, value in running.environment().items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+def one_line(done, code):
+    assert done.exit_code == code, done.stderr
+    assert done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    return last
+
+
+def test_progress_goes_to_stderr_and_the_report_to_stdout(write):
+    path = write(CALCULATOR)
+    done = command("ask", "What is 6 * 7?", "--config", path)
+    assert done.stdout.splitlines()[0] == "round 0: a fixed strategy"
+    assert "answer: 42" in done.stdout
+    assert done.stderr.splitlines()[0] == "round 0: 1 step, a fixed strategy"
+    done = command("ask", "What is 6 * 7?", "--config", path, "--json")
+    assert json.loads(done.stdout)["answer"] == "42"
+    assert json.loads(done.stdout)["stopped"] == ""
+    done = command("ask", "What is 6 * 7?", "--config", path, "--quiet")
+    assert (done.stdout, done.stderr) == ("42\n", "")
+
+
+def test_options_of_a_run(write):
+    second = '[[workers]]\nname = "v"\nlocal = "wordsmith"\ntags = ["words"]\n'
+    path = write(CALCULATOR.replace('"single"\nworker = "w"', '"random_router"\nseed = 1') + second)
+    for chosen in (("--worker", "exact"), ("--exclude", "words"), ("--exclude", "v")):
+        told = json.loads(command("ask", "1 + 1", "-c", path, "--json", *chosen).stdout)
+        assert told["rounds"][0]["steps"][0]["worker"] == "w"
+    for wrong in (("--worker", "nobody"), ("--exclude", "w", "--exclude", "v"), ("--limit-usd", "much")):
+        done = command("ask", "1 + 1", "-c", path, *wrong)
+        assert done.exit_code == 2
+        assert "Traceback" not in done.stderr
+
+
+def test_limits_of_a_run_are_laid_over_the_files(write, providers):
+    path = write(
+        one_model("openai:gpt-5", "options = { max_tokens = 100 }\nprice = { input = 1, output = 1 }\n")
+        + "[budget]\ncalls = 5\n"
+    )
+    assert "ends here" in one_line(command("ask", "x", "-c", path, "--limit-usd", "0.000001"), 7)
+    assert providers.requests == ()
+    assert command("ask", "x", "-c", path, "--limit-usd", "1").exit_code == 0
+
+
+def test_exit_codes_of_configurations(write, monkeypatch):
+    assert "there is no such file" in one_line(command("ask", "x", "-c", "none.toml"), 3)
+    assert "did you mean 'worker'" in one_line(
+        command("check", "-c", write(CALCULATOR.replace("worker =", "wrker ="))), 3
+    )
+    assert "OPENAI_API_KEY" in one_line(command("ask", "x", "-c", write(one_model("openai:gpt-5"))), 4)
+    assert "GOOGLE_API_KEY" in one_line(command("ask", "x", "-c", write(one_model("google_genai:g"))), 4)
+    assert "OPENROUTER_API_KEY" in one_line(
+        command("ask", "x", "-c", write(one_model("openrouter:a/b"))), 4
+    )
+    assert "pip install" in one_line(command("ask", "x", "-c", write(one_model("mistralai:m"))), 4)
+    assert '"provider:model"' in one_line(command("ask", "x", "-c", write(one_model("nope:m"))), 5)
+    assert command("draw").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "provider", ["openai", "anthropic", "google_genai", "openrouter", "openai_responses"]
+)
+def test_exit_codes_of_providers(write, providers, provider):
+    path = write(one_model(f"{provider}:m"))
+    for fault, code in (
+        (faults.unknown_model(), 5),
+        (faults.bad_key(), 4),
+        (faults.server_error(), 1),
+        (faults.rate_limited(), 1),
+    ):
+        providers.script("m", fault)
+        last = one_line(command("ask", "x", "-c", path), code)
+        assert not any(value in last for name, value in providers.environment().items() if "KEY" in name)
+
+
+def test_exit_codes_of_servers_and_mixed_failures(write, providers):
+    unreachable = f"vllm:m@{faults.refused_url()}"
+    assert "onnection" in one_line(command("ask", "x", "-c", write(one_model(unreachable))), 6)
+    text = f"""
+[planner]
+model = "openai:m"
+retries = 0
+[[workers]]
+name = "w"
+model = "{unreachable}"
+retries = 0
+"""
+    providers.script("m", faults.unknown_model())
+    assert "planner" in one_line(command("ask", "x", "-c", write(text)), 1)  # of two kinds
+
+
+def test_an_unreachable_planner_is_no_failure_but_is_said(write):
+    text = f"""
+[planner]
+model = "vllm:m@{faults.refused_url()}"
+retries = 0
+[[workers]]
+name = "w"
+local = "calculator"
+"""
+    for quiet in ([], ["--quiet"]):
+        done = command("ask", "What is 6 * 7?", "-c", write(text), *quiet)
+        assert done.exit_code == 0
+        assert "42" in done.stdout
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("note: round 0 could not be planned, one worker answered alone: ")
+    done = command("draw", "--question", "What is 6 * 7?", "-c", write(text))
+    assert "planning failed" in one_line(done, 6)
+
+
+def test_check_builds_everything_and_calls_nobody(write, providers):
+    text = """
+[planner]
+model = "openai:gpt-5-mini"
+options = { max_tokens = 100 }
+[budget]
+usd = "0.50"
+[conductor]
+max_steps = 4
+[[workers]]
+name = "coder"
+model = "openai:gpt-5"
+options = { max_tokens = 4000 }
+description = "Writes code."
+max_concurrency = 3
+timeout = 30
+fallback = "calc"
+[[workers]]
+name = "calc"
+local = "calculator"
+"""
+    done = command("check", "-c", write(text))
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "planner: openai:gpt-5-mini, at most 100 tokens a reply, price known; is shown workers described, "
+        "writes under a schema",
+        "worker 0: coder: openai:gpt-5, at most 4000 tokens a reply, price known",
+        "  Writes code.",
+        "  limiter: Limiter(max_concurrency=3); timeout: 30 s; retries: 2; fallback: calc",
+        "worker 1: calc: no model",
+        "  exact arithmetic with numbers",
+        "  retries: 2",
+        "budget:  $0.5",
+        "options: max_steps=4",
+    ]
+    assert providers.requests == ()
+    unbounded = text.replace("options = { max_tokens = 4000 }", "").replace('openai:gpt-5"', 'vllm:m"')
+    assert "has no output cap" in one_line(command("check", "-c", write(unbounded)), 3)
+
+
+TWO = flow(("a", "One.", []), ("b", "Two.", [0]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(TWO.to_json()),
+        json.dumps({"workflow": TWO.to_json()}),
+        json.dumps({"answer": "x", "rounds": [{"workflow": TWO.to_json(), "answer": "x"}, {"workflow": None, "answer": ""}]}),
+        "Reasoning.\n" + TWO.to_text(),
+    ],
+)  # fmt: skip
+def test_draw_reads_every_form(write, text):
+    path = write(text, "workflow")
+    done = command("draw", path)
+    assert done.stdout == TWO.to_mermaid() + "\n"
+    piped = CliRunner().invoke(app, ["draw", "-"], input=text)
+    assert piped.stdout == done.stdout
+
+
+def test_draw_refuses_what_is_no_workflow(write):
+    one_line(command("draw", write("no plan at all", "x")), 1)
+    one_line(command("draw", write('{"rounds": []}', "x")), 1)
+    one_line(command("draw", "none.json"), 1)
+
+
+def test_draw_plans_a_question_and_pays_the_planner_alone(write, providers):
+    workers = "".join(f'[[workers]]\nname = "{name}"\nmodel = "openai:{name}"\n' for name in ("x", "y"))
+    done = command(
+        "draw", "--question", "Why?", "-c", write(f'[planner]\nmodel = "openai:gpt-5"\n{workers}')
+    )
+    assert done.stdout.splitlines()[1:] == [
+        '    s0["0 · x: Do it."]',
+        '    s1["1 · y: Check it and answer."]',
+        "    s0 --> s1",
+    ]
+    assert [request.model for request in providers.requests] == ["gpt-5"]
+
+
+def test_describe_says_who_answered_instead_and_why_it_stopped():
+    workers = [
+        Worker("a", Recorder("a", ValueError("no luck")), fallback="b"),
+        Worker("b", ScriptedModel(replies=["fine"]), price={"input": 0, "output": 1}),
+    ]
+    result = create_conductor(fixed.single("a"), workers).invoke(ask())
+    told = describe(result | {"stopped": "the budget of 1 call ends here"})
+    assert "    failed:  ValueError: no luck\n    instead: b\n    said:    fine" in told
+    assert re.search(r"step 0: a  \[\d+\+1 tokens, \$0\.000001, ", told)
+    assert "stopped: the budget of 1 call ends here\nused: " in told
+
+
+SCRIPT = "from langgraph_conductor.cli import main; main()"
+
+
+def test_a_real_process_keeps_its_streams_apart(write):
+    def process(*arguments):
+        return subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True)
+
+    done = process("ask", "What is 6 * 7?", "-c", write(CALCULATOR), "--json")
+    assert (done.returncode, json.loads(done.stdout)["answer"]) == (0, "42")
+    assert done.stderr.startswith("round 0: 1 step")
+    done = process("ask", "x", "-c", write(one_model("openai:gpt-5")))
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (4, "", 1)
+
+
+def test_ctrl_c_is_one_line_and_130(write, providers):
+    providers.script("m", faults.slow_headers(30))
+    running = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, "ask", "x", "-c", write(one_model("openai:m")), "--quiet"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    end = time.monotonic() + 20
+    while not providers.requests and time.monotonic() < end:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    said = running.communicate(timeout=10)
+    assert (running.returncode, said) == (130, ("", "interrupted\n"))

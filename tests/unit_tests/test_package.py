@@ -22,17 +22,17 @@ def test_public_names():
         "Workflow", "Step", "parse_workflow", "ACCEPT", "compile_workflow",
         "Planner", "PlanRequest", "Plan", "ChatPlanner",
         "Budget", "Usage", "ConductorState",
-        "ConductorError", "PlanError", "WorkerError", "BudgetExceededError", "LocalModelError",
+        "ConductorError", "PlanError", "WorkerError", "BudgetExceededError", "ConfigError", "LocalModelError",
     ]  # fmt: skip
     assert all(hasattr(langgraph_conductor, name) for name in langgraph_conductor.__all__)
 
 
 FLOORS = [
-    {"errors", "workflow", "records", "usage", "prices", "literals", "replies", "driving"},
+    {"errors", "workflow", "records", "usage", "prices", "literals", "replies", "driving", "tables"},
     {"dialect", "access", "prompts", "state", "events", "options", "budget", "conversation"},
     {"workers", "planners"},
     {"graph", "local"},
-    {"display"},
+    {"config", "display"},
     {"cli", "testing", "__init__"},
 ]
 LEVEL = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

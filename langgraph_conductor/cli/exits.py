@@ -1,0 +1,73 @@
+"""How commands end: one line on stderr and an exit code that says what kind of failure it was."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import typer
+
+from langgraph_conductor import BudgetExceededError, ConductorError, ConfigError, WorkerError
+from langgraph_conductor.display.words import short
+from langgraph_conductor.workers.failures import redacted
+
+OTHER: Final = 1
+CONFIG: Final = 3
+NO_KEY: Final = 4
+UNKNOWN_MODEL: Final = 5
+UNREACHABLE: Final = 6
+BUDGET: Final = 7
+INTERRUPTED: Final = 130
+
+EXIT_CODES: Final = """\
+Exit codes: 0 answered; 1 no answer, or another failure; 2 wrong usage; 3 a mistake in the configuration; \
+4 a key or a package is missing, or the key is refused; 5 the provider does not know the model; \
+6 the server cannot be reached; 7 the budget ended the run without an answer; 130 interrupted."""
+
+_OF_KIND: Final = {"no_key": NO_KEY, "unknown_model": UNKNOWN_MODEL, "unreachable": UNREACHABLE}
+_LONGEST: Final = 1500
+_SECRET_NAMES: Final = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
+_SHORTEST_SECRET: Final = 6
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of a failure: the first in its chain of causes whose kind is known."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, WorkerError):
+            kinds = {record.get("kind") for record in seen.errors}
+            return _OF_KIND.get(kinds.pop() or "", OTHER) if len(kinds) == 1 else OTHER
+        if isinstance(seen, BudgetExceededError):
+            return BUDGET
+        if isinstance(seen, ImportError):
+            return NO_KEY
+        if code := _OF_KIND.get(getattr(seen, "kind", None) or ""):
+            return code
+        seen = seen.__cause__
+    return CONFIG if isinstance(error, ConfigError) else OTHER
+
+
+def say(words: str) -> None:
+    """One line on stderr, without keys."""
+    secrets = [
+        value
+        for name, value in os.environ.items()
+        if name.upper().endswith(_SECRET_NAMES) and len(value) >= _SHORTEST_SECRET
+    ]
+    typer.echo(short(redacted(words.replace("\n  - ", "; "), secrets), _LONGEST), err=True)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn any failure into one line on stderr and its exit code; usage errors are left to typer."""
+    try:
+        yield
+    except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+        raise
+    except KeyboardInterrupt:
+        say("interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        plain = isinstance(error, ConductorError | ValueError | ImportError | OSError)
+        say(f"error: {error}" if plain else f"error: {type(error).__name__}: {error}")
+        raise typer.Exit(exit_code(error)) from error

@@ -1,0 +1,181 @@
+"""What a run has done so far, folded from its events; and the same as one plain line an event.
+
+progress = Progress()
+for namespace, event in conductor.stream(..., stream_mode="custom", subgraphs=True):
+    progress = progress.after(event, time.monotonic())
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from langgraph_conductor.display.words import REACHED, short, spent, why
+from langgraph_conductor.events import (
+    Event,
+    RoundFinished,
+    StepFinished,
+    StepStarted,
+    WorkflowPlanned,
+)
+from langgraph_conductor.usage import Usage
+from langgraph_conductor.workflow import Workflow
+
+_WIDTH = 200
+
+StepState = Literal["waiting", "running", "done", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgress:
+    """One step so far.
+
+    Args:
+        worker: Name of the worker.
+        subtask: What it is asked.
+        reads: Positions of the steps it may read.
+        state: Where it stands.
+        began: The clock at its start.
+        seconds: How long it took, once it is over.
+        usage: What it used, once it is over.
+        note: What else is to be said: why it failed, or who answered instead.
+    """
+
+    worker: str
+    subtask: str
+    reads: tuple[int, ...] = ()
+    state: StepState = "waiting"
+    began: float = 0.0
+    seconds: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundProgress:
+    """One round so far.
+
+    Args:
+        planned: How it was planned.
+        seconds: How long planning took.
+        usage: What planning used.
+        failure: Why the planner failed, if it did.
+        accepted: Whether the earlier answer was kept.
+        steps: Its steps.
+        over: Whether all of them are.
+    """
+
+    planned: str
+    seconds: float
+    usage: Usage
+    failure: str
+    accepted: bool
+    steps: tuple[StepProgress, ...]
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A run so far.
+
+    Args:
+        began: The clock at the start of what is going on now, if that is planning.
+        rounds: Its rounds, the last of which may still run.
+    """
+
+    began: float = 0.0
+    rounds: tuple[RoundProgress, ...] = ()
+
+    @property
+    def planning(self) -> bool:
+        """Whether the next round is being planned, or the run is over."""
+        return not self.rounds or self.rounds[-1].over
+
+    @property
+    def usage(self) -> Usage:
+        """What all calls that are over used."""
+        steps = (step.usage for part in self.rounds for step in part.steps)
+        return sum(steps, sum((part.usage for part in self.rounds), Usage()))
+
+    def after(self, event: Event, now: float) -> "Progress":
+        """The run after one more event.
+
+        Args:
+            event: The event.
+            now: The clock, in seconds.
+        """
+        if event["type"] == "workflow_planned":
+            return replace(self, rounds=(*self.rounds, _planned(event)))
+        if not self.rounds:  # a resumed run does not plan again
+            return self
+        *before, current = self.rounds
+        if event["type"] == "round_finished":
+            return replace(self, began=now, rounds=(*before, replace(current, over=True)))
+        if event["step"] >= len(current.steps):
+            return self
+        steps = list(current.steps)
+        steps[event["step"]] = _after(steps[event["step"]], event, now)
+        return replace(self, rounds=(*before, replace(current, steps=tuple(steps))))
+
+
+def _planned(event: WorkflowPlanned) -> RoundProgress:
+    workflow = Workflow.from_json(event["workflow"]) if event["workflow"] else None
+    steps = enumerate(workflow.steps) if workflow else ()
+    return RoundProgress(
+        planned=REACHED.get(event["reached"], event["reached"]),
+        seconds=event["seconds"],
+        usage=Usage.from_json(event["usage"]),
+        failure=why(event["error"], _WIDTH) if event["error"] else "",
+        accepted=workflow is None,
+        steps=tuple(
+            StepProgress(step.worker, step.subtask, workflow.reads(i)) for i, step in steps if workflow
+        ),
+        over=workflow is None,
+    )
+
+
+def _after(step: StepProgress, event: StepStarted | StepFinished, now: float) -> StepProgress:
+    if event["type"] == "step_started":
+        return replace(step, state="running", began=now)
+    return replace(
+        step,
+        state="done" if event["status"] == "ok" else "failed",
+        seconds=event["seconds"],
+        usage=Usage.from_json(event["usage"]),
+        note=_note(event),
+    )
+
+
+def _note(event: StepFinished) -> str:
+    if event["error"] is None:
+        return ""
+    reason = why(event["error"], _WIDTH)
+    return f"{event['answered_by']} answered, because: {reason}" if event["status"] == "ok" else reason
+
+
+def line(event: Event) -> str:
+    """One event on one plain line."""
+    if event["type"] == "workflow_planned":
+        return _planned_line(event)
+    if event["type"] == "round_finished":
+        return _round_line(event)
+    where = f"round {event['round']}, step {event['step']} ({event['worker']})"
+    if event["type"] == "step_started":
+        return f"{where}: started: {short(event['subtask'], _WIDTH)}"
+    state = "done" if event["status"] == "ok" else "failed"
+    note = _note(event)
+    cost = spent(Usage.from_json(event["usage"]), event["seconds"])
+    return f"{where}: {state}, {cost}{f': {note}' if note else ''}"
+
+
+def _planned_line(event: WorkflowPlanned) -> str:
+    now = _planned(event)
+    if now.accepted:
+        what = "the earlier answer is kept"
+    else:
+        what = f"{len(now.steps)} step{'' if len(now.steps) == 1 else 's'}"
+    failure = f": {now.failure}" if now.failure else ""
+    cost = f", {spent(now.usage, now.seconds)}" if now.usage.calls else ""
+    return f"round {event['round']}: {what}, {now.planned}{cost}{failure}"
+
+
+def _round_line(event: RoundFinished) -> str:
+    return f"round {event['round']}: " + ("answered" if event["answer"] else "no step gave an answer")
