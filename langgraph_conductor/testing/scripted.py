@@ -36,9 +36,9 @@ class ScriptedModel(BaseChatModel):
         ```
     """
 
-    replies: Sequence[Any] | Callable[[list[BaseMessage]], Any] = Field(default=("ok",))
+    replies: Sequence[Any] | Callable[[list[BaseMessage]], Any] = Field(default=("ok",), repr=False)
     latency: float = 0.0
-    calls: list[list[BaseMessage]] = Field(default_factory=list)
+    calls: list[list[BaseMessage]] = Field(default_factory=list, repr=False)
     """The messages of every call."""
 
     _lock: Lock = PrivateAttr(default_factory=Lock)
