@@ -38,11 +38,11 @@ class ScriptedModel(BaseChatModel):
         ```
     """
 
-    replies: Sequence[Any] | Callable[[list[BaseMessage]], Any] = Field(default=("ok",))
+    replies: Sequence[Any] | Callable[[list[BaseMessage]], Any] = Field(default=("ok",), repr=False)
     latency: float = 0.0
     max_tokens: int | None = None
     model_name: str = "scripted"
-    calls: list[list[BaseMessage]] = Field(default_factory=list)
+    calls: list[list[BaseMessage]] = Field(default_factory=list, repr=False)
     """The messages of every call."""
 
     _lock: Lock = PrivateAttr(default_factory=Lock)
