@@ -10,7 +10,8 @@ INTEGRATION: Final[RunnableConfig] = {"metadata": {"ls_integration": "langgraph_
 
 def unclaimed(config: RunnableConfig) -> RunnableConfig:
     """`config` under which a worker that is a graph can tell whose it is; other runs are still told ours."""
-    metadata = {k: v for k, v in (config.get("metadata") or {}).items() if k not in INTEGRATION["metadata"]}
+    metadata = dict(config.get("metadata") or {})
+    metadata.pop("ls_integration", None)
     return {**config, "metadata": metadata}
 
 

@@ -48,6 +48,9 @@ class Redactor(BaseCallbackHandler):
         # order but this: what is put in first, with hash 0, comes out first.
         return 0
 
+    def on_chat_model_start(self, *_: Any, **__: Any) -> None:
+        """Nothing; without it LangChain would write the prompt as text, to call `on_llm_start`."""
+
     def on_llm_error(self, error: BaseException, *, response: LLMResult | None = None, **_: Any) -> None:
         """A model call has failed; LangChain adds the provider's response."""
         redact(error, self._secrets)
