@@ -15,7 +15,14 @@ from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import SecretStr
 
-from langgraph_conductor import Budget, ConductorError, Worker, compile_workflow, create_conductor
+from langgraph_conductor import (
+    Budget,
+    ConductorError,
+    Worker,
+    WorkerPool,
+    compile_workflow,
+    create_conductor,
+)
 from langgraph_conductor.testing import FakeProviders, ScriptedModel, faults, plan_text
 from langgraph_conductor.workers import failures
 from langgraph_conductor.workers.redaction import Redactor, redact
@@ -398,9 +405,13 @@ def test_the_command_tells_no_keys(monkeypatch):
     )
     with FakeProviders(faults.bad_key()) as providers:
         workers = [Worker("chat", client("openai", providers, api_key=SecretStr(KEY)))]
-        monkeypatch.setattr(local, "workers", lambda: [*workers, Worker("ok", lambda task: "ok")])
+        monkeypatch.setattr(
+            local, "workers", lambda: WorkerPool([*workers, Worker("ok", lambda task: "ok")])
+        )
         done = CliRunner().invoke(commands, ["ask", "What?", "--json"])
-        monkeypatch.setattr(local, "workers", lambda: [*workers, Worker("ok", lambda task: 1 / 0)])
+        monkeypatch.setattr(
+            local, "workers", lambda: WorkerPool([*workers, Worker("ok", lambda task: 1 / 0)])
+        )
         failed = CliRunner().invoke(commands, ["ask", "What?", "--json"])
     assert "[redacted]" in json.loads(done.stdout)["rounds"][0]["steps"][0]["error"]["message"]
     assert (failed.exit_code, "[redacted]" in failed.output) == (1, True)
