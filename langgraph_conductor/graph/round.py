@@ -30,6 +30,7 @@ from langgraph_conductor.replies import storable
 from langgraph_conductor.state import RoundInput, RoundOutput, RoundState
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.calling import late, time_left
+from langgraph_conductor.workers.doors import metered, watched
 from langgraph_conductor.workers.failures import error_record, redacted, secrets_of
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.worker import output_cap_of
@@ -77,7 +78,7 @@ def build_round(
         if ledger:
             ledger.start_work()
         try:
-            plan = yield _Ask(request, meter.under(config), meter)
+            plan = yield _Ask(request, metered(config, meter), meter)
             _check(plan, request)
         except GraphBubbleUp:
             raise
@@ -125,7 +126,7 @@ def build_round(
         left = time_left(None, ask.meter)
 
         async def planned() -> Plan:
-            return await ask.meter.watch(planner.aplan(ask.request))
+            return await watched(planner.aplan(ask.request), ask.config)
 
         if left is None:
             return await awithin(ask.config, planned)

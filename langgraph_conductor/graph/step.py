@@ -20,6 +20,7 @@ from langgraph_conductor.state import ROUND, out_channel, record_channel, spec_c
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker
 from langgraph_conductor.workers.calling import Ask, Wanted, acall, answer, call, meter_of
+from langgraph_conductor.workers.doors import metered
 from langgraph_conductor.workers.failures import error_record, redacted
 from langgraph_conductor.workers.forms import async_only
 from langgraph_conductor.workers.metering import Meter
@@ -74,7 +75,7 @@ def step_node(
             # Each try gets a task of its own: an earlier one may have changed what it was handed.
             task = worker_task(state, index, subtask, access, is_final=is_final)
             inner = scoped(replayed(unclaimed(config)), channels, without=(OPTIONS, LEDGER))
-            return Ask(who, task, meters[-1].under(inner), meters[-1])
+            return Ask(who, task, metered(inner, meters[-1]), meters[-1])
 
         worker_task(
             state, index, subtask, access, is_final=is_final

@@ -22,6 +22,7 @@ from langgraph_conductor.driving import (
     within,
 )
 from langgraph_conductor.records import WorkerTask
+from langgraph_conductor.workers.doors import watched
 from langgraph_conductor.workers.failures import retry_after, wait_before_retry
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.worker import Worker
@@ -120,7 +121,7 @@ async def acall(wanted: Wanted) -> str | None:
 
     async def run() -> str:
         _mark_placed(worker)
-        return await meter.watch(worker.acall(task, _named(worker, config)))
+        return await watched(worker.acall(task, _named(worker, config)), config)
 
     if left is None:
         return await awithin(config, run)

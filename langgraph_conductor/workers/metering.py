@@ -1,41 +1,33 @@
-"""Watches every model call below one step or planner, however deep: admits it, then counts what it used.
-
-It sits in LangChain's callbacks, which reach the models inside agents too. LangChain calls sync handlers
-and async ones in different ways, so there are two over one set of accounts: `_Door`, which sees every
-call, and `_AsyncDoor`, which does the waiting where a call is awaited.
-"""
+"""The accounts of one step or planner: each model call below it is admitted, and then counted."""
 
 import logging
 import time
-from asyncio import CancelledError
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from inspect import CO_COROUTINE, currentframe
 from threading import Lock
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
-from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, BaseCallbackManager
-from langchain_core.callbacks.manager import ahandle_event, handle_event
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.outputs import ChatGeneration, LLMResult
-from langchain_core.runnables import RunnableConfig
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import LLMResult
 
-from langgraph_conductor.budget import Budget, Ledger, Reservation, UnboundedCallError
-from langgraph_conductor.driving import Wait, adrive, await_, drive, wait
-from langgraph_conductor.prices import Model, PriceTable, charged
+from langgraph_conductor.budget import Ledger, Reservation
+from langgraph_conductor.driving import Wait
+from langgraph_conductor.prices import Model, PriceTable
 from langgraph_conductor.records import CallRecord
-from langgraph_conductor.usage import Usage, usage_of_message
+from langgraph_conductor.usage import Usage
+from langgraph_conductor.workers.call_facts import extras, model_of, output_cap, used_by, worst_case
 from langgraph_conductor.workers.counting import likely_tokens, most_tokens
 from langgraph_conductor.workers.failures import ContextTooLongError, mark_broken_reply, was_refused
 from langgraph_conductor.workers.limits import Call as Booked
 from langgraph_conductor.workers.limits import Limiter
-from langgraph_conductor.workers.redaction import Redactor
 
-ResultT = TypeVar("ResultT")
+logger = logging.getLogger(__name__)
 
-_CAPS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "num_predict", "max_new_tokens")
-_EXTRAS: Final = ("tools", "functions", "response_format", "output_config", "text", "generation_config")
+_UNMETERED: Final = (
+    "%d model calls told no tokens, so their use is unknown; a ChatOpenAI with a base_url tells it in streams "
+    "with stream_usage=True"
+)
 
 
 @dataclass(slots=True)
@@ -74,8 +66,6 @@ class Meter:
     records: list[CallRecord] = field(default_factory=list)
     unmetered: int = 0
     """Calls whose provider told no tokens."""
-    others: list[BaseCallbackHandler] = field(default_factory=list)
-    """The handlers that hear of calls before these accounts do: of a refusal, they have to be told."""
     _waited: float = 0.0
     _running: dict[UUID, _Running] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
@@ -86,52 +76,29 @@ class Meter:
         limited = self.limiter is not None and self.limiter.counts_calls
         return self.ledger is not None or limited or self.max_input_tokens is not None
 
-    def under(self, config: RunnableConfig) -> RunnableConfig:
-        """`config` under which every model call goes through these accounts."""
-        # merge_configs would not do: it lays the ambient config over this one.
-        callbacks = config.get("callbacks")
-        given = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
-        redactor = Redactor(self.secrets)  # the tracers come after it
-        self.others = [redactor, *given]
-        doors: list[BaseCallbackHandler] = [_Door(self)]
-        if self.guards:
-            doors.append(_AsyncDoor(self))
-            logging.getLogger(handle_event.__module__).addFilter(_not_ours)  # once: it is the same object
-        if not isinstance(callbacks, BaseCallbackManager):
-            return {**config, "callbacks": [*self.others, *doors]}
-        manager = callbacks.copy()
-        manager.handlers = [*self.others, *doors]
-        manager.inheritable_handlers = [redactor, *manager.inheritable_handlers, *doors]
-        return {**config, "callbacks": manager}
-
-    async def watch(self, call: Awaitable[ResultT]) -> ResultT:
-        """Await a call. LangChain tells nobody that a model call was cancelled, and its run would never end."""
-        try:
-            return await call
-        except CancelledError as error:
-            with self._lock:
-                running = [run_id for run_id, begun in self._running.items() if not begun.refusal]
-            for run_id in running:
-                await ahandle_event(self.others, "on_llm_error", "ignore_llm", error, run_id=run_id)
-            raise
-
     @property
     def waited(self) -> float:
         """Seconds calls have waited for limits and the budget so far."""
         now = time.monotonic()
         with self._lock:
-            waiting = [now - call.asked for call in self._running.values() if not call.began]
+            waiting = [now - c.asked for c in self._running.values() if not (c.began or c.refusal)]
             return self._waited + max(waiting, default=0.0)
+
+    @property
+    def in_flight(self) -> list[UUID]:
+        """The calls that were begun and have not ended."""
+        with self._lock:
+            return [run_id for run_id, call in self._running.items() if not call.refusal]
 
     def close(self) -> None:
         """The step is over; what calls still in flight have set aside stays booked."""
+        if self.unmetered:
+            logger.warning(_UNMETERED, self.unmetered)
         with self._lock:
             running = list(self._running.values())
         for call in running:
             if self.ledger and call.kept and not call.refusal:
                 self.ledger.settle(call.kept, None)
-
-    # ------------------------------------------------------------------ a call begins
 
     def begin(
         self, run_id: UUID, messages: list[BaseMessage], about: Mapping[str, Any]
@@ -145,7 +112,7 @@ class Meter:
         with self._lock:
             if run_id in self._running:
                 return  # the other door has seen to it
-            call = self._running[run_id] = _Running(_model(about))
+            call = self._running[run_id] = _Running(model_of(about))
         try:
             yield from self._admit(call, messages, about)
         except Exception as error:
@@ -156,16 +123,16 @@ class Meter:
         self, call: _Running, messages: list[BaseMessage], about: Mapping[str, Any]
     ) -> Generator[Wait, None, None]:
         params = about.get("invocation_params") or {}
-        extra = {name: params[name] for name in _EXTRAS if params.get(name)}
+        extra = extras(params)
         likely = likely_tokens(messages, extra) if self.guards else 0
         if self.max_input_tokens is not None and likely > self.max_input_tokens:
             raise ContextTooLongError(
                 f"the prompt has about {likely} tokens and the model takes {self.max_input_tokens}"
             )
-        cap = _output_cap(params, about.get("metadata") or {}, self.output_cap)
+        cap = output_cap(params, about.get("metadata") or {}, self.output_cap)
         if self.ledger:
             budget = self.ledger.budget
-            kept = _worst_case(most_tokens(messages, extra), cap, params, call.model, self.prices, budget)
+            kept = worst_case(most_tokens(messages, extra), cap, params, call.model, self.prices, budget)
             while future := self.ledger.admit(kept):
                 yield Wait(future)
             call.kept = kept
@@ -184,12 +151,10 @@ class Meter:
             call.began = time.monotonic()
             self._waited += call.began - call.asked
 
-    # ------------------------------------------------------------------ a call ends
-
     def end(self, run_id: UUID, response: LLMResult) -> None:
         """Count what a call used."""
         call = self._running.pop(run_id, None) or _Running(Model())
-        used, told = _used(response, call.model, self.prices)
+        used, told = used_by(response, call.model, self.prices)
         with self._lock:
             self.usage += used
             self.unmetered += not told
@@ -213,172 +178,3 @@ class Meter:
             self.ledger.settle(call.kept, Usage() if free else None)
         if self.limiter and call.booked and free:
             self.limiter.end(call.booked, 0, 0)
-
-
-def _not_ours(record: logging.LogRecord) -> bool:
-    """LangChain warns of every error in a handler; ours are refusals, and are told in records."""
-    doors = (_Door.__name__, _AsyncDoor.__name__)
-    return not (isinstance(record.args, tuple) and bool(record.args) and record.args[0] in doors)
-
-
-class _Door(BaseCallbackHandler):
-    """Sees every call; makes the ones that are not awaited wait."""
-
-    run_inline = True  # the sums are ready when the call returns, also under asyncio
-    raise_error = True
-
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-
-    def on_chat_model_start(
-        self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **about: Any
-    ) -> None:
-        """A call begins (called by LangChain)."""
-        caller = currentframe()
-        caller = caller.f_back if caller else None
-        if self._meter.guards and caller and caller.f_code.co_flags & CO_COROUTINE:
-            return  # an awaited call: `_AsyncDoor` is asked next, and may wait without blocking
-        begun = self._meter.begin(run_id, [m for batch in messages for m in batch], about)
-        try:
-            drive(begun, wait)
-        except Exception as error:
-            told = {
-                "run_id": run_id,
-                "parent_run_id": about.get("parent_run_id"),
-                "tags": about.get("tags"),
-            }
-            handle_event(self._meter.others, "on_llm_error", "ignore_llm", error, **told)
-            raise
-
-    def on_llm_start(
-        self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **about: Any
-    ) -> None:
-        """The same of a model that is no chat model."""
-        self.on_chat_model_start(serialized, [_as_messages(prompts)], run_id=run_id, **about)
-
-    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
-        """A call is answered."""
-        self._meter.end(run_id, response)
-
-    def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
-        """A call has failed."""
-        self._meter.fail(run_id, error)
-
-
-class _AsyncDoor(AsyncCallbackHandler):
-    """Makes awaited calls wait. Not inline: LangChain would leave other handlers' coroutines un-awaited."""
-
-    raise_error = True
-
-    def __init__(self, meter: Meter) -> None:
-        self._meter = meter
-
-    async def on_chat_model_start(
-        self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **about: Any
-    ) -> None:
-        """An awaited call begins (called by LangChain)."""
-        begun = self._meter.begin(run_id, [m for batch in messages for m in batch], about)
-        try:
-            await adrive(begun, await_)
-        except Exception as error:
-            told = {
-                "run_id": run_id,
-                "parent_run_id": about.get("parent_run_id"),
-                "tags": about.get("tags"),
-            }
-            await ahandle_event(self._meter.others, "on_llm_error", "ignore_llm", error, **told)
-            raise
-
-    async def on_llm_start(
-        self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **about: Any
-    ) -> None:
-        """The same of a model that is no chat model."""
-        await self.on_chat_model_start(serialized, [_as_messages(prompts)], run_id=run_id, **about)
-
-
-def _as_messages(prompts: list[str]) -> list[BaseMessage]:
-    return [HumanMessage(prompt) for prompt in prompts]
-
-
-def _model(about: Mapping[str, Any]) -> Model:
-    metadata, params = about.get("metadata") or {}, about.get("invocation_params") or {}
-    name = metadata.get("ls_model_name") or params.get("model") or params.get("model_name") or ""
-    return Model(str(name), str(metadata.get("ls_provider") or ""))
-
-
-def _output_cap(params: Mapping[str, Any], metadata: Mapping[str, Any], known: int | None) -> int | None:
-    config = params.get("generation_config") or {}
-    for holder in (params, config if isinstance(config, Mapping) else {}, metadata):
-        for name in (*_CAPS, "ls_max_tokens"):
-            cap = holder.get(name)
-            if type(cap) is int and cap > 0:
-                return cap
-    return known
-
-
-def _worst_case(
-    input_tokens: int,
-    cap: int | None,
-    params: Mapping[str, Any],
-    model: Model,
-    prices: PriceTable,
-    budget: Budget,
-) -> Reservation:
-    """What a call uses at most.
-
-    Raises:
-        UnboundedCallError: If it has no bound and the budget demands one.
-    """
-    strict = not budget.allow_unbounded
-    answers = params.get("n") if type(params.get("n")) is int else 1
-    output = None if cap is None else cap * (answers or 1)
-    if output is None and strict and (budget.usd is not None or budget.tokens is not None):
-        raise UnboundedCallError(
-            f"model {model.name or 'without a name'} has no output cap, so the budget cannot bound its call; "
-            "set max_tokens on it, or allow_unbounded=True on the budget",
-            limit="tokens" if budget.usd is None else "usd",
-        )
-    most = Usage(calls=1, input_tokens=input_tokens, output_tokens=output or 0, unpriced_calls=1)
-    usd = None
-    if budget.usd is not None:
-        # A cache is charged less for reading, but more for writing: count all as written.
-        usd = charged(most, model, prices, cache_writes=input_tokens).usd
-        if usd is None and strict:
-            raise UnboundedCallError(
-                f"the price of model {model.name or 'without a name'} is not known, so the budget cannot bound "
-                "its call; give its worker a price, or set allow_unbounded=True on the budget",
-                limit="usd",
-            )
-    return Reservation(tokens=input_tokens + (output or 0), usd=usd)
-
-
-def _used(response: LLMResult, model: Model, prices: PriceTable) -> tuple[Usage, bool]:
-    """The usage of one call, which may have several answers, and whether its tokens were told."""
-    # Several answers to one call all carry the usage of the whole.
-    messages = [
-        generation.message
-        for generations in response.generations
-        for generation in generations
-        if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage)
-    ]
-    message = next((m for m in messages if m.usage_metadata), messages[0] if messages else AIMessage(""))
-    about: Mapping[str, Any] = message.response_metadata or {}
-    told: Mapping[str, Any] = message.usage_metadata or {}
-    used = usage_of_message(told)
-    reported = about.get("cost", about.get("response_cost", told.get("total_cost")))
-    if told or reported is not None:
-        named = Model(str(about.get("model_name") or model.name), model.provider)
-        writes = (told.get("input_token_details") or {}).get("cache_creation") or 0
-        used = _with_money(used, named, model, prices, reported, writes)
-    return used, bool(told)
-
-
-def _with_money(
-    used: Usage, named: Model, asked: Model, prices: PriceTable, reported: Any, writes: int
-) -> Usage:
-    # What answered may have a longer name (a dated version) than what was asked for and priced.
-    for model in (asked, named) if asked.name in prices else (named, asked):
-        priced = charged(used, model, prices, reported=reported, cache_writes=writes)
-        if priced.usd is not None:
-            return priced
-    return used

@@ -287,15 +287,16 @@ def test_a_call_without_usage_metadata_has_no_price(run):
 def test_metering_adds_to_callbacks_and_leaves_the_given_ones_alone():
     from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
 
+    from langgraph_conductor.workers.doors import metered
     from langgraph_conductor.workers.metering import Meter
 
     mine, meter = BaseCallbackHandler(), Meter()
-    redactor, kept, door = meter.under({"callbacks": [mine]})["callbacks"]
+    redactor, kept, door = metered({"callbacks": [mine]}, meter)["callbacks"]
     assert kept is mine
     assert redactor.run_inline  # else tracers may be told of errors first
     assert door.run_inline  # else async sums may come after the record
     manager = CallbackManager([mine])
-    assert len(meter.under({"callbacks": manager})["callbacks"].inheritable_handlers) == 2
+    assert len(metered({"callbacks": manager}, meter)["callbacks"].inheritable_handlers) == 2
     assert manager.handlers == [mine]
 
 

@@ -1,0 +1,105 @@
+"""What can be told of one model call: who is asked, what it may use at most, what it used."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
+
+from langgraph_conductor.budget import Budget, Reservation, UnboundedCallError
+from langgraph_conductor.prices import Model, PriceTable, charged
+from langgraph_conductor.usage import Usage, usage_of_message
+
+_CAPS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "num_predict", "max_new_tokens")
+_EXTRAS: Final = ("tools", "functions", "response_format", "output_config", "text", "generation_config")
+
+
+def extras(params: Mapping[str, Any]) -> dict[str, Any]:
+    """What is sent beside the messages: tools, an output schema."""
+    return {name: params[name] for name in _EXTRAS if params.get(name)}
+
+
+def model_of(about: Mapping[str, Any]) -> Model:
+    """Who is asked, by what LangChain tells of a call that begins."""
+    metadata, params = about.get("metadata") or {}, about.get("invocation_params") or {}
+    name = metadata.get("ls_model_name") or params.get("model") or params.get("model_name") or ""
+    return Model(str(name), str(metadata.get("ls_provider") or ""))
+
+
+def output_cap(params: Mapping[str, Any], metadata: Mapping[str, Any], known: int | None) -> int | None:
+    """Most tokens of the reply: as the call says, else `known`."""
+    config = params.get("generation_config") or {}
+    for holder in (params, config if isinstance(config, Mapping) else {}, metadata):
+        for name in (*_CAPS, "ls_max_tokens"):
+            cap = holder.get(name)
+            if type(cap) is int and cap > 0:
+                return cap
+    return known
+
+
+def worst_case(
+    input_tokens: int,
+    cap: int | None,
+    params: Mapping[str, Any],
+    model: Model,
+    prices: PriceTable,
+    budget: Budget,
+) -> Reservation:
+    """What a call uses at most.
+
+    Raises:
+        UnboundedCallError: If it has no bound and the budget demands one.
+    """
+    strict = not budget.allow_unbounded
+    answers = params.get("n") if type(params.get("n")) is int else 1
+    output = None if cap is None else cap * (answers or 1)
+    if output is None and strict and (budget.usd is not None or budget.tokens is not None):
+        raise UnboundedCallError(
+            f"model {model.name or 'without a name'} has no output cap, so the budget cannot bound its call; "
+            "set max_tokens on it, or allow_unbounded=True on the budget",
+            limit="tokens" if budget.usd is None else "usd",
+        )
+    most = Usage(calls=1, input_tokens=input_tokens, output_tokens=output or 0, unpriced_calls=1)
+    usd = None
+    if budget.usd is not None:
+        # A cache is charged less for reading, but more for writing: count all as written.
+        usd = charged(most, model, prices, cache_writes=input_tokens).usd
+        if usd is None and strict:
+            raise UnboundedCallError(
+                f"the price of model {model.name or 'without a name'} is not known, so the budget cannot bound "
+                "its call; give its worker a price, or set allow_unbounded=True on the budget",
+                limit="usd",
+            )
+    return Reservation(tokens=input_tokens + (output or 0), usd=usd)
+
+
+def used_by(response: LLMResult, model: Model, prices: PriceTable) -> tuple[Usage, bool]:
+    """The usage of one call, which may have several answers, and whether its tokens were told."""
+    # Several answers to one call all carry the usage of the whole.
+    messages = [
+        generation.message
+        for generations in response.generations
+        for generation in generations
+        if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage)
+    ]
+    message = next((m for m in messages if m.usage_metadata), messages[0] if messages else AIMessage(""))
+    about: Mapping[str, Any] = message.response_metadata or {}
+    told: Mapping[str, Any] = message.usage_metadata or {}
+    used = usage_of_message(told)
+    reported = about.get("cost", about.get("response_cost", told.get("total_cost")))
+    if told or reported is not None:
+        named = Model(str(about.get("model_name") or model.name), model.provider)
+        writes = (told.get("input_token_details") or {}).get("cache_creation") or 0
+        used = _with_money(used, named, model, prices, reported, writes)
+    return used, bool(told)
+
+
+def _with_money(
+    used: Usage, named: Model, asked: Model, prices: PriceTable, reported: Any, writes: int
+) -> Usage:
+    # What answered may have a longer name (a dated version) than what was asked for and priced.
+    for model in (asked, named) if asked.name in prices else (named, asked):
+        priced = charged(used, model, prices, reported=reported, cache_writes=writes)
+        if priced.usd is not None:
+            return priced
+    return used
