@@ -71,15 +71,14 @@ def step_node(
         text = ""
 
         def ask() -> Ask:
-            tries.append(who)
             # Each try gets a task of its own: an earlier one may have changed what it was handed.
-            task = worker_task(state, index, subtask, access, is_final=is_final)
+            task = worker_task(state, index, subtask, access, is_final=is_final) if tries else first
+            tries.append(who)
             inner = scoped(replayed(unclaimed(config)), channels, without=(OPTIONS, LEDGER))
             return Ask(who, task, metered(inner, meters[-1]), meters[-1])
 
-        worker_task(
-            state, index, subtask, access, is_final=is_final
-        )  # a wrong state is no worker's failure
+        # Before the tries: what is wrong with the state is no worker's failure.
+        first = worker_task(state, index, subtask, access, is_final=is_final)
         if ledger:
             ledger.start_work()
         try:

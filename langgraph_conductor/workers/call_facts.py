@@ -98,7 +98,7 @@ def _with_money(
     used: Usage, named: Model, asked: Model, prices: PriceTable, reported: Any, writes: int
 ) -> Usage:
     # What answered may have a longer name (a dated version) than what was asked for and priced.
-    for model in (asked, named) if asked.name in prices else (named, asked):
+    for model in dict.fromkeys((asked, named) if asked.name in prices else (named, asked)):
         priced = charged(used, model, prices, reported=reported, cache_writes=writes)
         if priced.usd is not None:
             return priced

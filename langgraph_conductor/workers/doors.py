@@ -35,8 +35,8 @@ def metered(config: RunnableConfig, meter: Meter) -> RunnableConfig:
     # merge_configs would not do: it lays the ambient config over this one.
     callbacks = config.get("callbacks")
     given = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
-    redactor = Redactor(meter.secrets)  # the tracers come after it
-    others = [redactor, *given]
+    redactor = [Redactor(meter.secrets)] if given else []  # the tracers come after it, if there are any
+    others = [*redactor, *given]
     doors: list[BaseCallbackHandler] = [Door(meter, others)]
     if meter.guards:
         doors.append(AsyncDoor(meter, others))
@@ -45,7 +45,7 @@ def metered(config: RunnableConfig, meter: Meter) -> RunnableConfig:
         return {**config, "callbacks": [*others, *doors]}
     manager = callbacks.copy()
     manager.handlers = [*others, *doors]
-    manager.inheritable_handlers = [redactor, *manager.inheritable_handlers, *doors]
+    manager.inheritable_handlers = [*redactor, *manager.inheritable_handlers, *doors]
     return {**config, "callbacks": manager}
 
 
