@@ -20,7 +20,7 @@ def test_ask_answers_exactly_and_tells_as_json():
     done = command("ask", "What is 48 * 271?", "--json", "--max-steps", "2", "--max-rounds", "1")
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)
-    assert set(told) == {"answer", "rounds", "usage"}
+    assert set(told) == {"answer", "rounds", "usage", "stopped"}
     (record,) = told["rounds"]
     assert record["plan"]["reached"] in ("schema", "repair")
     assert record["workflow"]["steps"]
