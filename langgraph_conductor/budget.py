@@ -16,6 +16,8 @@ from typing import Any, Final
 from langgraph_conductor.errors import BudgetExceededError
 from langgraph_conductor.usage import Usage
 
+_LEAST_USD: Final = Decimal("1e-9")
+_MOST_USD: Final = Decimal("1e12")
 LIMITS: Final = ("usd", "tokens", "calls", "seconds")
 
 
@@ -25,8 +27,9 @@ class Budget:
 
     Before every model call, the planner's and those inside agents included, the call's worst case is
     set aside: its input, counted so that no tokenizer counts more, and its output cap (`max_tokens` of the
-    model). A call that does not fit is not made. If calls still running may turn out cheaper, it waits
-    for them first. After a refusal no further call is made and the run ends with the best answer it has.
+    model). A call that does not fit is not made. If calls of other steps (or of other tools of an agent)
+    may turn out cheaper, it waits for them first. After a refusal no further call is made and the run ends
+    with the best answer it has. A model whose `generate` is called directly, past `invoke`, is not seen.
 
     Args:
         usd: Money in US dollars; kept as `Decimal`, exact.
@@ -75,6 +78,15 @@ class Budget:
             raise ValueError(f"a budget holds {', '.join(known)}, not {data!r}")
         return cls(**data)
 
+    def to_json(self) -> dict[str, Any]:
+        """As JSON; the inverse of `of`."""
+        data = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            name: str(value) if name == "usd" else value
+            for name, value in data.items()
+            if value is not None
+        }
+
     def __str__(self) -> str:
         given = {name: getattr(self, name) for name in LIMITS if getattr(self, name) is not None}
         return ", ".join(_shown(name, value) for name, value in given.items())
@@ -106,13 +118,22 @@ class Reservation:
         calls: 1, or 0 once it is known that the call used nothing.
         tokens: Input and output at most; `None` if unbounded.
         usd: Money at most; `None` if unbounded.
+        owner: The task the call is made in, by its path: `a|b` is part of `a`.
         open: Whether the call still runs, so that part of it may come back.
     """
 
     calls: int = 1
     tokens: int | None = 0
     usd: Decimal | None = None
+    owner: str = ""
     open: bool = True
+
+    def may_be_awaited(self, owner: str) -> bool:
+        """Whether a call made in `owner` may wait for this one to end.
+
+        Not if it is made in the same task or in a part of it: the end might wait for the call.
+        """
+        return self.open and not f"{owner}|".startswith(f"{self.owner}|" if self.owner else "")
 
 
 class Ledger:
@@ -165,7 +186,8 @@ class Ledger:
             if limit is None:
                 self._kept.append(worst)
                 return None
-            if limit != "seconds" and not self._broken(worst, [r for r in self._kept if not r.open]):
+            final = [kept for kept in self._kept if not kept.may_be_awaited(worst.owner)]
+            if limit != "seconds" and not self._broken(worst, final):
                 waiting: Future[None] = Future()
                 self._waiting.append(waiting)
                 return waiting
@@ -208,6 +230,14 @@ class Ledger:
             self._calls += max(0, used.calls - known.calls)
             self._tokens += max(0, used.total_tokens - known.total_tokens)
             self._usd += max(Decimal(), (used.usd or Decimal()) - (known.usd or Decimal()))
+
+    def under(self, budget: Budget) -> "Ledger":
+        """The same accounts under another budget: a run is resumed with more, or less."""
+        with self._lock:
+            other = Ledger(budget, seconds=self._seconds, clock=self._clock)
+            other._calls, other._tokens, other._usd = self._calls, self._tokens, self._usd
+            other._kept = [*self._kept]
+            return other
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -283,7 +313,7 @@ def _money(value: Any) -> Decimal:
         money = Decimal(str(value))
     except ArithmeticError:
         money = Decimal("nan")
-    if isinstance(value, bool) or not money.is_finite() or money <= 0:
+    if isinstance(value, bool) or not money.is_finite() or not _LEAST_USD <= money <= _MOST_USD:
         raise ValueError(f"budget: usd must be a number above 0, such as '0.50', not {value!r}")
     return money
 

@@ -87,6 +87,8 @@ class ErrorRecord(TypedDict):
 class CallRecord(TypedDict):
     """One model call."""
 
+    worker: str
+    """The worker it was made for; empty if for the planner."""
     model: str
     """Name of the model, as it was asked for."""
     seconds: float
@@ -110,10 +112,11 @@ class StepRecord(TypedDict):
     """Times a worker was tried, retries and the fallback included."""
     error: ErrorRecord | None
     usage: dict[str, Any]
-    """`Usage.to_json()` of the step, retries included. Of a step that was interrupted or failed and was
-    then resumed, it holds what was used since."""
+    """`Usage.to_json()` of the step, retries and what was used before interrupts included."""
     model_calls: list[CallRecord]
     """Every model call that answered, agents' inner ones included."""
+    refusal: NotRequired[ErrorRecord]
+    """Why no further call was made in the run, if its budget has ended by now."""
     started_at: float
     """Unix time."""
     seconds: float
@@ -132,6 +135,7 @@ class PlanRecord(TypedDict):
     """Why the fallback planned instead."""
     usage: dict[str, Any]
     model_calls: list[CallRecord]
+    refusal: NotRequired[ErrorRecord]
     seconds: float
 
 

@@ -28,6 +28,11 @@ def record_channel(index: int | str) -> str:
     return f"record_{index}"
 
 
+def spent_channel(index: int | str) -> str:
+    """Beside the channels: the model calls of step `index` when it was left before its end."""
+    return f"spent_{index}"
+
+
 class ConductorInput(TypedDict, total=False):
     """What a conductor is given."""
 
@@ -53,7 +58,7 @@ class ConductorState(ConductorOutput, total=False):
 
     question: list[ContentBlock]
     run: dict[str, Any]
-    """The name of the run's ledger."""
+    """The name of the run's ledger, and its budget."""
 
 
 class RoundState(TypedDict, total=False):

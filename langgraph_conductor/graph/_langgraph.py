@@ -8,6 +8,7 @@
   there is no public way to narrow it.
 * `CONFIG_KEY_CHECKPOINTER` is how a graph hands its saver to a subgraph; state inspection of a graph
   that is compiled at run time has to read the checkpoint before the graph exists.
+* `CONFIG_KEY_CHECKPOINT_MAP` tells a node at which checkpoint its graph is.
 * `CONFIG_KEY_RUNTIME` holds the stream writer of the node that runs.
 * `_reset_interrupt_counter` makes a repeated call reuse the answers people gave to its interrupts, as
   LangGraph's own retries do.
@@ -15,10 +16,12 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
+from uuid import uuid4
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import patch_config
 from langgraph._internal._constants import (  # noqa: TID251 - the one place
+    CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_CHECKPOINTER,
     CONFIG_KEY_READ,
     CONFIG_KEY_RUNTIME,
@@ -56,6 +59,28 @@ def emit(config: RunnableConfig, event: Event) -> None:
 def replayed(config: RunnableConfig) -> RunnableConfig:
     """`config` under which `interrupt()` counts from the first again, for a call that is repeated."""
     return _reset_interrupt_counter(config)
+
+
+def _at_checkpoint(config: RunnableConfig) -> RunnableConfig:
+    """The checkpoint of the graph a node runs in, from the node's config."""
+    configurable = config["configurable"]
+    namespace = configurable.get("checkpoint_ns", "").rpartition("|")[0]
+    checkpoint = (configurable.get(CONFIG_KEY_CHECKPOINT_MAP) or {}).get(namespace)
+    where = {"checkpoint_ns": namespace, "checkpoint_id": checkpoint}
+    return {"configurable": {"thread_id": configurable["thread_id"], **where}}
+
+
+def keep_write(config: RunnableConfig, channel: str, value: Any) -> None:
+    """Save something of a node that is left before its end, beside the checkpoint it began at.
+
+    It is a write of a task that no graph has, so LangGraph keeps it, and applies it to nothing.
+    """
+    saver_in(config).put_writes(_at_checkpoint(config), [(channel, value)], uuid4().hex)
+
+
+async def akeep_write(config: RunnableConfig, channel: str, value: Any) -> None:
+    """`keep_write`, awaited."""
+    await saver_in(config).aput_writes(_at_checkpoint(config), [(channel, value)], uuid4().hex)
 
 
 def has_saver(config: RunnableConfig | None) -> bool:

@@ -21,7 +21,9 @@ def usage_of(rounds: Iterable[RoundRecord]) -> dict[str, Any]:
             used = Usage.from_json(step["usage"])
             workers += used
             whole += used
-            by_worker[step["answered_by"]] = by_worker.get(step["answered_by"], Usage()) + used
+            parts = [(call["worker"], Usage.from_json(call["usage"])) for call in step["model_calls"]]
+            for name, part in (*parts, (step["answered_by"], Usage(busy_seconds=used.busy_seconds))):
+                by_worker[name] = by_worker.get(name, Usage()) + part
         by_round.append(whole)
     return {
         "planner": planner.to_json(),
@@ -52,4 +54,5 @@ def causes(rounds: Iterable[RoundRecord]) -> list[str]:
 
 def ended_by_budget(rounds: Iterable[RoundRecord]) -> ErrorRecord | None:
     """The refusal that ended the run, if one did."""
-    return next((error for _, error in failures(rounds) if error["type"] == "BudgetExceededError"), None)
+    told = (part.get("refusal") for record in rounds for part in (record["plan"], *record["steps"]))
+    return next((refusal for refusal in told if refusal), None)

@@ -21,11 +21,10 @@ def check_bounds(budget: Budget | None, planner: Planner, pool: WorkerPool) -> N
     """
     if budget is None or budget.allow_unbounded or (budget.usd is None and budget.tokens is None):
         return
-    models = [(f"worker {worker.name!r}", worker.model, worker.prices) for worker in pool]
-    models.append(("the planner", getattr(planner, "model", None), getattr(planner, "prices", None) or {}))
+    models = [(f"worker {w.name!r}", model, w.prices) for w in pool for model in w.models]
+    if (planning := getattr(planner, "model", None)) is not None:
+        models.append(("the planner", planning, getattr(planner, "prices", None) or {}))
     for who, model, prices in models:
-        if model is None:
-            continue
         if output_cap_of(model) is None:
             raise ValueError(
                 f"{who} has no output cap, so the budget of {budget} cannot bound its calls; set max_tokens "

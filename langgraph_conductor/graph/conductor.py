@@ -132,7 +132,7 @@ def create_conductor(
             "answer": "",
             "usage": {},
             "stopped": "",
-            "run": ledgers.new_run(),
+            "run": ledgers.new_run(chosen.budget),
         }
 
     def blocking_intake(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:

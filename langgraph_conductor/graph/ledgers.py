@@ -9,11 +9,32 @@ from uuid import uuid4
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.budget import Budget, Ledger
-from langgraph_conductor.records import PlanRecord, RoundRecord, StepRecord
+from langgraph_conductor.options import OPTIONS, Options
+from langgraph_conductor.records import CallRecord, PlanRecord, RoundRecord, StepRecord
 from langgraph_conductor.usage import Usage
 
 LEDGER: Final = "__conductor_ledger"
 """Where steps find it in `configurable`; LangGraph stores and traces no key that begins like this."""
+
+
+SPENT: Final = "__conductor_spent"
+"""Where steps find what they had paid before they were left; see `spent_channel`."""
+
+
+def spent_in(config: RunnableConfig, index: int) -> list[CallRecord]:
+    """The model calls a step had made before it was interrupted, or failed and was resumed."""
+    spent: Mapping[int, list[CallRecord]] = config.get("configurable", {}).get(SPENT) or {}
+    return list(spent.get(index, ()))
+
+
+def budget_of(
+    run: Mapping[str, Any] | None, options: Options, config: RunnableConfig | None
+) -> Budget | None:
+    """The budget of a run: as it began, unless this call says another."""
+    said = ((config or {}).get("configurable") or {}).get(OPTIONS) or {}
+    if run is None or "budget" in said:
+        return options.over(config).budget
+    return Budget.of(run["budget"]) if run.get("budget") else None
 
 
 def ledger_in(config: RunnableConfig) -> Ledger | None:
@@ -22,9 +43,12 @@ def ledger_in(config: RunnableConfig) -> Ledger | None:
     return ledger
 
 
-def with_ledger(config: RunnableConfig, ledger: Ledger | None) -> RunnableConfig:
-    """`config` in which steps find `ledger`, and no outer conductor's."""
-    return {**config, "configurable": {**config.get("configurable", {}), LEDGER: ledger}}
+def with_accounts(
+    config: RunnableConfig, ledger: Ledger | None, spent: Mapping[int, list[CallRecord]]
+) -> RunnableConfig:
+    """`config` in which steps find `ledger` and what they had `spent`, and no outer conductor's."""
+    accounts = {LEDGER: ledger, SPENT: spent}
+    return {**config, "configurable": {**config.get("configurable", {}), **accounts}}
 
 
 class Ledgers:
@@ -40,13 +64,9 @@ class Ledgers:
         self._lock = Lock()
 
     @staticmethod
-    def new_run() -> dict[str, Any]:
-        """What a run's state keeps of its ledger: its name."""
-        return {"id": uuid4().hex}
-
-    def knows(self, run: Mapping[str, Any] | None) -> bool:
-        """Whether the run's ledger is at hand."""
-        return run is not None and run["id"] in self._live
+    def new_run(budget: Budget | None) -> dict[str, Any]:
+        """What a run's state keeps of its ledger: its name and the budget."""
+        return {"id": uuid4().hex, "budget": budget and budget.to_json()}
 
     def of(
         self,
@@ -55,6 +75,7 @@ class Ledgers:
         rounds: Iterable[RoundRecord] = (),
         plan: PlanRecord | None = None,
         steps: Iterable[StepRecord] = (),
+        spent: Iterable[CallRecord] = (),
     ) -> Ledger | None:
         """The ledger of a run; `None` without a budget.
 
@@ -64,15 +85,20 @@ class Ledgers:
             rounds: The rounds that are over, to rebuild it from.
             plan: The plan of the round that is not.
             steps: The steps of that round that are over.
+            spent: The model calls of those that were left before their end.
         """
         if budget is None or not run:
             return None
         with self._lock:
             ledger = self._live.get(run["id"])
             if ledger is None:
-                ledger = self._live[run["id"]] = _rebuilt(budget, [*rounds], plan, [*steps])
-                if len(self._live) > self._size:
-                    self._live.popitem(last=False)
+                ledger = _rebuilt(budget, [*rounds], plan, [*steps], [*spent])
+            elif ledger.budget != budget:
+                ledger = ledger.under(budget)
+            self._live[run["id"]] = ledger
+            self._live.move_to_end(run["id"])
+            if len(self._live) > self._size:
+                self._live.popitem(last=False)
             return ledger
 
     def close(self, run: Mapping[str, Any] | None) -> None:
@@ -83,11 +109,15 @@ class Ledgers:
 
 
 def _rebuilt(
-    budget: Budget, rounds: list[RoundRecord], plan: PlanRecord | None, steps: list[StepRecord]
+    budget: Budget,
+    rounds: list[RoundRecord],
+    plan: PlanRecord | None,
+    steps: list[StepRecord],
+    spent: list[CallRecord],
 ) -> Ledger:
     plans = [*(record["plan"] for record in rounds), *([plan] if plan else [])]
     steps = [*(step for record in rounds for step in record["steps"]), *steps]
-    used = sum((Usage.from_json(part["usage"]) for part in (*plans, *steps)), Usage())
+    used = sum((Usage.from_json(part["usage"]) for part in (*plans, *steps, *spent)), Usage())
     seconds = sum(part["seconds"] for part in plans) + _covered(steps)
     return Ledger(budget, used=used, seconds=seconds)
 

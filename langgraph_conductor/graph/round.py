@@ -20,7 +20,7 @@ from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import WorkflowPlanned
 from langgraph_conductor.graph._langgraph import emit, node, router
 from langgraph_conductor.graph.compiler import WorkflowGraphs
-from langgraph_conductor.graph.ledgers import Ledgers
+from langgraph_conductor.graph.ledgers import Ledgers, budget_of
 from langgraph_conductor.graph.workflow_node import WorkflowNode, offered
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.fixed import SOLVE
@@ -33,7 +33,7 @@ from langgraph_conductor.workers.calling import late, time_left
 from langgraph_conductor.workers.doors import metered, watched
 from langgraph_conductor.workers.failures import error_record, redacted, secrets_of
 from langgraph_conductor.workers.metering import Meter
-from langgraph_conductor.workers.worker import output_cap_of
+from langgraph_conductor.workers.worker import bounds_of
 from langgraph_conductor.workflow import Step, Workflow
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def build_round(
     def logic(state: RoundState, config: RunnableConfig) -> Generator[_Ask, Plan, dict[str, Any]]:
         rounds = state.get("rounds") or []
         chosen = options.over(config)
-        ledger = ledgers.of(state.get("run"), chosen.budget, rounds)
+        ledger = ledgers.of(state.get("run"), budget_of(state.get("run"), options, config), rounds)
         request = PlanRequest(  # of copies: what a planner does to them stays with it
             copied_question(state["question"]),
             offered(graphs.pool, chosen),
@@ -105,6 +105,8 @@ def build_round(
             "model_calls": list(meter.records),
             "seconds": seconds,
         }
+        if ledger and ledger.refusal:
+            record["refusal"] = error_record(ledger.refusal)
         workflow = plan.workflow.to_json() if isinstance(plan.workflow, Workflow) else None
         number = len(rounds)
         _tell_planned(config, number, workflow, record)
@@ -190,7 +192,7 @@ def meter_of_planner(planner: Planner, ledger: Ledger | None) -> Meter:
     return Meter(
         prices=getattr(planner, "prices", None) or {},
         ledger=ledger,
-        output_cap=output_cap_of(model),
+        own=bounds_of(model),
         secrets=secrets_of(model),
     )
 

@@ -11,12 +11,20 @@ from langgraph_conductor.access import granted, readable_channels, worker_task
 from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import BudgetExceededError, WorkerError
 from langgraph_conductor.events import StepFinished, StepStarted
-from langgraph_conductor.graph._langgraph import emit, node, replayed, scoped
-from langgraph_conductor.graph.ledgers import LEDGER, ledger_in
+from langgraph_conductor.graph._langgraph import (
+    akeep_write,
+    emit,
+    has_saver,
+    keep_write,
+    node,
+    replayed,
+    scoped,
+)
+from langgraph_conductor.graph.ledgers import LEDGER, SPENT, ledger_in, spent_in
 from langgraph_conductor.graph.traces import unclaimed
 from langgraph_conductor.options import OPTIONS
-from langgraph_conductor.records import StepOutput, StepRecord
-from langgraph_conductor.state import ROUND, out_channel, record_channel, spec_channel
+from langgraph_conductor.records import CallRecord, StepOutput, StepRecord
+from langgraph_conductor.state import ROUND, out_channel, record_channel, spec_channel, spent_channel
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker
 from langgraph_conductor.workers.calling import Ask, Wanted, acall, answer, call, meter_of
@@ -57,15 +65,15 @@ def step_node(
     asked = [worker] if fallback is None else [worker, fallback]
     secrets = [secret for who in asked for secret in who.secrets]
 
-    def logic(state: Mapping[str, Any], config: RunnableConfig) -> Generator[Wanted, Any, dict[str, Any]]:
+    def logic(
+        state: Mapping[str, Any], config: RunnableConfig, tries: list[Meter]
+    ) -> Generator[Wanted, Any, dict[str, Any]]:
         spec = state.get(spec_channel(index))
         subtask = spec["subtask"] if spec else default.subtask if default else ""
         names = granted(state, index, access)
         number = state.get(ROUND) or 0
         ledger = ledger_in(config)
         _tell_started(config, number, index, worker.name, subtask, names)
-        meters: list[Meter] = []
-        tries: list[Worker] = []
         failures: list[Exception] = []
         started_at, clock = time.time(), time.perf_counter()
         text = ""
@@ -73,9 +81,9 @@ def step_node(
         def ask() -> Ask:
             # Each try gets a task of its own: an earlier one may have changed what it was handed.
             task = worker_task(state, index, subtask, access, is_final=is_final) if tries else first
-            tries.append(who)
-            inner = scoped(replayed(unclaimed(config)), channels, without=(OPTIONS, LEDGER))
-            return Ask(who, task, metered(inner, meters[-1]), meters[-1])
+            tries.append(meter := meter_of(who, ledger))
+            inner = scoped(replayed(unclaimed(config)), channels, without=(OPTIONS, LEDGER, SPENT))
+            return Ask(who, task, metered(inner, meter), meter)
 
         # Before the tries: what is wrong with the state is no worker's failure.
         first = worker_task(state, index, subtask, access, is_final=is_final)
@@ -83,9 +91,8 @@ def step_node(
             ledger.start_work()
         try:
             for who in asked:
-                meters.append(meter_of(who, ledger))
                 try:
-                    text = yield from answer(who, ask)
+                    text = yield from answer(who, ask, ledger)
                     break
                 except GraphBubbleUp:
                     raise
@@ -94,21 +101,21 @@ def step_node(
                     failures.append(failure)
                     if ledger and ledger.refusal:
                         break  # no further call is made in this run
-                finally:
-                    meters[-1].close()
         finally:
             if ledger:
                 ledger.stop_work()
         seconds = time.perf_counter() - clock
         if not text and on_step_error == "raise":
-            raise _failed(index, worker.name, failures[0], secrets) from failures[0]
+            cause = next((f for f in failures if isinstance(f, BudgetExceededError)), failures[0])
+            raise _failed(index, worker.name, cause, secrets) from cause
 
         output = StepOutput(index, worker.name, subtask, text, "ok" if text else "failed")
-        usage = sum((meter.usage for meter in meters), Usage())
+        calls = [*spent_in(config, index), *_paid(tries)]
+        usage = sum((Usage.from_json(call["usage"]) for call in calls), Usage())
         record: StepRecord = {
             "index": index,
             "worker": worker.name,
-            "answered_by": tries[-1].name,
+            "answered_by": tries[-1].worker if tries else worker.name,
             "subtask": subtask,
             "granted": names,
             "status": output.status,
@@ -116,10 +123,12 @@ def step_node(
             # Of a worker and its fallback, the worker's own failure says more.
             "error": error_record(failures[0], secrets) if failures else None,
             "usage": usage.to_json() | {"busy_seconds": seconds},
-            "model_calls": [record for meter in meters for record in meter.records],
+            "model_calls": calls,
             "started_at": started_at,
             "seconds": seconds,
         }
+        if ledger and ledger.refusal:
+            record["refusal"] = error_record(ledger.refusal)
         _tell_finished(config, number, record, text)
         return {out_channel(index): output.to_json(), record_channel(index): record}
 
@@ -128,12 +137,28 @@ def step_node(
         for who in asked:
             if who.form.call is None:
                 raise TypeError(async_only(who.name))  # a mistake in the program, not a failed step
-        return drive(logic(state, config), call)
+        tries: list[Meter] = []
+        try:
+            return drive(logic(state, config, tries), call)
+        except Exception:  # interrupts, too: what was paid until now must not be forgotten
+            if (paid := _paid(tries)) and has_saver(config):
+                keep_write(config, spent_channel(index), paid)
+            raise
 
     async def awaited(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        return await adrive(logic(state, config), acall)
+        tries: list[Meter] = []
+        try:
+            return await adrive(logic(state, config, tries), acall)
+        except Exception:
+            if (paid := _paid(tries)) and has_saver(config):
+                await akeep_write(config, spent_channel(index), paid)
+            raise
 
     return node(f"step_{index}", blocking, awaited)
+
+
+def _paid(tries: list[Meter]) -> list[CallRecord]:
+    return [call for meter in tries for call in meter.records]
 
 
 def _failed(index: int, worker: str, failure: Exception, secrets: list[str]) -> Exception:

@@ -20,10 +20,18 @@ from langgraph_conductor.driving import inherited
 from langgraph_conductor.events import RoundFinished
 from langgraph_conductor.graph._langgraph import emit, has_saver, saver_in
 from langgraph_conductor.graph.compiler import Graph, Shape, WorkflowGraphs, shape_of, shape_of_values
-from langgraph_conductor.graph.ledgers import Ledgers, with_ledger
+from langgraph_conductor.graph.ledgers import Ledgers, budget_of, with_accounts
 from langgraph_conductor.options import OPTIONS, Options
-from langgraph_conductor.records import RoundRecord, StepOutput, StepRecord, latest_answered
-from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, out_channel, record_channel, spec_channel
+from langgraph_conductor.records import CallRecord, RoundRecord, StepOutput, StepRecord, latest_answered
+from langgraph_conductor.state import (
+    PREVIOUS,
+    QUESTION,
+    ROUND,
+    out_channel,
+    record_channel,
+    spec_channel,
+    spent_channel,
+)
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Workflow
 
@@ -48,12 +56,12 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run it."""
-        graph, given, inner = self._start(input, config, self._known(input, config))
+        graph, given, inner = self._start(input, config, self._saved(config))
         return _finish(input, graph.invoke(given, inner, **kwargs), inner)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run it, awaited."""
-        graph, given, inner = self._start(input, config, await self._aknown(input, config))
+        graph, given, inner = self._start(input, config, await self._asaved(config))
         return _finish(input, await graph.ainvoke(given, inner, **kwargs), inner)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
@@ -64,7 +72,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         if not kwargs:
             yield self.invoke(input, config)
             return
-        graph, given, inner = self._start(input, config, self._known(input, config))
+        graph, given, inner = self._start(input, config, self._saved(config))
         yield from graph.stream(given, inner, **kwargs)
 
     async def astream(
@@ -77,12 +85,12 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         if not kwargs:
             yield await self.ainvoke(input, config)
             return
-        graph, given, inner = self._start(input, config, await self._aknown(input, config))
+        graph, given, inner = self._start(input, config, await self._asaved(config))
         async for part in graph.astream(given, inner, **kwargs):
             yield part
 
     def _start(
-        self, state: Mapping[str, Any], config: RunnableConfig | None, known: list[StepRecord]
+        self, state: Mapping[str, Any], config: RunnableConfig | None, saved: CheckpointTuple | None
     ) -> tuple[Graph, dict[str, Any], RunnableConfig]:
         options = self._options.over(config)
         pool = offered(self._graphs.pool, options)
@@ -98,26 +106,22 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         # A chain needs a superstep per step and one to end, whatever limit the host runs under. The
         # rest of the config, the saver and the namespace in it, has to arrive untouched.
         rounds, run = state.get("rounds") or [], state.get("run")
-        ledger = self._ledgers.of(run, options.budget, rounds, state.get("plan"), known)
-        inner = with_ledger(inherited(config or {}), ledger)
+        spent = _spent(saved)
+        calls = [call for made in spent.values() for call in made]
+        budget = budget_of(run, self._options, config)
+        ledger = self._ledgers.of(run, budget, rounds, state.get("plan"), _finished(saved), calls)
+        inner = with_accounts(inherited(config or {}), ledger, spent)
         if "recursion_limit" in inner:
             inner["recursion_limit"] = max(inner["recursion_limit"], len(workflow.steps) + 2)
         return self._graphs.get(shape_of(workflow), pool), given, inner
 
-    def _must_look(self, state: Mapping[str, Any], config: RunnableConfig | None) -> bool:
-        """Whether the run goes on in a process that does not have its ledger."""
-        limited = self._options.over(config).budget is not None
-        return limited and not self._ledgers.knows(state.get("run")) and has_saver(config)
+    def _saved(self, config: RunnableConfig | None) -> CheckpointTuple | None:
+        """Where the workflow of this namespace was left, if it is resumed."""
+        return saver_in(config).get_tuple(config) if config and has_saver(config) else None
 
-    def _known(self, state: Mapping[str, Any], config: RunnableConfig | None) -> list[StepRecord]:
-        if config is None or not self._must_look(state, config):
-            return []
-        return _saved_records(saver_in(config).get_tuple(config))
-
-    async def _aknown(self, state: Mapping[str, Any], config: RunnableConfig | None) -> list[StepRecord]:
-        if config is None or not self._must_look(state, config):
-            return []
-        return _saved_records(await saver_in(config).aget_tuple(config))
+    async def _asaved(self, config: RunnableConfig | None) -> CheckpointTuple | None:
+        """`_saved`, awaited."""
+        return await saver_in(config).aget_tuple(config) if config and has_saver(config) else None
 
     def _rebuilt(self, saved: CheckpointTuple | None) -> Graph:
         values = saved.checkpoint["channel_values"] if saved else {}
@@ -127,50 +131,50 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
     def _any_shape(self) -> Shape:
         return ((self._graphs.pool.names[0], ()),)
 
-    def _saved(self, config: RunnableConfig) -> Graph:
-        return self._rebuilt(saver_in(config).get_tuple(config))
+    def _graph(self, config: RunnableConfig) -> Graph:
+        return self._rebuilt(self._saved(config))
 
-    async def _asaved(self, config: RunnableConfig) -> Graph:
-        return self._rebuilt(await saver_in(config).aget_tuple(config))
+    async def _agraph(self, config: RunnableConfig) -> Graph:
+        return self._rebuilt(await self._asaved(config))
 
     def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
         """State of the workflow that ran or runs in this namespace."""
-        return self._saved(config).get_state(config, subgraphs=subgraphs)
+        return self._graph(config).get_state(config, subgraphs=subgraphs)
 
     async def aget_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
         """`get_state`, awaited."""
-        return await (await self._asaved(config)).aget_state(config, subgraphs=subgraphs)
+        return await (await self._agraph(config)).aget_state(config, subgraphs=subgraphs)
 
     def get_state_history(self, config: RunnableConfig, **kwargs: Any) -> Iterator[StateSnapshot]:
         """Its states, newest first."""
-        return self._saved(config).get_state_history(config, **kwargs)
+        return self._graph(config).get_state_history(config, **kwargs)
 
     async def aget_state_history(
         self, config: RunnableConfig, **kwargs: Any
     ) -> AsyncIterator[StateSnapshot]:
         """`get_state_history`, async."""
-        async for state in (await self._asaved(config)).aget_state_history(config, **kwargs):
+        async for state in (await self._agraph(config)).aget_state_history(config, **kwargs):
             yield state
 
     def update_state(
         self, config: RunnableConfig, values: Any, as_node: str | None = None
     ) -> RunnableConfig:
         """Change its state from outside."""
-        return self._saved(config).update_state(config, values, as_node)
+        return self._graph(config).update_state(config, values, as_node)
 
     async def aupdate_state(
         self, config: RunnableConfig, values: Any, as_node: str | None = None
     ) -> RunnableConfig:
         """`update_state`, awaited."""
-        return await (await self._asaved(config)).aupdate_state(config, values, as_node)
+        return await (await self._agraph(config)).aupdate_state(config, values, as_node)
 
     def bulk_update_state(self, config: RunnableConfig, updates: Any) -> RunnableConfig:
         """Change its state several times."""
-        return self._saved(config).bulk_update_state(config, updates)
+        return self._graph(config).bulk_update_state(config, updates)
 
     async def abulk_update_state(self, config: RunnableConfig, updates: Any) -> RunnableConfig:
         """`bulk_update_state`, awaited."""
-        return await (await self._asaved(config)).abulk_update_state(config, updates)
+        return await (await self._agraph(config)).abulk_update_state(config, updates)
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> DrawableGraph:
         """The graph of the workflow in the run's options (`Options.workflow`), or of one step."""
@@ -199,13 +203,23 @@ def offered(pool: WorkerPool, options: Options) -> WorkerPool:
     )
 
 
-def _saved_records(saved: CheckpointTuple | None) -> list[StepRecord]:
+def _finished(saved: CheckpointTuple | None) -> list[StepRecord]:
     """The records of the steps that were over when the workflow was left."""
     if saved is None:
         return []
     values = dict(saved.checkpoint["channel_values"])
     values |= {channel: value for _, channel, value in saved.pending_writes or ()}
     return [value for channel, value in values.items() if channel.startswith(record_channel("")) and value]
+
+
+def _spent(saved: CheckpointTuple | None) -> dict[int, list[CallRecord]]:
+    """The model calls of the steps that were not, by step."""
+    spent: dict[int, list[CallRecord]] = {}
+    prefix = spent_channel("")
+    for _, channel, calls in (saved.pending_writes if saved else None) or ():
+        if channel.startswith(prefix):
+            spent.setdefault(int(channel.removeprefix(prefix)), []).extend(calls)
+    return spent
 
 
 def previous_outputs(rounds: list[RoundRecord]) -> dict[str, Any] | None:

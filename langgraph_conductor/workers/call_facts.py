@@ -38,7 +38,7 @@ def output_cap(params: Mapping[str, Any], metadata: Mapping[str, Any], known: in
 
 
 def worst_case(
-    input_tokens: int,
+    input_tokens: int | None,
     cap: int | None,
     params: Mapping[str, Any],
     model: Model,
@@ -50,10 +50,17 @@ def worst_case(
     Raises:
         UnboundedCallError: If it has no bound and the budget demands one.
     """
-    strict = not budget.allow_unbounded
+    strict = not budget.allow_unbounded and (budget.usd is not None or budget.tokens is not None)
+    if input_tokens is None and strict:
+        raise UnboundedCallError(
+            "a file that is sent by reference has no known size, so the budget cannot bound the call; send its "
+            "content, or set allow_unbounded=True on the budget",
+            limit="tokens" if budget.usd is None else "usd",
+        )
+    input_tokens = input_tokens or 0
     answers = params.get("n") if type(params.get("n")) is int else 1
     output = None if cap is None else cap * (answers or 1)
-    if output is None and strict and (budget.usd is not None or budget.tokens is not None):
+    if output is None and strict:
         raise UnboundedCallError(
             f"model {model.name or 'without a name'} has no output cap, so the budget cannot bound its call; "
             "set max_tokens on it, or allow_unbounded=True on the budget",

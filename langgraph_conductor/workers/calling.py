@@ -46,23 +46,26 @@ class HandOverError(Exception):
 
 
 def meter_of(worker: Worker, ledger: Ledger | None) -> Meter:
-    """The accounts of one task of `worker`."""
+    """The accounts of one try of `worker`."""
     return Meter(
+        worker=worker.name,
         prices=worker.prices,
         ledger=ledger,
         limiter=worker.limiter,
         max_input_tokens=worker.max_input_tokens,
-        output_cap=worker.output_cap,
+        own=worker.bounds,
         secrets=worker.secrets,
     )
 
 
-def answer(worker: Worker, ask: Callable[[], Ask]) -> Generator[Wanted, Any, str]:
+def answer(worker: Worker, ask: Callable[[], Ask], ledger: Ledger | None) -> Generator[Wanted, Any, str]:
     """The worker's answer, in its turn, asked again after outages.
 
     Args:
         worker: Who is asked.
-        ask: Makes a call; each try gets one of its own, since an earlier one may have changed its task.
+        ask: Makes a call, each time with accounts and a task of its own: an earlier one may have changed
+            the task, and may go on in a thread that was left behind.
+        ledger: The run's budget; its time bounds the waiting.
     """
     limiter = worker.limiter
     place = limiter.enter() if limiter else None
@@ -70,25 +73,35 @@ def answer(worker: Worker, ask: Callable[[], Ask]) -> Generator[Wanted, Any, str
     retries = worker.retries if worker.form.graph is None else 0
     try:
         if place is not None:
-            yield Wait(place)
+            yield Wait(place, _seconds(ledger))
+            if not place.done():
+                raise late(None, ledger)
         for tries in count(1):
+            asked = ask()
             try:
-                return str((yield ask()))
+                return str((yield asked))
             except ParentCommand:
                 raise HandOverError("a worker cannot hand over to a node outside itself") from None
             except GraphBubbleUp:
                 raise
             except Exception as failure:
-                if limiter and (asked := retry_after(failure)):
-                    limiter.hold(asked)
+                if limiter and (wished := retry_after(failure)):
+                    limiter.hold(wished)
                 seconds = wait_before_retry(failure, tries, retries)
-                if seconds is None:
+                left = _seconds(ledger)
+                if seconds is None or (left is not None and seconds >= left):
                     raise
+            finally:
+                asked.meter.close()
             yield Wait(seconds=seconds)
     finally:
         if limiter:
             limiter.leave(place)
     raise AssertionError  # count() never ends
+
+
+def _seconds(ledger: Ledger | None) -> float | None:
+    return ledger.left.seconds if ledger else None
 
 
 def call(wanted: Wanted) -> str | None:

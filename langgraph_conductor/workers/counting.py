@@ -10,11 +10,11 @@ from langchain_core.messages import BaseMessage
 _PER_MESSAGE: Final = 16  # role, separators and what else a chat template puts around a message
 _PER_CALL: Final = 64  # what templates put before the first message
 _FOR_TOOLS: Final = 1000  # what providers put around tool definitions
-_PER_IMAGE: Final = 6000  # more than any provider counts for one
+_PER_IMAGE: Final = 50_000  # more than any provider counts for one
 _CHARACTERS_PER_TOKEN: Final = 4
 
 
-def most_tokens(messages: Iterable[BaseMessage], extra: Any = None) -> int:
+def most_tokens(messages: Iterable[BaseMessage], extra: Any = None) -> int | None:
     """Tokens that no tokenizer exceeds: one for each byte of text, and the most that templates add.
 
     Tokenizers of today work on bytes, or fall back to them, so no token is shorter than a byte.
@@ -22,7 +22,13 @@ def most_tokens(messages: Iterable[BaseMessage], extra: Any = None) -> int:
     Args:
         messages: The prompt.
         extra: What else is sent as JSON: tools, an output schema.
+
+    Returns:
+        The number, or `None` if something is sent by reference, such as a file by its URL.
     """
+    messages = list(messages)
+    if any(_by_reference(block) for m in messages if isinstance(m.content, list) for block in m.content):
+        return None
     return (
         _PER_CALL
         + sum(_PER_MESSAGE + _sizes(message, len_of_bytes) for message in messages)
@@ -44,9 +50,17 @@ def len_of_bytes(text: str) -> int:
 def _sizes(message: BaseMessage, size: Any) -> int:
     content = message.content
     total: int = size(content) if isinstance(content, str) else sum(_block(b, size) for b in content)
-    for call in getattr(message, "tool_calls", None) or ():
-        total += size(_json(call))
+    for part in ("tool_calls", "invalid_tool_calls", "additional_kwargs"):
+        if data := getattr(message, part, None):
+            total += size(_json(data))
     return total + (size(message.name) if message.name else 0)
+
+
+def _by_reference(block: Any) -> bool:
+    kind = str(block.get("type")) if isinstance(block, Mapping) else "text"
+    if "text" in kind or "image" in kind or "reasoning" in kind or "thinking" in kind:
+        return False
+    return any(name in text for text in [_json(block)] for name in ('"url"', '"file_id"', '"file_uri"'))
 
 
 def _block(block: Any, size: Any) -> int:

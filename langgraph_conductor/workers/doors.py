@@ -9,6 +9,7 @@ import logging
 from asyncio import CancelledError
 from collections.abc import Awaitable
 from inspect import CO_COROUTINE, currentframe
+from types import FrameType
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -37,9 +38,12 @@ def metered(config: RunnableConfig, meter: Meter) -> RunnableConfig:
     given = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
     redactor = [Redactor(meter.secrets)] if given else []  # the tracers come after it, if there are any
     others = [*redactor, *given]
+    for around in given:
+        if isinstance(around, Door):
+            around.meter.inner.add(meter)
     doors: list[BaseCallbackHandler] = [Door(meter, others)]
     if meter.guards:
-        doors.append(AsyncDoor(meter, others))
+        doors += [AsyncDoor(meter, others), AsyncTextDoor(meter, others)]
         logging.getLogger(handle_event.__module__).addFilter(_not_ours)  # once: it is the same object
     if not isinstance(callbacks, BaseCallbackManager):
         return {**config, "callbacks": [*others, *doors]}
@@ -71,7 +75,7 @@ def _doors_in(config: RunnableConfig) -> list["Door"]:
 
 def _not_ours(record: logging.LogRecord) -> bool:
     """LangChain warns of every error in a handler; ours are refusals, and are told in records."""
-    doors = (Door.__name__, AsyncDoor.__name__)
+    doors = [kind.__name__ for kind in (Door, AsyncDoor, AsyncTextDoor)]
     return not (isinstance(record.args, tuple) and bool(record.args) and record.args[0] in doors)
 
 
@@ -90,18 +94,18 @@ class Door(BaseCallbackHandler):
     ) -> None:
         """A call begins (called by LangChain)."""
         caller = currentframe()
-        caller = caller.f_back if caller else None
+        self._begin(run_id, [m for batch in messages for m in batch], about, caller and caller.f_back)
+
+    def _begin(
+        self, run_id: UUID, messages: list[BaseMessage], about: dict[str, Any], caller: FrameType | None
+    ) -> None:
         if self.meter.guards and caller and caller.f_code.co_flags & CO_COROUTINE:
             return  # an awaited call: `AsyncDoor` is asked next, and may wait without blocking
-        begun = self.meter.begin(run_id, [m for batch in messages for m in batch], about)
+        begun = self.meter.begin(run_id, messages, about)
         try:
             drive(begun, wait)
         except Exception as error:
-            told = {
-                "run_id": run_id,
-                "parent_run_id": about.get("parent_run_id"),
-                "tags": about.get("tags"),
-            }
+            told = _told(run_id, about)
             handle_event(self.others, "on_llm_error", "ignore_llm", error, **told)
             raise
 
@@ -109,7 +113,8 @@ class Door(BaseCallbackHandler):
         self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **about: Any
     ) -> None:
         """The same of a model that is no chat model."""
-        self.on_chat_model_start(serialized, [_as_messages(prompts)], run_id=run_id, **about)
+        caller = currentframe()
+        self._begin(run_id, _as_messages(prompts), about, caller and caller.f_back)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """A call is answered."""
@@ -133,23 +138,32 @@ class AsyncDoor(AsyncCallbackHandler):
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **about: Any
     ) -> None:
         """An awaited call begins (called by LangChain)."""
-        begun = self.meter.begin(run_id, [m for batch in messages for m in batch], about)
+        await self._begin(run_id, [m for batch in messages for m in batch], about)
+
+    async def _begin(self, run_id: UUID, messages: list[BaseMessage], about: dict[str, Any]) -> None:
         try:
-            await adrive(begun, await_)
+            await adrive(self.meter.begin(run_id, messages, about), await_)
         except Exception as error:
-            told = {
-                "run_id": run_id,
-                "parent_run_id": about.get("parent_run_id"),
-                "tags": about.get("tags"),
-            }
+            told = _told(run_id, about)
             await ahandle_event(self.others, "on_llm_error", "ignore_llm", error, **told)
             raise
+
+
+class AsyncTextDoor(AsyncDoor):
+    """The same for models that are no chat models. Inline: where any handler is, LangChain asks no other."""
+
+    run_inline = True
+    ignore_chat_model = True
 
     async def on_llm_start(
         self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **about: Any
     ) -> None:
-        """The same of a model that is no chat model."""
-        await self.on_chat_model_start(serialized, [_as_messages(prompts)], run_id=run_id, **about)
+        """An awaited call begins (called by LangChain)."""
+        await self._begin(run_id, _as_messages(prompts), about)
+
+
+def _told(run_id: UUID, about: dict[str, Any]) -> dict[str, Any]:
+    return {"run_id": run_id, "parent_run_id": about.get("parent_run_id"), "tags": about.get("tags")}
 
 
 def _as_messages(prompts: list[str]) -> list[BaseMessage]:

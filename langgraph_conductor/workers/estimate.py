@@ -41,7 +41,7 @@ def estimate(
     caps: list[int] = []
     for i, step in enumerate(workflow.steps):
         worker = pool[step.worker]
-        cap = worker.output_cap
+        cap = worker.bounds.output_cap
         is_final = i == len(workflow.steps) - 1
         reads = readable_steps(i, step.access)
         inputs = [StepOutput(j, workflow.steps[j].worker, workflow.steps[j].subtask, "") for j in reads]
@@ -55,7 +55,10 @@ def estimate(
         model = worker.model
         if model is None:
             continue
-        sent = most_tokens(messages) + _BYTES_PER_TOKEN * sum(caps[j] for j in reads)
+        most = most_tokens(messages)
+        if most is None:
+            unbounded.append(worker.name)
+        sent = (most or 0) + _BYTES_PER_TOKEN * sum(caps[j] for j in reads)
         worst += _priced(worker, model, sent, cap or 0)
         sent = likely_tokens(messages) + reply_tokens * len(reads)
         likely += _priced(worker, model, sent, reply_tokens if cap is None else min(cap, reply_tokens))

@@ -22,6 +22,9 @@ _FIRST_GUESS: Final = 500  # tokens of a reply, before any was seen
 class Limiter:
     """How much may be asked of a provider, for all workers that share this object.
 
+    A worker that is a graph holds one place for all it does. Do not cross the limiters of nested
+    conductors (each holding a place of one and waiting for the other): they would wait for ever.
+
     Args:
         max_concurrency: Most tasks at once.
         requests_per_minute: Most model calls that begin within any 60 seconds.
@@ -54,7 +57,7 @@ class Limiter:
         self._requests = _window("requests_per_minute", requests_per_minute)
         self._tokens = _window("tokens_per_minute", tokens_per_minute)
         self._lock = Lock()
-        self._waiting: list[Future[None]] = []
+        self._queue: deque[Future[None]] = deque()
         self._hold_until = 0.0
         self._usual_reply: float | None = None
         self._placed: ContextVar[bool] = ContextVar("placed", default=False)
@@ -96,17 +99,23 @@ class Limiter:
         """Whether single model calls are limited, and not only tasks."""
         return self._requests is not None or self._tokens is not None
 
-    def begin(self, input_tokens: int, output_cap: int | None) -> "Call | Wait":
-        """Book one model call.
+    def begin(
+        self, input_tokens: int, output_cap: int | None, turn: "Future[None] | None" = None
+    ) -> "Call | Wait":
+        """Book one model call; first come, first served.
 
         Args:
             input_tokens: Tokens it sends, estimated.
             output_cap: Most tokens of its reply, if that is known.
+            turn: The future of the `Wait` it was given before, if it was.
 
         Returns:
-            What to hand to `end`; or what to wait for before asking again.
+            What to hand to `end`; or what to wait for before asking again with its future, which else has
+            to be handed to `give_up`.
         """
         with self._lock:
+            if self._queue and self._queue[0] is not turn:
+                return Wait(turn if turn in self._queue else self._queued())
             now = time.monotonic()
             reply = _FIRST_GUESS if self._usual_reply is None else self._usual_reply
             tokens = input_tokens + (reply if output_cap is None else min(reply, output_cap))
@@ -115,14 +124,29 @@ class Limiter:
                 self._requests.wait(1, now) if self._requests else 0.0,
                 self._tokens.wait(tokens, now) if self._tokens else 0.0,
             )
+            if turn is not None:
+                self._queue.popleft()
             if wait > 0:
-                woken: Future[None] = Future()
-                self._waiting.append(woken)
-                return Wait(woken, wait)
+                first: Future[None] = Future()  # another one: a future is done only once
+                self._queue.appendleft(first)
+                return Wait(first, wait)
+            self._wake()
             return Call(
                 self._requests.book(1, now) if self._requests else None,
                 self._tokens.book(tokens, now) if self._tokens else None,
             )
+
+    def give_up(self, turn: "Future[None] | None") -> None:
+        """Stop waiting."""
+        with self._lock:
+            if turn is not None and turn in self._queue:
+                self._queue.remove(turn)
+                self._wake()
+
+    def _queued(self) -> "Future[None]":
+        turn: Future[None] = Future()
+        self._queue.append(turn)
+        return turn
 
     def end(self, call: "Call", input_tokens: int | None, output_tokens: int | None) -> None:
         """Put what a call really used in place of the estimate, which stays where that is not known."""
@@ -136,15 +160,13 @@ class Limiter:
             self._wake()
 
     def hold(self, seconds: float) -> None:
-        """Begin no call for so long, because the provider asks for it (`Retry-After`)."""
+        """Begin no call for so long, a minute at most, because the provider asks for it (`Retry-After`)."""
         with self._lock:
-            self._hold_until = max(self._hold_until, time.monotonic() + seconds)
+            self._hold_until = max(self._hold_until, time.monotonic() + min(seconds, MINUTE))
 
     def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            if future.set_running_or_notify_cancel():
-                future.set_result(None)
+        if self._queue and not self._queue[0].done():
+            self._queue[0].set_result(None)
 
 
 class Slots:
@@ -236,7 +258,7 @@ class Window:
 def _window(name: str, most: float | None) -> Window | None:
     if most is None:
         return None
-    if isinstance(most, bool) or not isinstance(most, int | float) or not 0 < most < math.inf:
+    if isinstance(most, bool) or not isinstance(most, int | float) or not 1e-6 < most < math.inf:
         raise ValueError(f"{name} must be a number above 0, not {most!r}")
     # Less than one a minute is one in a longer time.
     return Window(most) if most >= 1 else Window(1, MINUTE / most)

@@ -5,22 +5,23 @@ import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
+from weakref import WeakSet
 
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
 from langgraph_conductor.budget import Ledger, Reservation
 from langgraph_conductor.driving import Wait
+from langgraph_conductor.errors import ConductorError
 from langgraph_conductor.prices import Model, PriceTable
 from langgraph_conductor.records import CallRecord
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.call_facts import extras, model_of, output_cap, used_by, worst_case
 from langgraph_conductor.workers.counting import likely_tokens, most_tokens
 from langgraph_conductor.workers.failures import ContextTooLongError, mark_broken_reply, was_refused
-from langgraph_conductor.workers.limits import Call as Booked
-from langgraph_conductor.workers.limits import Limiter
+from langgraph_conductor.workers.limits import Call, Limiter
 
 logger = logging.getLogger(__name__)
 
@@ -30,74 +31,97 @@ _UNMETERED: Final = (
 )
 
 
+class GivenUpError(ConductorError):
+    """A call was not made, because the try it belongs to is over."""
+
+
+class Bounds(NamedTuple):
+    """What one model takes and gives.
+
+    Args:
+        model: Its name.
+        max_input_tokens: Longest prompt, if it is known.
+        output_cap: Most tokens of a reply, where a call itself does not say.
+    """
+
+    model: str = ""
+    max_input_tokens: int | None = None
+    output_cap: int | None = None
+
+
 @dataclass(slots=True)
 class _Running:
     """One model call, from its start to its end."""
 
     model: Model
-    asked: float = field(default_factory=time.monotonic)
     began: float = 0.0
     kept: Reservation | None = None
-    booked: Booked | None = None
-    refusal: Exception | None = None
+    booked: Call | None = None
     over: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class Meter:
     """The accounts of all model calls below one step or planner.
 
     Args:
+        worker: Name of the worker; empty for the planner.
         prices: The user's prices.
         ledger: The run's budget.
         limiter: The provider's limits.
-        max_input_tokens: Longest prompt, if it is known.
-        output_cap: Most tokens of a reply where the call itself does not say.
+        max_input_tokens: Longest prompt of any call.
+        own: The model whose step it is, and what it takes; others below it have bounds of their own.
         secrets: Keys, to be kept out of traces.
     """
 
+    worker: str = ""
     prices: PriceTable = field(default_factory=dict)
     ledger: Ledger | None = None
     limiter: Limiter | None = None
     max_input_tokens: int | None = None
-    output_cap: int | None = None
+    own: Bounds = field(default_factory=Bounds)
     secrets: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
     records: list[CallRecord] = field(default_factory=list)
     unmetered: int = 0
     """Calls whose provider told no tokens."""
+    inner: "WeakSet[Meter]" = field(default_factory=WeakSet)
+    """The accounts of nested steps, which see the same calls after these."""
+    _closed: bool = False
+    _refused: set[UUID] = field(default_factory=set)
     _waited: float = 0.0
+    _waiting: int = 0
+    _waiting_since: float = 0.0
     _running: dict[UUID, _Running] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     @property
     def guards(self) -> bool:
         """Whether a call may have to wait or be refused."""
-        limited = self.limiter is not None and self.limiter.counts_calls
-        return self.ledger is not None or limited or self.max_input_tokens is not None
+        longest = (self.max_input_tokens, self.own.max_input_tokens)
+        return any(guard is not None for guard in (self.ledger, self.limiter, *longest))
 
     @property
     def waited(self) -> float:
         """Seconds calls have waited for limits and the budget so far."""
-        now = time.monotonic()
         with self._lock:
-            waiting = [now - c.asked for c in self._running.values() if not (c.began or c.refusal)]
-            return self._waited + max(waiting, default=0.0)
+            return self._waited + (time.monotonic() - self._waiting_since if self._waiting else 0.0)
 
     @property
     def in_flight(self) -> list[UUID]:
         """The calls that were begun and have not ended."""
         with self._lock:
-            return [run_id for run_id, call in self._running.items() if not call.refusal]
+            return list(self._running)
 
     def close(self) -> None:
-        """The step is over; what calls still in flight have set aside stays booked."""
+        """The try is over: no further call is let through, and what those in flight set aside stays booked."""
         if self.unmetered:
             logger.warning(_UNMETERED, self.unmetered)
         with self._lock:
+            self._closed = True
             running = list(self._running.values())
         for call in running:
-            if self.ledger and call.kept and not call.refusal:
+            if self.ledger and call.kept:
                 self.ledger.settle(call.kept, None)
 
     def begin(
@@ -110,14 +134,29 @@ class Meter:
             BudgetExceededError: If the budget does not allow it.
         """
         with self._lock:
-            if run_id in self._running:
-                return  # the other door has seen to it
+            if run_id in self._running or run_id in self._refused:
+                return  # the other door has seen to it, or the accounts around these
+            if self._closed:  # a thread cannot be stopped, but it can be kept from paying more
+                raise GivenUpError("this call comes from a try that was given up")
             call = self._running[run_id] = _Running(model_of(about))
+            if not self._waiting:
+                self._waiting_since = time.monotonic()
+            self._waiting += 1
         try:
             yield from self._admit(call, messages, about)
-        except Exception as error:
-            call.refusal = error
+        except BaseException as error:  # cancelled, too
+            with self._lock:
+                self._running.pop(run_id, None)
+                self._refused.add(run_id)
+            for meter in self.inner:
+                meter.fail(run_id, error)
             raise
+        finally:
+            with self._lock:
+                self._waiting -= 1
+                call.began = time.monotonic()
+                if not self._waiting:
+                    self._waited += call.began - self._waiting_since
 
     def _admit(
         self, call: _Running, messages: list[BaseMessage], about: Mapping[str, Any]
@@ -125,31 +164,42 @@ class Meter:
         params = about.get("invocation_params") or {}
         extra = extras(params)
         likely = likely_tokens(messages, extra) if self.guards else 0
-        if self.max_input_tokens is not None and likely > self.max_input_tokens:
-            raise ContextTooLongError(
-                f"the prompt has about {likely} tokens and the model takes {self.max_input_tokens}"
-            )
-        cap = output_cap(params, about.get("metadata") or {}, self.output_cap)
+        bounds = self.own if call.model.name == self.own.model else Bounds()
+        longest = self.max_input_tokens or bounds.max_input_tokens
+        if longest is not None and likely > longest:
+            raise ContextTooLongError(f"the prompt has about {likely} tokens and the model takes {longest}")
+        metadata = about.get("metadata") or {}
+        cap = output_cap(params, metadata, bounds.output_cap)
         if self.ledger:
-            budget = self.ledger.budget
-            kept = worst_case(most_tokens(messages, extra), cap, params, call.model, self.prices, budget)
+            most, budget = most_tokens(messages, extra), self.ledger.budget
+            kept = worst_case(most, cap, params, call.model, self.prices, budget)
+            kept.owner = str(metadata.get("langgraph_checkpoint_ns") or "")
             while future := self.ledger.admit(kept):
                 yield Wait(future)
             call.kept = kept
-            if call.over:  # another guard of the same call has refused it meanwhile
-                self.ledger.settle(kept, Usage())
-        if self.limiter:
-            try:
-                while isinstance(turn := self.limiter.begin(likely, cap), Wait):
+        turn: Call | Wait | None = None
+        try:
+            while self.limiter and not isinstance(turn, Call):
+                waited = turn.future if turn else None
+                turn = self.limiter.begin(likely, cap, waited)
+                if isinstance(turn, Wait):
                     yield turn
-            except BaseException:  # cancelled while waiting
-                if self.ledger and call.kept:
-                    self.ledger.settle(call.kept, Usage())
-                raise
-            call.booked = turn
-        with self._lock:
-            call.began = time.monotonic()
-            self._waited += call.began - call.asked
+            call.booked = turn if isinstance(turn, Call) else None
+            with self._lock:
+                if call.over:  # the accounts around these have refused it meanwhile
+                    raise GivenUpError("this call was refused")
+        except BaseException:
+            if self.limiter and isinstance(turn, Wait):
+                self.limiter.give_up(turn.future)
+            self._free(call)
+            raise
+
+    def _free(self, call: _Running) -> None:
+        """Give back what was set aside for a call that is not made."""
+        if self.ledger and call.kept:
+            self.ledger.settle(call.kept, Usage())
+        if self.limiter and call.booked:
+            self.limiter.end(call.booked, 0, 0)
 
     def end(self, run_id: UUID, response: LLMResult) -> None:
         """Count what a call used."""
@@ -159,9 +209,15 @@ class Meter:
             self.usage += used
             self.unmetered += not told
             seconds = time.monotonic() - call.began if call.began else 0.0
-            self.records.append({"model": call.model.name, "seconds": seconds, "usage": used.to_json()})
+            made: CallRecord = {
+                "worker": self.worker,
+                "model": call.model.name,
+                "seconds": seconds,
+                "usage": used.to_json(),
+            }
+            self.records.append(made)
         if self.ledger and call.kept:
-            self.ledger.settle(call.kept, used)
+            self.ledger.settle(call.kept, used if told or used.usd is not None else None)
         if self.limiter and call.booked:
             sent, said = (used.input_tokens, used.output_tokens) if told else (None, None)
             self.limiter.end(call.booked, sent, said)
@@ -169,12 +225,13 @@ class Meter:
     def fail(self, run_id: UUID, error: BaseException) -> None:
         """A call failed. Whether it was billed is known only if the provider refused it."""
         mark_broken_reply(error)
-        call = self._running.pop(run_id, None)
-        if call is None or call.refusal:
-            return
-        call.over = True
-        free = was_refused(error)
-        if self.ledger and call.kept:
-            self.ledger.settle(call.kept, Usage() if free else None)
-        if self.limiter and call.booked and free:
-            self.limiter.end(call.booked, 0, 0)
+        with self._lock:
+            call = self._running.pop(run_id, None)
+            if call is None:
+                self._refused.add(run_id)  # it may still be on its way here
+                return
+            call.over = True
+        if was_refused(error):
+            self._free(call)
+        elif self.ledger and call.kept:
+            self.ledger.settle(call.kept, None)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.base import RunnableBindingBase
+from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 
 from langgraph_conductor.prices import Model, Price, PriceTable, charged, price_table
 from langgraph_conductor.records import WorkerTask
@@ -16,6 +17,7 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.failures import EmptyReplyError, secrets_of
 from langgraph_conductor.workers.forms import Form, async_only, form_of, text_of_result
 from langgraph_conductor.workers.limits import Limiter
+from langgraph_conductor.workers.metering import Bounds
 from langgraph_conductor.workers.models import chat_model
 from langgraph_conductor.workers.tools import MAX_TOOL_TURNS, agent, mcp_servers, with_mcp
 
@@ -114,8 +116,9 @@ class Worker:
         self.limiter = _limiter(what, limiter, max_concurrency, requests_per_minute, tokens_per_minute)
         if isinstance(runnable, str):
             runnable = chat_model(runnable, what)
-        self.model = _model_in(runnable)
-        self.max_input_tokens = max_input_tokens or _profile(self.model, "max_input_tokens")
+        self.models = _models_in(runnable)
+        self.model = self.models[0] if self.models else None
+        self.max_input_tokens = max_input_tokens
         self.secrets = secrets_of(runnable)
         self.has_tools = bool(tools)
         self.form = (
@@ -133,9 +136,9 @@ class Worker:
         return f"Worker({self.name!r})"  # the runnable may show a key
 
     @property
-    def output_cap(self) -> int | None:
-        """Most tokens of one reply of its model, by its own setting or its profile; `None` if unknown."""
-        return output_cap_of(self.model)
+    def bounds(self) -> Bounds:
+        """What its model takes and gives."""
+        return bounds_of(self.model)
 
     def call(self, task: WorkerTask, config: RunnableConfig) -> str:
         """Answer `task` once.
@@ -201,10 +204,13 @@ def _in(what: str, make: Any, given: Any) -> Any:
         raise ValueError(f"{what}: {error}") from None
 
 
-def _model_in(runnable: Any) -> BaseChatModel | None:
-    while isinstance(runnable, RunnableBindingBase):
-        runnable = runnable.bound
-    return runnable if isinstance(runnable, BaseChatModel) else None
+def _models_in(runnable: Any) -> tuple[BaseChatModel, ...]:
+    """The chat model it is, and those it falls back on."""
+    if isinstance(runnable, RunnableWithFallbacks):
+        return tuple(model for one in (runnable.runnable, *runnable.fallbacks) for model in _models_in(one))
+    if isinstance(runnable, RunnableBindingBase):
+        return _models_in(runnable.bound)
+    return (runnable,) if isinstance(runnable, BaseChatModel) else ()
 
 
 def _profile(model: Any, key: str) -> int | None:
@@ -219,6 +225,14 @@ def output_cap_of(model: Any) -> int | None:
         if type(cap) is int and cap > 0:
             return cap
     return _profile(model, "max_output_tokens")
+
+
+def bounds_of(model: Any) -> Bounds:
+    """What a chat model takes and gives, by its own settings or its profile."""
+    if not isinstance(model, BaseChatModel):
+        return Bounds()
+    name = str(model._get_ls_params().get("ls_model_name") or "")
+    return Bounds(name, _profile(model, "max_input_tokens"), output_cap_of(model))
 
 
 def cost_of(usage: Usage, model: BaseChatModel, prices: PriceTable) -> Usage:

@@ -106,7 +106,12 @@ def test_everything_in_the_file_reaches_its_place(write, key):
     coder, critic, calc = config.workers
     assert coder.limiter is critic.limiter
     assert repr(coder.limiter) == "Limiter(max_concurrency=8, requests_per_minute=500)"
-    assert (coder.output_cap, coder.timeout, coder.retries, coder.fallback) == (4000, 60, 1, "critic")
+    assert (coder.bounds.output_cap, coder.timeout, coder.retries, coder.fallback) == (
+        4000,
+        60,
+        1,
+        "critic",
+    )
     assert coder.tags == {"cloud"}
     assert critic.max_input_tokens == 1000
     assert not calc.may_be_last

@@ -132,16 +132,32 @@ def test_tokens_are_reserved_and_then_corrected():
     first = limiter.begin(300, 100)
     assert not isinstance(first, Wait)
     limiter.end(first, 500, 100)  # it took more than was thought
-    assert isinstance(limiter.begin(500, 0), Wait)
     second = limiter.begin(300, 100)
     assert not isinstance(second, Wait)
-    waiting = limiter.begin(500, 0)
+    waiting = limiter.begin(300, 0)
     assert isinstance(waiting, Wait)
     assert 59 < waiting.seconds <= 60
     limiter.end(second, 0, 0)  # refused by the provider: it took nothing
     assert waiting.future.done()
-    assert isinstance(limiter.begin(500, 0), Wait)  # 600 are used
-    assert not isinstance(limiter.begin(400, 0), Wait)
+    assert not isinstance(limiter.begin(300, 0, waiting.future), Wait)
+    again = limiter.begin(200, 0)
+    assert isinstance(again, Wait)  # 900 are used
+    limiter.give_up(again.future)
+    assert not isinstance(limiter.begin(100, 0), Wait)
+
+
+def test_calls_go_by_turn_so_that_large_ones_are_not_passed_over_for_ever():
+    limiter = Limiter(tokens_per_minute=1000)
+    small = limiter.begin(200, 0)
+    large = limiter.begin(900, 0)
+    behind = limiter.begin(50, 0)
+    assert isinstance(behind, Wait)  # it would fit
+    limiter.end(small, 0, 0)
+    assert large.future.done()
+    assert not behind.future.done()
+    assert not isinstance(limiter.begin(900, 0, large.future), Wait)
+    assert behind.future.done()
+    assert not isinstance(limiter.begin(50, 0, behind.future), Wait)
 
 
 def test_what_is_larger_than_the_window_goes_alone():
@@ -231,4 +247,4 @@ def test_a_prompt_that_is_too_long_fails_before_it_is_paid(run):
     assert step["error"]["type"] == "ContextTooLongError"
     assert not step["error"]["infrastructure"]
     profiled = ScriptedModel(profile={"max_input_tokens": 50})
-    assert Worker("w", profiled).max_input_tokens == 50
+    assert Worker("w", profiled).bounds.max_input_tokens == 50
