@@ -10,7 +10,7 @@ from langgraph_conductor.prompts import with_attachments, worker_prompt
 from langgraph_conductor.records import ContentBlock, StepOutput
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.counting import likely_tokens, most_tokens
-from langgraph_conductor.workers.worker import Worker, cost_of
+from langgraph_conductor.workers.worker import Worker, cost_of, output_cap_of
 from langgraph_conductor.workflow import Workflow, readable_steps
 
 _BYTES_PER_TOKEN = 4
@@ -41,7 +41,7 @@ def estimate(
     caps: list[int] = []
     for i, step in enumerate(workflow.steps):
         worker = pool[step.worker]
-        cap = worker.bounds.output_cap
+        cap = output_cap_of(worker.model)
         is_final = i == len(workflow.steps) - 1
         reads = readable_steps(i, step.access)
         inputs = [StepOutput(j, workflow.steps[j].worker, workflow.steps[j].subtask, "") for j in reads]

@@ -47,7 +47,8 @@ class Worker:
         tokens_per_minute: Most tokens of the calls it begins within any 60 seconds, see `Limiter`.
         limiter: A `Limiter` shared with other workers, in place of these three.
         timeout: Seconds one try may take; waiting for a limit does not count. In a blocking run the
-            call is left behind, since a thread cannot be stopped; in an awaited one it is cancelled.
+            call is left behind, since a thread cannot be stopped; in an awaited one it is cancelled. What was left behind makes no further model
+            call, and no longer counts as a task at work.
         retries: Times a call is repeated after an outage (network, rate limit, server fault), with
             growing, random waits, or the wait the provider asks for. Other failures are not repeated,
             and graphs never: begun anew they would repeat what their tools did.
@@ -118,6 +119,7 @@ class Worker:
             runnable = chat_model(runnable, what)
         self.models = _models_in(runnable)
         self.model = self.models[0] if self.models else None
+        self.bounds = bounds_of(self.model)
         self.max_input_tokens = max_input_tokens
         self.secrets = secrets_of(runnable)
         self.has_tools = bool(tools)
@@ -134,11 +136,6 @@ class Worker:
 
     def __repr__(self) -> str:
         return f"Worker({self.name!r})"  # the runnable may show a key
-
-    @property
-    def bounds(self) -> Bounds:
-        """What its model takes and gives."""
-        return bounds_of(self.model)
 
     def call(self, task: WorkerTask, config: RunnableConfig) -> str:
         """Answer `task` once.
@@ -228,11 +225,11 @@ def output_cap_of(model: Any) -> int | None:
 
 
 def bounds_of(model: Any) -> Bounds:
-    """What a chat model takes and gives, by its own settings or its profile."""
+    """What a chat model takes and gives, by its profile; its own settings come with each call."""
     if not isinstance(model, BaseChatModel):
         return Bounds()
     name = str(model._get_ls_params().get("ls_model_name") or "")
-    return Bounds(name, _profile(model, "max_input_tokens"), output_cap_of(model))
+    return Bounds(name, _profile(model, "max_input_tokens"), _profile(model, "max_output_tokens"))
 
 
 def cost_of(usage: Usage, model: BaseChatModel, prices: PriceTable) -> Usage:

@@ -563,13 +563,13 @@ def test_a_refusal_ends_no_timeout(run):
 
 
 def test_a_model_below_a_capped_one_has_a_cap_of_its_own(run):
-    below = ScriptedModel(model_name="below")
+    below = ScriptedModel()
 
     def dig() -> str:
         """Dig."""
         return below.invoke("deeper").text
 
-    above = Tooled(replies=[tool_call_of("dig"), "done"], max_tokens=5, model_name="above")
+    above = Tooled(replies=[tool_call_of("dig"), "done"], max_tokens=5)
     pool = [Worker("a", above, tools=[dig]), Worker("b", lambda t: "b")]
     result = run(create_conductor(chain("a", "b"), pool, budget=Budget(tokens=8000)), ask())
     assert called(below) == 0

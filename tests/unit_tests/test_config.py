@@ -106,7 +106,7 @@ def test_everything_in_the_file_reaches_its_place(write, key):
     coder, critic, calc = config.workers
     assert coder.limiter is critic.limiter
     assert repr(coder.limiter) == "Limiter(max_concurrency=8, requests_per_minute=500)"
-    assert (coder.bounds.output_cap, coder.timeout, coder.retries, coder.fallback) == (
+    assert (coder.model.max_tokens, coder.timeout, coder.retries, coder.fallback) == (
         4000,
         60,
         1,
