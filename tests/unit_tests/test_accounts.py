@@ -4,12 +4,15 @@ import asyncio
 import threading
 import time
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
 
-from langgraph_conductor import Budget, BudgetExceededError, Usage
-from langgraph_conductor.budget import BudgetLeft, Ledger, Reservation
+from langgraph_conductor import Budget, BudgetExceededError, Usage, Worker
+from langgraph_conductor.budget import BudgetLeft, Ledger, Reservation, UnboundedCallError
 from langgraph_conductor.driving import (
     LateError,
     Wait,
@@ -26,9 +29,14 @@ from langgraph_conductor.driving import (
 from langgraph_conductor.graph.accounts import causes, ended_by_budget, usage_of
 from langgraph_conductor.graph.ledgers import Ledgers, ledger_in, with_ledger
 from langgraph_conductor.options import Options
+from langgraph_conductor.prices import Price
+from langgraph_conductor.testing import ScriptedModel
 from langgraph_conductor.workers import Limiter
+from langgraph_conductor.workers.calling import Ask, answer, late, time_left
 from langgraph_conductor.workers.counting import likely_tokens, most_tokens
+from langgraph_conductor.workers.failures import ContextTooLongError
 from langgraph_conductor.workers.limits import Slots, Window
+from langgraph_conductor.workers.metering import Meter
 from tests.helpers import flow
 
 
@@ -101,7 +109,7 @@ def test_running_calls_count_by_their_worst_case_until_they_are_settled():
     assert ledger.left == BudgetLeft(usd=Decimal(5), tokens=50, calls=7)
     ledger.settle(second, used(tokens=5))  # its price was not told: that part stays
     assert ledger.left == BudgetLeft(usd=Decimal(5), tokens=85, calls=7)
-    ledger.settle(second, used(tokens=5))  # told twice, booked once
+    ledger.settle(second, used(usd=1, tokens=9))  # told twice, booked once
     assert ledger.left == BudgetLeft(usd=Decimal(5), tokens=85, calls=7)
 
 
@@ -185,6 +193,7 @@ def test_budgets_are_taken_as_they_are_given():
         {"seconds": 0},
         {"seconds": True},
         {"seconds": float("nan")},
+        {"seconds": float("inf")},
         {"usd": "inf"},
         {"calls": True},
     ):
@@ -537,11 +546,11 @@ def test_a_call_is_not_made_when_its_time_is_over():
     async def call():
         made.append(1)
 
-    for seconds in (0.0, -1.0):
+    for over in (lambda: 0.0, lambda: -1.0):
         with pytest.raises(LateError):
-            timed(lambda: seconds, lambda: made.append(1))
+            timed(over, lambda: made.append(1))
         with pytest.raises(LateError):
-            asyncio.run(as_coroutine(lambda: atimed(lambda: seconds, call)))
+            asyncio.run(as_coroutine(lambda over=over: atimed(over, call)))
     assert made == []
 
 
@@ -646,3 +655,354 @@ def test_options_are_laid_over_others():
 def test_options_that_do_not_fit_are_refused(given, why):
     with pytest.raises(ValueError, match=why):
         Options().over({"configurable": {"conductor": given}})
+
+
+# ------------------------------------------------------------------ the accounts of model calls
+
+
+PROMPT = [HumanMessage("x" * 40)]
+MOST = most_tokens(PROMPT)
+
+
+def about(metadata=None, **params):
+    return {"invocation_params": params, "metadata": metadata or {}}
+
+
+def begun(meter, run_id="call", messages=PROMPT, told=None):
+    """Begin a call that does not have to wait."""
+    assert list(meter.begin(run_id, messages, told or about(max_tokens=10))) == []
+
+
+def tokens_of(sent, said, **details):
+    return {"input_tokens": sent, "output_tokens": said, "total_tokens": sent + said, **details}
+
+
+def answered(*messages):
+    return LLMResult(generations=[[ChatGeneration(message=message) for message in messages]])
+
+
+class StatusError(Exception):
+    status_code = 400
+
+
+@pytest.mark.parametrize(
+    ("told", "cap"),
+    [
+        (about(max_completion_tokens=7), 7), (about(max_output_tokens=7), 7), (about(max_tokens=7), 7),
+        (about(num_predict=7), 7), (about(max_new_tokens=7), 7), (about({"ls_max_tokens": 7}), 7),
+        (about({"ls_max_tokens": 9}, max_tokens=7), 7), (about(max_tokens=None, max_output_tokens=7), 7),
+        (about({"ls_max_tokens": 9}, generation_config={"max_output_tokens": 7}), 7),
+        (about(generation_config="none"), 30), (about(max_tokens=0), 30), (about(max_tokens=-1), 30),
+        (about(max_tokens="7"), 30), (about(max_tokens=1), 1), ({}, 30), (about(max_tokens=7, n=3), 21),
+        (about(max_tokens=7, n="3"), 7), (about(max_tokens=7, n=None), 7), (about(max_tokens=7, n=0), 7),
+    ],
+)  # fmt: skip
+def test_a_calls_worst_case_is_its_prompt_and_its_cap(told, cap):
+    ledger = Ledger(Budget(tokens=10_000))
+    meter = Meter(ledger=ledger, output_cap=30)
+    assert list(meter.begin("call", PROMPT, told)) == []
+    extra = most_tokens([], told.get("invocation_params", {})) if "generation_config" in str(told) else 0
+    less = 10_000 - ledger.left.tokens - MOST
+    assert less == cap if not extra else less > 1000 + cap
+
+
+@pytest.mark.parametrize("name", ["tools", "functions", "response_format", "output_config", "text"])
+def test_what_else_is_sent_is_part_of_the_worst_case(name):
+    ledger = Ledger(Budget(tokens=10_000))
+    begun(Meter(ledger=ledger), told=about(max_tokens=10, **{name: [{"schema": "x" * 300}]}))
+    assert ledger.left.tokens < 10_000 - MOST - 10 - 300
+
+
+def test_calls_without_a_bound_are_refused_unless_allowed():
+    nameless, named = about(), about(model="m", max_tokens=10)
+    for budget, told, words, limit in (
+        (Budget(tokens=10_000), nameless, "model without a name has no output cap", "tokens"),
+        (Budget(usd=1), about(model="m"), "model m has no output cap", "usd"),
+        (Budget(usd=1), named, "the price of model m is not known", "usd"),
+        (Budget(usd=1), about(max_tokens=1), "the price of model without a name is not known", "usd"),
+    ):
+        with pytest.raises(UnboundedCallError, match=words) as caught:
+            list(Meter(ledger=Ledger(budget)).begin("call", PROMPT, told))
+        assert caught.value.limit == limit
+    begun(Meter(ledger=Ledger(Budget(calls=1))), told=nameless)
+    begun(Meter(ledger=Ledger(Budget(usd=1, tokens=MOST, allow_unbounded=True))), told=nameless)
+
+
+def test_money_is_set_aside_as_if_all_were_written_to_the_cache():
+    ledger = Ledger(Budget(usd=10))
+    claude = {"ls_provider": "anthropic", "ls_model_name": "claude-sonnet-4-5"}
+    begun(Meter(ledger=ledger), told=about(claude, max_tokens=100))
+    read, written = (MOST * Decimal(price) + 100 * 15 for price in ("3", "3.75"))
+    assert 10 - ledger.left.usd == written / 10**6 > read / 10**6
+
+
+def test_a_call_is_admitted_once_and_counted_as_it_was():
+    ledger = Ledger(Budget(tokens=10_000, calls=5))
+    meter = Meter(ledger=ledger)
+    begun(meter)
+    begun(meter)  # the other door
+    assert ledger.left == BudgetLeft(tokens=10_000 - MOST - 10, calls=4)
+    meter.end("call", answered(AIMessage("a", usage_metadata=tokens_of(20, 4))))
+    assert ledger.left == BudgetLeft(tokens=10_000 - 24, calls=4)
+    assert (meter.usage.calls, meter.usage.total_tokens, meter.unmetered) == (1, 24, 0)
+    begun(meter, told=about({"ls_model_name": "m"}, max_tokens=10))
+    meter.end("call", answered(AIMessage("a")))  # it says nothing of tokens
+    assert ledger.left == BudgetLeft(tokens=10_000 - 24 - MOST - 10, calls=3)
+    assert meter.unmetered == 1
+    assert [record["model"] for record in meter.records] == ["", "m"]
+    assert meter.records[0]["usage"] == Usage(1, 20, 4, unpriced_calls=1).to_json()
+    meter.end("unseen", answered())  # one that began before: it counts, nothing was set aside
+    assert meter.usage.calls == 3
+    assert meter.records[2] == {"model": "", "seconds": 0.0, "usage": Usage(1, unpriced_calls=1).to_json()}
+    assert ledger.left.calls == 3
+
+
+def test_a_record_tells_how_long_the_call_took_and_not_how_long_it_waited():
+    ledger = Ledger(Budget(calls=1))
+    first = Reservation()
+    ledger.admit(first)
+    meter = Meter(ledger=ledger)
+    waiting = meter.begin("call", PROMPT, about(max_tokens=10))
+    assert isinstance(next(waiting), Wait)
+    time.sleep(0.1)
+    assert 0.1 <= meter.waited < 0.5
+    ledger.settle(first, Usage())
+    assert list(waiting) == []
+    waited = meter.waited
+    assert 0.1 <= waited < 0.5
+    time.sleep(0.05)
+    assert meter.waited == waited
+    meter.end("call", answered(AIMessage("a")))
+    assert 0.05 <= meter.records[0]["seconds"] < 0.1
+    assert meter.waited == waited
+
+
+def test_several_answers_to_a_call_are_paid_once():
+    meter = Meter()
+    begun(meter)
+    whole = tokens_of(20, 8)
+    meter.end(
+        "call",
+        answered(
+            AIMessage("a"), AIMessage("b", usage_metadata=whole), AIMessage("c", usage_metadata=whole)
+        ),
+    )
+    assert meter.usage == Usage(calls=1, input_tokens=20, output_tokens=8, unpriced_calls=1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "prices", "metadata", "details", "usd"),
+    [
+        ("m", {"m": (1, 2)}, {"model_name": "m-2026"}, {}, "5000"),  # what was asked for has a price
+        ("m", {"m-2026": (1, 2)}, {"model_name": "m-2026"}, {}, "5000"),
+        ("m", {"m": (1, 2), "m-2026": (9, 9)}, {"model_name": "m-2026"}, {}, "5000"),
+        ("m", {"x": (1, 2)}, {"model_name": "m-2026"}, {}, None),
+        ("m", {"": (1, 2)}, {}, {}, "5000"),
+        ("m", {"": (1, 2)}, {"cost": 0.25}, {}, "250000"),
+        ("m", {"": (1, 2)}, {"response_cost": "0.5"}, {}, "500000"),
+        ("m", {}, {}, {"total_cost": 0}, "0"),
+    ],
+)  # fmt: skip
+def test_what_an_answer_costs(asked, prices, metadata, details, usd):
+    table = {name: Price(*map(Decimal, price)) for name, price in prices.items()}
+    meter = Meter(prices=table)
+    begun(meter, told=about({"ls_model_name": asked}))
+    message = AIMessage("a", response_metadata=metadata, usage_metadata=tokens_of(1000, 2000, **details))
+    meter.end("call", answered(message))
+    assert meter.usage.usd == (None if usd is None else Decimal(usd) / 10**6)
+    assert meter.usage.unpriced_calls == (usd is None)
+
+
+def test_a_price_is_told_without_tokens_too():
+    meter = Meter()
+    begun(meter)
+    meter.end("call", answered(AIMessage("a", response_metadata={"cost": 0.25})))
+    assert (meter.usage.usd, meter.usage.unpriced_calls, meter.unmetered) == (Decimal("0.25"), 0, 1)
+
+
+def test_tokens_written_to_the_cache_cost_what_they_cost():
+    meter = Meter()
+    begun(meter, told=about({"ls_provider": "anthropic", "ls_model_name": "claude-sonnet-4-5"}))
+    written = tokens_of(1000, 100, input_token_details={"cache_creation": 1000})
+    meter.end("call", answered(AIMessage("a", usage_metadata=written)))
+    assert meter.usage.usd == Decimal("0.00525")  # 1000 at $3.75 and 100 at $15 a million
+
+
+@pytest.mark.parametrize(
+    ("failure", "free"), [(StatusError(), True), (ConnectionRefusedError(), True), (TimeoutError(), False)]
+)
+def test_a_failed_call_is_free_only_where_the_provider_refused_it(failure, free):
+    ledger, limiter = Ledger(Budget(tokens=10_000)), Limiter(tokens_per_minute=1000)
+    meter = Meter(ledger=ledger, limiter=limiter)
+    begun(meter)
+    booked = limiter._tokens._bookings[0]
+    meter.fail("call", failure)
+    assert ledger.left.tokens == (10_000 if free else 10_000 - MOST - 10)
+    assert booked.amount == (0 if free else 20)
+    meter.fail("call", StatusError())  # told twice
+    meter.fail("unseen", StatusError())
+    assert meter.usage == Usage()
+
+
+def test_a_refused_call_set_nothing_aside():
+    ledger = Ledger(Budget(tokens=MOST + 9, calls=3))
+    meter = Meter(ledger=ledger)
+    for run_id in ("a", "b"):
+        with pytest.raises(BudgetExceededError) as caught:
+            begun(meter, run_id)
+        meter.fail(run_id, caught.value)
+    with pytest.raises(BudgetExceededError):
+        begun(meter, "c")
+    meter.close()
+    assert ledger.left == BudgetLeft(tokens=MOST + 9, calls=3)
+
+
+def test_a_call_given_up_while_it_waits_for_the_budget_is_free():
+    ledger = Ledger(Budget(tokens=MOST + 20, calls=9))
+    first = reservation(tokens=20)
+    ledger.admit(first)
+    meter = Meter(ledger=ledger)
+    waiting = meter.begin("call", PROMPT, about(max_tokens=10))
+    next(waiting)
+    meter.fail("call", TimeoutError())
+    ledger.settle(first, Usage())
+    assert list(waiting) == []
+    assert ledger.left == BudgetLeft(tokens=MOST + 20, calls=9)
+
+
+@pytest.mark.parametrize("how", [asyncio.CancelledError, GeneratorExit])
+def test_a_call_given_up_while_it_waits_for_a_limit_is_free(how):
+    ledger, limiter = Ledger(Budget(tokens=10_000, calls=9)), Limiter(requests_per_minute=1)
+    limiter.begin(0, 0)
+    for budgeted in (ledger, None):
+        waiting = Meter(ledger=budgeted, limiter=limiter).begin("call", PROMPT, about(max_tokens=10))
+        assert 59 < next(waiting).seconds <= 60
+        with pytest.raises(how):
+            waiting.throw(how())
+    assert ledger.left == BudgetLeft(tokens=10_000, calls=9)
+
+
+def test_a_limiter_is_told_what_a_call_really_used():
+    limiter = Limiter(tokens_per_minute=1000)
+    meter = Meter(limiter=limiter)
+    for told, amount in ((tokens_of(100, 50), 150), (None, 20)):
+        begun(meter)
+        booked = limiter._tokens._bookings[-1]
+        assert booked.amount == 20  # a quarter of 40 characters, and the cap
+        meter.end("call", answered(AIMessage("a", usage_metadata=told)))
+        assert booked.amount == amount
+
+
+def test_calls_in_flight_when_a_step_is_over_stay_booked():
+    ledger = Ledger(Budget(tokens=MOST + 20))
+    meter = Meter(ledger=ledger)
+    begun(meter)
+    meter.close()
+    assert ledger.left.tokens == 10
+    with pytest.raises(BudgetExceededError):  # nothing of it can come back any more
+        ledger.admit(reservation(tokens=11))
+
+
+def test_a_prompt_is_measured_only_where_that_matters():
+    assert not Meter().guards
+    assert not Meter(limiter=Limiter(max_concurrency=1)).guards
+    assert Meter(limiter=Limiter(requests_per_minute=1)).guards
+    assert Meter(ledger=Ledger(Budget(calls=1))).guards
+    meter = Meter(max_input_tokens=10)
+    assert meter.guards
+    begun(meter)  # 40 characters
+    with pytest.raises(ContextTooLongError, match="about 11 tokens and the model takes 10"):
+        begun(meter, "longer", [HumanMessage("x" * 41)])
+    meter.fail("longer", ContextTooLongError())
+
+
+# ------------------------------------------------------------------ how a worker is called
+
+
+def calls_of(worker, *results):
+    """What a worker's logic asks for and how it ends; each call gives or raises one of `results`."""
+    left, seen = list(results), []
+    logic = answer(worker, lambda: Ask(worker, None, {}, None))
+
+    def call(wanted):
+        seen.append(wanted)
+        if isinstance(wanted, Wait):
+            return None
+        result = left.pop(0)
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    try:
+        return drive(logic, call), seen
+    except Exception as failure:
+        return failure, seen
+
+
+class Busy(Exception):
+    def __init__(self, after):
+        self.status_code = 429
+        self.response = SimpleNamespace(headers={"retry-after": after}, status_code=429)
+
+
+def test_outages_are_retried_so_often_and_mistakes_are_not(monkeypatch):
+    monkeypatch.setattr("langgraph_conductor.workers.failures.random.uniform", lambda low, high: high)
+    worker = Worker("w", lambda t: "", retries=2)
+    reply, seen = calls_of(worker, ConnectionError(), ConnectionError(), "there")
+    assert reply == "there"
+    assert [wanted.seconds for wanted in seen if isinstance(wanted, Wait)] == [1.0, 2.0]
+    failure, seen = calls_of(worker, *(ConnectionError(str(n)) for n in range(4)))
+    assert (str(failure), len(seen)) == ("2", 5)
+    failure, seen = calls_of(worker, ValueError("mine"))
+    assert (str(failure), len(seen)) == ("mine", 1)
+    graph = Worker("g", create_agent(ScriptedModel(), []), retries=2)
+    failure, seen = calls_of(graph, ConnectionError("once"), "never")
+    assert (str(failure), len(seen)) == ("once", 1)
+
+
+def test_a_worker_gives_its_place_back_however_it_ends():
+    worker = Worker("w", lambda t: "", max_concurrency=1, retries=0)
+    for result in ("there", ValueError(), ConnectionError()):
+        _, seen = calls_of(worker, result)
+        place, _ = seen
+        assert place.future.done()
+    assert worker.limiter.enter().done()
+
+
+def test_a_providers_wish_to_wait_holds_for_all_who_share_its_limits():
+    limiter = Limiter(requests_per_minute=100)
+    calls_of(Worker("w", lambda t: "", limiter=limiter, retries=0), Busy("7"))
+    assert 6 < limiter.begin(0, 0).seconds <= 7
+    quick = Limiter(requests_per_minute=100)
+    calls_of(Worker("w", lambda t: "", limiter=quick, retries=0), ConnectionError())
+    assert not isinstance(quick.begin(0, 0), Wait)
+
+
+def test_how_long_a_call_may_take():
+    assert time_left(None, Meter()) is None
+    assert time_left(None, Meter(ledger=Ledger(Budget(calls=1)))) is None
+    own = time_left(5.0, Meter(ledger=Ledger(Budget(calls=1))))
+    assert 4.5 < own() <= 5
+    short = Meter(ledger=Ledger(Budget(seconds=3), clock=lambda: 0.0))
+    assert time_left(None, short)() == 3
+    assert time_left(5.0, short)() == 3
+    assert 1.5 < time_left(2.0, short)() <= 2
+    waited = Meter()
+    waited._waited = 100.0
+    left = time_left(5.0, waited)
+    assert 4.5 < left() <= 5  # waits before it do not count
+    waited._waited = 101.0
+    assert 5.5 < left() <= 6  # and those in it give their time back
+    time.sleep(0.05)
+    assert left() <= 5.95
+
+
+def test_who_is_called_late():
+    assert str(late(0.5, None)) == "no answer within 0.5 seconds"
+    running = Ledger(Budget(seconds=3))
+    assert isinstance(late(0.5, running), TimeoutError)
+    assert running.refusal is None
+    over = Ledger(Budget(seconds=3), seconds=3.0)
+    error = late(0.5, over)
+    assert (str(error), error.limit) == ("the budget of 3 seconds is over", "seconds")
+    assert over.refusal.limit == "seconds"
