@@ -939,7 +939,7 @@ def calls_of(worker, *results):
         return failure, seen
 
 
-class Busy(Exception):
+class BusyError(Exception):
     def __init__(self, after):
         self.status_code = 429
         self.response = SimpleNamespace(headers={"retry-after": after}, status_code=429)
@@ -971,7 +971,7 @@ def test_a_worker_gives_its_place_back_however_it_ends():
 
 def test_a_providers_wish_to_wait_holds_for_all_who_share_its_limits():
     limiter = Limiter(requests_per_minute=100)
-    calls_of(Worker("w", lambda t: "", limiter=limiter, retries=0), Busy("7"))
+    calls_of(Worker("w", lambda t: "", limiter=limiter, retries=0), BusyError("7"))
     assert 6 < limiter.begin(0, 0).seconds <= 7
     quick = Limiter(requests_per_minute=100)
     calls_of(Worker("w", lambda t: "", limiter=quick, retries=0), ConnectionError())
