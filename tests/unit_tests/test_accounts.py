@@ -428,6 +428,7 @@ def test_a_likely_token_has_four_characters():
     assert (of(""), of("x"), of("xxxx"), of("xxxxx"), of("üüüü")) == (0, 1, 1, 2, 1)
     assert of("x" * 40, "y" * 40) == 20
     assert of("x" * 40, extra={"k": "v" * 400}) == 10 + (400 + len('{"k": ""}')) // 4 + 1
+    assert of("", extra={"k": "ü" * 400}) == of("", extra={"k": "v" * 400})
     assert of([{"type": "text", "text": "x" * 400}]) - of([{"type": "text", "text": ""}]) == 100
     image = {"type": "image_url", "image_url": {"url": "data:" + "x" * 100_000}}
     assert of([image]) == of([{"type": "image", "base64": "x"}]) < 2000
@@ -486,8 +487,9 @@ def test_logic_is_closed_when_it_is_broken_off():
     def broken(asked):
         raise KeyboardInterrupt
 
+    running, awaited = logic(), logic()  # held, so that nobody else closes them
     with pytest.raises(KeyboardInterrupt):
-        drive(logic(), broken)
+        drive(running, broken)
     assert closed == [1]
 
     async def cancelled(asked):
@@ -495,7 +497,7 @@ def test_logic_is_closed_when_it_is_broken_off():
 
     async def main():
         with pytest.raises(asyncio.CancelledError):
-            await adrive(logic(), cancelled)
+            await adrive(awaited, cancelled)
 
     asyncio.run(main())
     assert closed == [1, 1]

@@ -7,6 +7,7 @@ import pytest
 from langgraph_conductor import Budget, ChatPlanner, PlanError, Usage, Worker, WorkerPool, create_conductor
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ScriptedModel, plan_text
+from langgraph_conductor.workers.counting import likely_tokens, most_tokens
 from tests.helpers import ScriptedPlanner, ask, flow
 
 TAGS = {"a": ["fast"], "b": ["fast", "maths"], "c": [], "d": ["maths"]}
@@ -335,3 +336,17 @@ def test_which_planners_take_a_dealt_numbering():
     check_offer(fixed.single("w"), Options(permute=0))
     with pytest.raises(ValueError, match="show='anonymous'"):
         check_offer(planner("anonymous"), Options(permute=0))
+
+
+def test_an_estimate_counts_the_prompts_that_are_then_sent(run):
+    model = ScriptedModel(replies=["some words"], max_tokens=50)
+    made = WorkerPool([Worker("a", model)])
+    plan = flow(("a", "Do it.", []), ("a", "Check it.", [0]), ("a", "Answer.", []))
+    guess = made.estimate(plan, "What is it?", reply_tokens=40)
+    run(create_conductor(fixed.workflow(plan), made), ask())
+    prompts = sorted(model.calls, key=lambda messages: messages[0].text)
+    read = len("some words")  # what the second step reads, and 50 tokens, or 40, before it is known
+    assert guess.worst.input_tokens == sum(map(most_tokens, prompts)) - read + 4 * 50
+    assert guess.likely.input_tokens == pytest.approx(
+        sum(map(likely_tokens, prompts)) - read / 4 + 40, abs=1
+    )
