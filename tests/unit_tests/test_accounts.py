@@ -1,6 +1,7 @@
 """The sums behind a run, each alone: ledgers, windows, meters, prices, records of rounds."""
 
 import asyncio
+import contextvars
 import threading
 import time
 from decimal import Decimal
@@ -270,8 +271,6 @@ def test_what_a_limiter_counts():
 
 
 def test_part_of_a_placed_task_needs_no_place():
-    import contextvars
-
     limiter = Limiter(max_concurrency=1)
     limiter.leave(None)  # had no place
     place = limiter.enter()
@@ -536,6 +535,12 @@ def test_a_call_in_time_gives_its_result_or_its_error():
         timed(lambda: 1.0, lambda: {}["gone"])
     with pytest.raises(KeyError, match="gone"):
         asyncio.run(as_coroutine(lambda: atimed(lambda: 1.0, fail)))
+
+
+def test_a_timed_call_sees_its_context_and_does_not_hold_the_process():
+    word = contextvars.ContextVar("word")
+    word.set("ambient")
+    assert timed(lambda: 1.0, lambda: (word.get(), threading.current_thread().daemon)) == ("ambient", True)
 
 
 async def as_coroutine(call):
