@@ -9,10 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
+from langchain_core.language_models.fake import FakeListLLM
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.runnables import RunnableLambda
 
-from langgraph_conductor import Budget, BudgetExceededError, Usage, Worker
+from langgraph_conductor import Budget, BudgetExceededError, Usage, Worker, create_conductor
 from langgraph_conductor.budget import BudgetLeft, Ledger, Reservation, UnboundedCallError
 from langgraph_conductor.driving import (
     LateError,
@@ -30,6 +33,7 @@ from langgraph_conductor.driving import (
 from langgraph_conductor.graph.accounts import causes, ended_by_budget, usage_of
 from langgraph_conductor.graph.ledgers import Ledgers, ledger_in, with_ledger
 from langgraph_conductor.options import Options
+from langgraph_conductor.planners import fixed
 from langgraph_conductor.prices import Price
 from langgraph_conductor.testing import ScriptedModel
 from langgraph_conductor.workers import Limiter
@@ -37,7 +41,7 @@ from langgraph_conductor.workers.calling import Ask, answer, late, time_left
 from langgraph_conductor.workers.counting import likely_tokens, most_tokens
 from langgraph_conductor.workers.failures import ContextTooLongError
 from langgraph_conductor.workers.limits import Slots, Window
-from langgraph_conductor.workers.metering import Meter
+from langgraph_conductor.workers.metering import Meter, _not_ours
 from tests.helpers import flow
 
 
@@ -1013,3 +1017,87 @@ def test_who_is_called_late():
     error = late(0.5, over)
     assert (str(error), error.limit) == ("the budget of 3 seconds is over", "seconds")
     assert over.refusal.limit == "seconds"
+
+
+def test_a_meter_comes_after_whoever_listens_already():
+    mine = BaseCallbackHandler()
+    for given in ({}, {"callbacks": None}, {"callbacks": []}):
+        assert [type(h).__name__ for h in Meter().under(given)["callbacks"]] == ["Redactor", "_Door"]
+    config = Meter(max_input_tokens=1).under({"tags": ["t"], "callbacks": [mine]})
+    assert config["callbacks"][1] is mine
+    assert [type(h).__name__ for h in config["callbacks"]][2:] == ["_Door", "_AsyncDoor"]
+    assert config["tags"] == ["t"]
+    inherited_too, local = BaseCallbackHandler(), BaseCallbackHandler()
+    manager = CallbackManager([inherited_too, local], [inherited_too], tags=["m"])
+    meter = Meter()
+    config = meter.under({"tags": ["t"], "callbacks": manager})
+    redactor, *heard, door = config["callbacks"].handlers
+    assert heard == [inherited_too, local]
+    assert config["callbacks"].inheritable_handlers == [redactor, inherited_too, door]
+    assert meter.others == [redactor, inherited_too, local]
+    assert (config["tags"], config["callbacks"].tags) == (["t"], ["m"])
+    assert (manager.handlers, manager.inheritable_handlers) == ([inherited_too, local], [inherited_too])
+
+
+def test_models_that_are_no_chat_models_are_counted_and_refused_too(run):
+    model = FakeListLLM(responses=["one", "two"])
+
+    def blocking(task):
+        return model.invoke("a") + model.invoke("b")
+
+    async def awaited(task):
+        return await model.ainvoke("a") + await model.ainvoke("b")
+
+    for budget, calls in ((Budget(calls=2), 2), (Budget(calls=1), 1)):
+        worker = Worker("f", RunnableLambda(blocking, awaited))
+        pool = [worker, Worker("b", lambda t: "b")]
+        conductor = create_conductor(
+            fixed.workflow(flow(("b", "x", []), ("f", "y", []))), pool, budget=budget
+        )
+        result = run(conductor, {"messages": [("user", "q")]})
+        assert result["usage"]["workers"]["calls"] == calls
+        assert bool(result["stopped"]) == (calls == 1)
+
+
+def test_who_hears_of_calls_hears_that_one_was_refused_or_cancelled(run):
+    class Heard(BaseCallbackHandler):
+        def __init__(self):
+            self.began, self.failed = [], []
+
+        def on_chat_model_start(self, serialized, messages, *, run_id, **about):
+            self.began.append(run_id)
+
+        def on_llm_error(self, error, *, run_id, parent_run_id=None, **about):
+            self.failed.append((run_id, parent_run_id is not None, type(error).__name__))
+
+    heard = Heard()
+    pool = [Worker("b", lambda t: "b"), Worker("m", ScriptedModel(max_tokens=9), max_input_tokens=1)]
+    conductor = create_conductor(fixed.workflow(flow(("b", "x", []), ("m", "y", []))), pool)
+    run(conductor, {"messages": [("user", "q")]}, {"callbacks": [heard]})
+    assert heard.failed == [(heard.began[0], True, "ContextTooLongError")]
+
+    meter, hearing = Meter(), Heard()
+    hanging = ScriptedModel(latency=30)
+
+    async def cancelled():
+        task = asyncio.create_task(meter.watch(hanging.ainvoke("x", meter.under({"callbacks": [hearing]}))))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancelled())
+    assert [(run_id, name) for run_id, _, name in hearing.failed] == [(hearing.began[0], "CancelledError")]
+
+
+def test_only_our_own_refusals_are_kept_out_of_the_log():
+    import logging
+
+    def kept(*args):
+        record = logging.LogRecord("x", logging.WARNING, "", 0, "Error in %s", args, None)
+        return _not_ours(record)
+
+    assert not kept("_Door", "on_chat_model_start")
+    assert not kept("_AsyncDoor", "on_chat_model_start")
+    assert kept("Tracer", "on_chat_model_start")
+    assert kept()
