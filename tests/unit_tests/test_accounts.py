@@ -1101,3 +1101,14 @@ def test_only_our_own_refusals_are_kept_out_of_the_log():
     assert not kept("_AsyncDoor", "on_chat_model_start")
     assert kept("Tracer", "on_chat_model_start")
     assert kept()
+
+
+def test_a_call_that_fails_while_it_waits_for_a_limit_had_booked_nothing():
+    limiter = Limiter(tokens_per_minute=100)
+    limiter.begin(100, 0)
+    waiting = Meter(limiter=limiter)
+    logic = waiting.begin("call", PROMPT, about(max_tokens=10))
+    assert isinstance(next(logic), Wait)
+    waiting.fail("call", StatusError())
+    logic.close()
+    assert [booked.amount for booked in limiter._tokens._bookings] == [100]
