@@ -1112,3 +1112,17 @@ def test_a_call_that_fails_while_it_waits_for_a_limit_had_booked_nothing():
     waiting.fail("call", StatusError())
     logic.close()
     assert [booked.amount for booked in limiter._tokens._bookings] == [100]
+
+
+@pytest.mark.parametrize(
+    ("told", "name"),
+    [
+        (about(model_name="m"), "m"), (about(model="m", model_name="x"), "m"), ({}, ""), (about(), ""),
+        (about({"ls_model_name": "m"}, model="x", model_name="x"), "m"),
+    ],
+)  # fmt: skip
+def test_a_call_is_recorded_under_the_name_it_was_asked_by(told, name):
+    meter = Meter()
+    begun(meter, told=told)
+    meter.end("call", answered(AIMessage("a")))
+    assert meter.records[0]["model"] == name
