@@ -37,7 +37,7 @@ from langgraph_conductor.planners import fixed
 from langgraph_conductor.prices import Price
 from langgraph_conductor.testing import ScriptedModel
 from langgraph_conductor.workers import Limiter
-from langgraph_conductor.workers.calling import Ask, answer, late, time_left
+from langgraph_conductor.workers.calling import Ask, answer, late, meter_of, time_left
 from langgraph_conductor.workers.counting import likely_tokens, most_tokens
 from langgraph_conductor.workers.failures import ContextTooLongError
 from langgraph_conductor.workers.limits import Slots, Window
@@ -1126,3 +1126,19 @@ def test_a_call_is_recorded_under_the_name_it_was_asked_by(told, name):
     begun(meter, told=told)
     meter.end("call", answered(AIMessage("a")))
     assert meter.records[0]["model"] == name
+
+
+def test_of_a_call_without_a_cap_its_prompt_is_set_aside():
+    ledger = Ledger(Budget(usd=1, tokens=10_000, allow_unbounded=True))
+    begun(Meter(prices={"": Price(Decimal(1000), Decimal(1000))}, ledger=ledger), told=about())
+    assert ledger.left == BudgetLeft(usd=1 - MOST * Decimal("0.001"), tokens=10_000 - MOST)
+
+
+def test_a_worker_is_metered_by_its_own_settings():
+    model = ScriptedModel(max_tokens=9)
+    worker = Worker("w", model, price={"input": 1, "output": 2}, requests_per_minute=3, max_input_tokens=50)
+    worker.secrets = ("its-key",)
+    ledger = Ledger(Budget(calls=1))
+    meter = meter_of(worker, ledger)
+    assert (meter.prices, meter.ledger, meter.limiter) == (worker.prices, ledger, worker.limiter)
+    assert (meter.max_input_tokens, meter.output_cap, meter.secrets) == (50, 9, ("its-key",))

@@ -142,3 +142,13 @@ def test_known_prices_need_a_known_provider():
                ("nobody", "gpt-5")]  # fmt: skip
     for provider, name in unknown:
         assert listed(provider, name) == CALL
+
+
+@pytest.mark.parametrize(
+    "model", [Model("gpt-5", "ollama"), Model("gpt-5", "vllm"), Model("gpt-5"), Model("", "openai")]
+)
+def test_no_list_is_asked_where_it_cannot_know(model, monkeypatch):
+    asked = []
+    monkeypatch.setattr("genai_prices.calc_price", lambda *args, **options: asked.append(args))
+    assert charged(CALL, model, {}) == CALL
+    assert asked == []
