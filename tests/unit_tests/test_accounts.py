@@ -577,14 +577,17 @@ def test_time_is_asked_for_again_when_it_seems_over():
     async def long():
         await asyncio.sleep(30)
 
+    over = threading.Event()
+
     assert timed(grants(1, 0.02, 0.02, 5), lambda: time.sleep(0.1) or "there") == "there"
     assert asyncio.run(as_coroutine(lambda: atimed(grants(1, 0.02, 0.02, 5), short))) == "there"
     began = time.monotonic()
     with pytest.raises(LateError):
-        timed(grants(1, 0.02, 0.02, 0), lambda: time.sleep(0.3))
+        timed(grants(1, 0.02, 0.02, 0), lambda: over.wait(20))
     with pytest.raises(LateError):
         asyncio.run(as_coroutine(lambda: atimed(grants(1, 0.02, 0.02, 0), long)))
-    assert time.monotonic() - began < 0.3
+    assert time.monotonic() - began < 5
+    over.set()
 
 
 def test_what_takes_too_long_is_cancelled_and_may_say_so():
@@ -775,16 +778,16 @@ def test_a_record_tells_how_long_the_call_took_and_not_how_long_it_waited():
     meter = Meter(ledger=ledger)
     waiting = meter.begin("call", PROMPT, about(max_tokens=10))
     assert isinstance(next(waiting), Wait)
-    time.sleep(0.1)
-    assert 0.1 <= meter.waited < 0.5
+    time.sleep(0.3)
+    assert 0.3 <= meter.waited < 5
     ledger.settle(first, Usage())
     assert list(waiting) == []
     waited = meter.waited
-    assert 0.1 <= waited < 0.5
+    assert 0.3 <= waited < 5
     time.sleep(0.05)
     assert meter.waited == waited
     meter.end("call", answered(AIMessage("a")))
-    assert 0.05 <= meter.records[0]["seconds"] < 0.1
+    assert 0.05 <= meter.records[0]["seconds"] < 0.3
     assert meter.waited == waited
 
 
