@@ -350,3 +350,13 @@ def test_an_estimate_counts_the_prompts_that_are_then_sent(run):
     assert guess.likely.input_tokens == pytest.approx(
         sum(map(likely_tokens, prompts)) - read / 4 + 40, abs=1
     )
+
+
+def test_an_estimate_of_one_step_counts_its_prompt(run):
+    model = ScriptedModel(max_tokens=50)
+    made, plan = WorkerPool([Worker("a", model)]), flow(("a", "Do it.", []))
+    guess = made.estimate(plan, "What is it?")
+    run(create_conductor(fixed.workflow(plan), made), ask())
+    (messages,) = model.calls
+    assert guess.worst.input_tokens == most_tokens(messages)
+    assert guess.likely.input_tokens == likely_tokens(messages)
