@@ -9,8 +9,9 @@ from decimal import Decimal
 import pytest
 
 from langgraph_conductor import ChatPlanner, Usage, Worker, create_conductor
+from langgraph_conductor.errors import ModelError
 from langgraph_conductor.planners import fixed
-from langgraph_conductor.testing import FakeProviders, FakeReply, faults
+from langgraph_conductor.testing import FakeProviders, FakeReply, ScriptedModel, faults
 from langgraph_conductor.workers import chat_model
 from tests.helpers import ask, flow
 
@@ -245,3 +246,103 @@ def test_four_providers_work_as_one_team(capsys):
     assert [step["status"] for step in result["rounds"][0]["steps"]] == ["ok"] * 4
     assert result["usage"]["total"]["unpriced_calls"] == 0
     assert result["usage"]["by_worker"]["scout"]["calls"] == 2
+
+
+# ------------------------------------------------------------------ strings, each alone
+
+
+def test_what_a_string_leaves_open_options_say(monkeypatch):
+    model = chat_model("openai_compatible:m", base_url="http://gpu/v1", temperature=0.5)
+    assert (model.openai_api_base, model.model_name, model.temperature) == ("http://gpu/v1", "m", 0.5)
+    assert chat_model("vllm:m@http://a/v1", base_url="http://b/v1").openai_api_base == "http://b/v1"
+    assert chat_model("ollama:m@https://a/v1").openai_api_base == "https://a/v1"
+    assert chat_model("vllm:m@x").model_name == "m@x"
+    monkeypatch.setenv("SGLANG_API_KEY", "from the environment")
+    assert chat_model("sglang:m").openai_api_key.get_secret_value() == "from the environment"
+    assert chat_model("sglang:m", api_key="given").openai_api_key.get_secret_value() == "given"
+    ports = {"vllm": 8000, "sglang": 30000, "llamacpp": 8080, "ollama": 11434}
+    for server, port in ports.items():
+        assert chat_model(f"{server}:m").openai_api_base == f"http://127.0.0.1:{port}/v1"
+
+
+def test_clients_leave_retries_to_the_worker_unless_told():
+    for name in ("vllm:m", "openai:gpt-5", "openai_responses:gpt-5", "anthropic:claude-sonnet-5"):
+        assert chat_model(name, api_key="x").max_retries == 0
+        assert chat_model(name, api_key="x", max_retries=3).max_retries == 3
+    assert chat_model("openrouter:a/b", api_key="x").client.sdk_configuration.retry_config is None
+    assert chat_model("openrouter:a/b", api_key="x", max_retries=3).client.sdk_configuration.retry_config
+    assert chat_model("google_genai:gemini-2.5-pro", api_key="x").max_retries == 1
+    assert chat_model("openai:gpt-5", api_key="x").stream_usage is True
+    assert chat_model("openai:gpt-5", api_key="x").use_responses_api is None
+    assert chat_model("openai_responses:gpt-5", api_key="x").use_responses_api is True
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "kind"),
+    [
+        ("openai:gpt-5", {}, "no_key"), ("openrouter:a/b", {}, "no_key"), ("anthropic:claude-sonnet-5", {}, "no_key"),
+        ("nobody:m", {}, "unknown_model"), ("nothing", {}, "unknown_model"), ("openai:", {}, "unknown_model"),
+        ("vllm:", {}, "unknown_model"), ("vllm:m", {"temperature": "hot"}, None),
+    ],
+)  # fmt: skip
+def test_which_failure_of_a_string_it_is(model, options, kind):
+    with pytest.raises(ModelError, match=f"^the planner: '{model}' cannot be used: ") as caught:
+        chat_model(model, "the planner", **options)
+    assert caught.value.kind == kind
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_an_anthropic_token_does_for_a_key(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_AUTH_TOKEN", "token")
+    assert chat_model("anthropic:claude-sonnet-5").model == "claude-sonnet-5"
+
+
+def test_any_other_provider_is_left_to_langchain(monkeypatch):
+    import langchain.chat_models
+
+    asked = []
+    monkeypatch.setattr(
+        langchain.chat_models,
+        "init_chat_model",
+        lambda *args, **options: asked.append((args, options)) or made[0],
+    )
+    made = [ScriptedModel()]
+    assert chat_model("groq:llama", temperature=1) is made[0]
+    assert asked == [(("groq:llama",), {"temperature": 1})]
+    made = ["no model"]
+    with pytest.raises(TypeError, match="model: 'groq:llama' did not give a chat model"):
+        chat_model("groq:llama")
+
+    def missing(*args, **options):
+        raise ImportError("langchain_groq")
+
+    monkeypatch.setattr(langchain.chat_models, "init_chat_model", missing)
+    with pytest.raises(
+        ImportError, match=r"model: 'groq:llama' needs a package .*: pip install langchain-groq"
+    ):
+        chat_model("groq:llama")
+
+
+def test_an_error_is_told_in_its_first_line():
+    from langgraph_conductor.workers.models import _first_line
+
+    assert _first_line(ValueError("\n one\ntwo")) == "one"
+    assert _first_line(ValueError("")) == "ValueError"
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+def test_reasoning_has_two_names(name):
+    model = chat_model("vllm:m")
+
+    def result(**message):
+        said = {"role": "assistant", "content": "4", **message}
+        generation = model._create_chat_result({"model": "m", "choices": [{"index": 0, "message": said}]})
+        return generation.generations[0].message
+
+    thought = result(**{name: "2 and 2"})
+    assert thought.additional_kwargs["reasoning_content"] == "2 and 2"
+    assert thought.response_metadata["model_provider"] == "vllm"
+    for nothing in ("", None, ["2 and 2"]):
+        assert "reasoning_content" not in result(**{name: nothing}).additional_kwargs
+    both = result(reasoning="first", reasoning_content="second")
+    assert both.additional_kwargs["reasoning_content"] == "first"

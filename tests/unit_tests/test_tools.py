@@ -4,11 +4,12 @@ import asyncio
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from langchain.agents import create_agent
-from langchain.agents.middleware import HumanInTheLoopMiddleware
-from langchain_core.messages import AIMessage
+from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
@@ -16,6 +17,7 @@ from langgraph_conductor import Worker, create_conductor
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import FakeProviders, FakeReply, FakeToolCall, ScriptedModel, faults
 from langgraph_conductor.workers import chat_model
+from langgraph_conductor.workers.tools import _used_up, _without_calls
 from tests.helpers import Recorder, ask, flow, thread
 
 SERVER = {
@@ -201,3 +203,80 @@ def test_an_mcp_server_that_does_not_start_is_a_failed_step():
 def test_wrong_tools_are_refused(runnable, options, why):
     with pytest.raises(ValueError, match=why):
         Worker("w", runnable, **options)
+
+
+async def test_an_agent_with_mcp_tools_is_given_its_task_and_is_counted():
+    model = Tooled(replies=["It is 5."])
+    conductor = create_conductor(
+        fixed.workflow(flow(("adder", "Add two and three.", []))), [Worker("adder", model, tools=[SERVER])]
+    )
+    result = await conductor.ainvoke(ask())
+    assert "Add two and three." in model.prompts[0]
+    assert result["rounds"][0]["steps"][0]["usage"]["calls"] == 1
+
+
+def test_mcp_tools_name_their_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "langchain_mcp_adapters.tools", None)
+    with pytest.raises(
+        ImportError, match=r"worker 'w': MCP tools need: pip install 'langgraph-conductor\[mcp\]'"
+    ):
+        Worker("w", Tooled(), tools=[SERVER])
+    Worker("w", Tooled(), tools=[look])
+
+
+@pytest.mark.parametrize(
+    ("failure", "tries"),
+    [(ValueError("its own"), 1), (ConnectionError("cut"), 3)],
+    ids=["mistake", "outage"],
+)
+def test_a_model_call_of_an_agent_is_repeated_so_often(failure, tries, run, monkeypatch):
+    monkeypatch.setattr("langgraph_conductor.workers.failures.random.uniform", lambda a, b: 0.0)
+    model = Tooled(replies=[failure])
+    pool = [Worker("w", model, tools=[look], retries=2), Worker("b", lambda t: "b")]
+    result = run(create_conductor(fixed.workflow(flow(("w", "x", []), ("b", "y", []))), pool), ask())
+    error = result["rounds"][0]["steps"][0]["error"]
+    assert len(model.calls) == tries
+    assert (error["type"], error["message"]) == (type(failure).__name__, str(failure))
+
+
+def test_an_agent_has_its_workers_name():
+    assert Worker("looker", Tooled(), tools=[look]).form.graph.name == "looker"
+
+
+def test_only_turns_with_tool_calls_count():
+    def used(*messages, most=1):
+        return _used_up(SimpleNamespace(messages=messages), most)
+
+    assert not used(AIMessage("said"), HumanMessage("asked"))
+    assert used(calls())
+    assert used(calls(), AIMessage("said"), calls(), most=2)
+    assert not used(calls(), most=2)
+    assert used(most=0)
+
+
+def test_the_last_reply_keeps_its_text_and_usage_and_loses_its_calls():
+    usage = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+    calling = AIMessage("half", tool_calls=calls().tool_calls, id="7", usage_metadata=usage)
+    said, result = AIMessage("said"), ToolMessage("seen", tool_call_id="1")
+    kept = _without_calls(SimpleNamespace(result=[said, calling, result])).result
+    assert kept[0] is said
+    assert kept[2] is result
+    assert (kept[1].text, kept[1].tool_calls, kept[1].id) == ("half", [], "7")
+    assert kept[1].usage_metadata == usage
+
+
+def test_the_last_turn_keeps_what_the_agent_was_told_before(run):
+    model = Tooled(replies=[calls(), "Done."])
+
+    class Told(AgentMiddleware):
+        def wrap_model_call(self, request, handler):
+            return handler(request.override(system_message=SystemMessage("Be brief.")))
+
+        async def awrap_model_call(self, request, handler):
+            return await handler(request.override(system_message=SystemMessage("Be brief.")))
+
+    worker = Worker("w", model, tools=[look], middleware=[Told()], max_tool_turns=1)
+    assert run(create_conductor(fixed.single("w"), [worker]), ask())["answer"] == "Done."
+    first, last = (messages[0].text for messages in model.calls)
+    assert first == "Be brief."
+    assert last.startswith("Be brief.\n\nYou have no tool calls left.")

@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 
 from langgraph_conductor import Usage
-from langgraph_conductor.prices import Price
+from langgraph_conductor.prices import Model, Price, charged, price_table
 from langgraph_conductor.usage import usage_of_message
 
 
@@ -91,3 +91,64 @@ def test_price_corners():
     }
     assert usage_of_message(nothing) == Usage(calls=1, output_tokens=1, unpriced_calls=1)
     assert usage_of_message({"input_token_details": {"cache_read": None}}).cached_tokens == 0
+
+
+# ------------------------------------------------------------------ what a call is charged
+
+CHEAP, DEAR = Price(Decimal(1), Decimal(2)), Price(Decimal(10), Decimal(20))
+CALL = Usage(calls=1, input_tokens=1000, output_tokens=1000, unpriced_calls=1)
+
+
+def test_a_table_of_prices():
+    assert price_table(None) == {}
+    assert price_table(CHEAP) == price_table({"input": 1, "output": 2}) == {"": CHEAP}
+    assert price_table({"m": {"input": 1, "output": 2}, "n": DEAR}) == {"m": CHEAP, "n": DEAR}
+    for wrong in (3, "1", {}, {"m": 1}, {"m": CHEAP, "n": 3}, [CHEAP]):
+        with pytest.raises(ValueError, match="a price is"):
+            price_table(wrong)
+    assert Price.of({"input": 0, "output": 0, "cached": None}) == Price(Decimal(0), Decimal(0))
+
+
+def test_a_model_has_its_own_price_or_the_common_one():
+    table = {"m": CHEAP, "": DEAR}
+    assert charged(CALL, Model("m"), table).usd == Decimal("0.003")
+    assert charged(CALL, Model("n"), table).usd == charged(CALL, Model(), table).usd == Decimal("0.03")
+    assert charged(CALL, Model("n"), {"m": CHEAP}) == CALL
+    assert charged(CALL, Model("m"), table).unpriced_calls == 0
+
+
+@pytest.mark.parametrize(
+    ("reported", "usd"),
+    [(0.25, "0.25"), ("0.25", "0.25"), (0, "0"), (Decimal(1), "1"), (True, "0.003"), (-1, "0.003"),
+     ("much", "0.003"), (float("nan"), "0.003"), (float("inf"), "0.003"), ([1], "0.003"), (None, "0.003")],
+)  # fmt: skip
+def test_what_the_provider_reports_counts_before_prices(reported, usd):
+    told = charged(CALL, Model("m"), {"": CHEAP}, reported=reported)
+    assert (told.usd, told.unpriced_calls) == (Decimal(usd), 0)
+
+
+def test_known_prices_need_a_known_provider():
+    def listed(provider, name, usage=CALL, **options):
+        return charged(usage, Model(name, provider), {}, **options)
+
+    # claude-sonnet-4-5: $3 in, $0.30 read from the cache, $3.75 written to it, $15 out (genai-prices 0.2).
+    assert listed("anthropic", "claude-sonnet-4-5").usd == Decimal("0.018")
+    assert listed("anthropic", "claude-sonnet-4-5").unpriced_calls == 0
+    assert listed("anthropic", "claude-sonnet-4-5", cache_writes=1000).usd == Decimal("0.01875")
+    cached = Usage(calls=1, input_tokens=1000, cached_tokens=1000)
+    assert listed("anthropic", "claude-sonnet-4-5", cached).usd == Decimal("0.0003")
+    assert listed("google_genai", "gemini-2.5-pro").usd > 0
+    unknown = [("", "claude-sonnet-4-5"), ("anthropic", ""), ("ollama", "gpt-5"), ("anthropic", "nothing-such"),
+               ("nobody", "gpt-5")]  # fmt: skip
+    for provider, name in unknown:
+        assert listed(provider, name) == CALL
+
+
+@pytest.mark.parametrize(
+    "model", [Model("gpt-5", "ollama"), Model("gpt-5", "vllm"), Model("gpt-5"), Model("", "openai")]
+)
+def test_no_list_is_asked_where_it_cannot_know(model, monkeypatch):
+    asked = []
+    monkeypatch.setattr("genai_prices.calc_price", lambda *args, **options: asked.append(args))
+    assert charged(CALL, model, {}) == CALL
+    assert asked == []

@@ -3,6 +3,9 @@ import functools
 import inspect
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from types import SimpleNamespace
 from typing import Annotated, TypedDict
 
 import pytest
@@ -10,12 +13,23 @@ from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, StateGraph
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
-from langgraph_conductor import Worker, WorkerPool, compile_workflow, create_conductor
+from langgraph_conductor import BudgetExceededError, Worker, WorkerPool, compile_workflow, create_conductor
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ScriptedModel
-from langgraph_conductor.workers.failures import error_record, is_outage
+from langgraph_conductor.workers.failures import (
+    ContextTooLongError,
+    error_record,
+    is_outage,
+    kind_of,
+    mark_broken_reply,
+    redacted,
+    retry_after,
+    secrets_of,
+    wait_before_retry,
+    was_refused,
+)
 from tests.helpers import ask, flow, question
 
 
@@ -313,3 +327,178 @@ def test_what_else_is_an_outage():
     for code in (400, 401, 404, 499, "429", None):
         assert not is_outage(status(code))
     assert is_outage(ModelRateLimitError("slow down"))
+
+
+# ------------------------------------------------------------------ failures, each alone
+
+
+def with_status(code, text="", headers=None):
+    class ProviderError(Exception):
+        status_code = code
+        response = SimpleNamespace(headers=headers or {}, status_code=code)
+
+    return ProviderError(text)
+
+
+def named(name, text=""):
+    return type(name, (Exception,), {})(text)
+
+
+def caused(error, times):
+    for _ in range(times):
+        outer = RuntimeError("wrapped")
+        outer.__cause__ = error
+        error = outer
+    return error
+
+
+def test_a_failure_is_looked_for_under_what_it_caused():
+    assert is_outage(caused(ConnectionError(), 4))
+    assert not is_outage(caused(ConnectionError(), 5))
+    assert is_outage(RuntimeError("Event loop is closed"))
+    assert not is_outage(RuntimeError("Event loop is closing"))
+    assert is_outage(named("TransportError"))
+    assert is_outage(named("URLError"))
+    marked = ValueError("it broke")
+    marked.infrastructure = "yes"
+    assert not is_outage(marked)
+    marked.infrastructure = True
+    assert is_outage(marked)
+    assert not is_outage(caused(with_status(404), 1))
+    answered = with_status(404)
+    answered.__cause__ = ConnectionError()
+    assert not is_outage(answered)  # the status says it
+
+
+def test_broken_replies_are_outages_where_a_model_was_called():
+    for broken in (
+        json.JSONDecodeError("x", "", 0),
+        named("UnknownApiResponseError"),
+        named("ResponseValidationError"),
+        named("Odd", "Unmarshaller failed"),
+        caused(named("ResponseValidationError"), 2),
+    ):
+        assert not is_outage(broken)
+        mark_broken_reply(broken)
+        assert is_outage(broken)
+    for mistake in (ValueError("no"), named("Odd", "x" * 80 + "Unmarshaller")):
+        mark_broken_reply(mistake)
+        assert not is_outage(mistake)
+
+
+def test_which_failures_are_not_billed():
+    for free in (
+        BudgetExceededError("no", limit="usd"),
+        ContextTooLongError(),
+        with_status(500),
+        ConnectionRefusedError(),
+        named("ConnectError"),
+        caused(with_status(429), 1),
+    ):
+        assert was_refused(free)
+    for perhaps in (TimeoutError(), ConnectionResetError(), ValueError(), with_status("500")):
+        assert not was_refused(perhaps)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (with_status(401), "no_key"), (with_status(403), "no_key"), (with_status(404), "unknown_model"),
+        (with_status(408), "timeout"), (with_status(504), "timeout"), (with_status(429), "rate_limited"),
+        (with_status(500), None), (with_status(400), None), (with_status(400, "bad API key"), "no_key"),
+        (with_status(400, "x is not a valid model"), "unknown_model"),
+        (with_status(400, "the model x was not found"), "unknown_model"),
+        (with_status(400, "the model " + "x" * 90 + " was not found"), None),
+        (named("ConnectTimeout"), "unreachable"), (named("gaierror"), "unreachable"),
+        (ConnectionRefusedError(), "unreachable"), (TimeoutError(), "timeout"),
+        (named("APITimeoutError"), "timeout"), (named("APIConnectionError"), "unreachable"),
+        (caused(named("URLError"), 1), "unreachable"), (caused(with_status(401), 1), "no_key"),
+        (caused(named("ConnectError"), 1), "unreachable"), (ValueError(), None),
+    ],
+)  # fmt: skip
+def test_which_failure_it_is(error, kind):
+    assert kind_of(error) == kind
+    assert error_record(error).get("kind") == kind
+
+
+def test_a_failure_may_say_its_kind():
+    told = named("Odd")
+    told.kind = "no_key"
+    assert kind_of(told) == "no_key"
+    told.kind = "some other"
+    assert kind_of(told) is None
+    late = named("APIConnectionError")  # connected to late, and not unreachable
+    late.__cause__ = named("TimeoutException")
+    assert kind_of(late) == "timeout"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("3", 3.0), ("0", 0.0), ("-1", 0.0), ("1.5", 1.5), ("soon", None), (None, None)],
+)
+def test_when_to_come_back(value, seconds):
+    error = with_status(429, headers={} if value is None else {"retry-after": value})
+    assert retry_after(error) == seconds
+    assert retry_after(caused(error, 2)) == seconds
+    assert retry_after(ValueError()) is None
+
+
+def test_when_to_come_back_as_a_date():
+    now = datetime.now(UTC)
+    for ahead, least, most in ((30, 28, 30), (-30, 0, 0)):
+        date = format_datetime(now + timedelta(seconds=ahead), usegmt=True)
+        assert least <= retry_after(with_status(429, headers={"retry-after": date})) <= most
+
+
+def test_waits_before_a_retry(monkeypatch):
+    monkeypatch.setattr("langgraph_conductor.workers.failures.random.uniform", lambda low, high: low + high)
+    outage = ConnectionError()
+    assert [wait_before_retry(outage, n, 9) for n in (1, 2, 3, 9)] == [1.0, 2.0, 4.0, 20.0]
+    assert wait_before_retry(outage, 2, 2) == 2.0
+    assert wait_before_retry(outage, 3, 2) is None
+    assert wait_before_retry(outage, 1, 0) is None
+    assert wait_before_retry(ValueError(), 1, 9) is None
+
+    def asked(seconds, tries=1):
+        return wait_before_retry(with_status(429, headers={"retry-after": seconds}), tries, 9)
+
+    assert asked("0") == pytest.approx(0.1)  # a tenth of the wait it would have been
+    assert asked("5", tries=9) == 6.0  # a second more at most
+    assert asked("60") == pytest.approx(60.1)
+    assert asked("60.5") is None
+
+
+def test_records_of_failures_name_no_key():
+    error = ValueError(
+        "Incorrect: my-own-secret, sk-abcdefghijkl, Bearer abcdef123, ?key=abcdef123, AKIA123"
+    )
+    assert error_record(error, ["my-own-secret"]) == {
+        "type": "ValueError",
+        "message": "Incorrect: [redacted], [redacted], Bearer [redacted], ?key=[redacted], AKIA123",
+        "infrastructure": False,
+    }
+    assert error_record(ValueError("x" * 2000))["message"] == "x" * 2000
+    refused = error_record(BudgetExceededError("spent", limit="usd"))
+    assert (refused["limit"], refused["infrastructure"]) == ("usd", False)
+    for key in (
+        "AIza" + "x" * 20,
+        "AKIA" + "X" * 12,
+        "ghp_" + "x" * 8,
+        "api_key = 'abcdef'",
+        "authorization: abcdef",
+    ):
+        assert "[redacted]" in redacted(f"with {key} in it")
+    for harmless in ("AIza" + "x" * 19, "ghp_" + "x" * 7, "api_key: abcde", "Bearer abcde"):
+        assert redacted(harmless) == harmless
+
+
+def test_the_keys_of_a_model():
+    class Keyed(ScriptedModel):
+        key: SecretStr | None = None
+        other: SecretStr | None = None
+        plain: str = "plain-text"
+
+    model = Keyed(key=SecretStr("abcdef"), other=SecretStr("abcde"))  # five letters are no key
+    assert secrets_of(model) == ("abcdef",)
+    assert secrets_of(model.bind(stop=["x"]).with_config(tags=["t"])) == ("abcdef",)
+    assert secrets_of(Keyed()) == secrets_of(lambda task: "") == ()
