@@ -47,8 +47,8 @@ class Worker:
         tokens_per_minute: Most tokens of the calls it begins within any 60 seconds, see `Limiter`.
         limiter: A `Limiter` shared with other workers, in place of these three.
         timeout: Seconds one try may take; waiting for a limit does not count. In a blocking run the
-            call is left behind, since a thread cannot be stopped; in an awaited one it is cancelled. What was left behind makes no further model
-            call, and no longer counts as a task at work.
+            call is left behind, since a thread cannot be stopped: it makes no further model call and no
+            longer counts as a task at work. In an awaited run it is cancelled.
         retries: Times a call is repeated after an outage (network, rate limit, server fault), with
             growing, random waits, or the wait the provider asks for. Other failures are not repeated,
             and graphs never: begun anew they would repeat what their tools did.

@@ -31,7 +31,7 @@ from langgraph_conductor.driving import (
     within,
 )
 from langgraph_conductor.graph.accounts import causes, ended_by_budget, usage_of
-from langgraph_conductor.graph.ledgers import Ledgers, ledger_in, with_ledger
+from langgraph_conductor.graph.ledgers import Ledgers, ledger_in, with_accounts
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.prices import Price
@@ -396,13 +396,13 @@ def test_ledgers_are_kept_only_so_long():
 
 def test_a_config_holds_one_ledger():
     ledger = Ledger(Budget(calls=1))
-    config = with_ledger({"tags": ["t"], "configurable": {"thread_id": "x"}}, ledger)
+    config = with_accounts({"tags": ["t"], "configurable": {"thread_id": "x"}}, ledger)
     assert ledger_in(config) is ledger
     assert config["configurable"]["thread_id"] == "x"
     assert config["tags"] == ["t"]
-    assert ledger_in(with_ledger(config, None)) is None
+    assert ledger_in(with_accounts(config, None)) is None
     assert ledger_in({}) is None
-    assert ledger_in(with_ledger({}, ledger)) is ledger
+    assert ledger_in(with_accounts({}, ledger)) is ledger
 
 
 # ------------------------------------------------------------------ counting tokens
