@@ -41,7 +41,8 @@ from langgraph_conductor.workers.calling import Ask, answer, late, meter_of, tim
 from langgraph_conductor.workers.counting import likely_tokens, most_tokens
 from langgraph_conductor.workers.failures import ContextTooLongError
 from langgraph_conductor.workers.limits import Slots, Window
-from langgraph_conductor.workers.metering import Meter, _not_ours
+from langgraph_conductor.workers.doors import _not_ours
+from langgraph_conductor.workers.metering import Meter
 from tests.helpers import flow
 
 
