@@ -91,9 +91,9 @@ def with_mcp(
                         await session.initialize()
                         found += await load_mcp_tools(session)
                     result = await build(found).ainvoke({"messages": list(task.messages)}, config)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - raised below
                     failure = error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised below
             if result is None:  # else only the closing failed, and the answer counts
                 failure = failure or error
         if failure is not None:
@@ -151,7 +151,7 @@ def _model_retries(retries: int) -> Any:
             for tries in count(1):
                 try:
                     return handler(request)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - raised below
                     seconds = wait_before_retry(error, tries, retries)
                     if seconds is None:
                         raise
@@ -162,7 +162,7 @@ def _model_retries(retries: int) -> Any:
             for tries in count(1):
                 try:
                     return await handler(request)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 - raised below
                     seconds = wait_before_retry(error, tries, retries)
                     if seconds is None:
                         raise
