@@ -151,7 +151,7 @@ def _model_retries(retries: int) -> Any:
             for tries in count(1):
                 try:
                     return handler(request)
-                except Exception as error:  # noqa: BLE001 - raised below
+                except Exception as error:
                     seconds = wait_before_retry(error, tries, retries)
                     if seconds is None:
                         raise
@@ -162,7 +162,7 @@ def _model_retries(retries: int) -> Any:
             for tries in count(1):
                 try:
                     return await handler(request)
-                except Exception as error:  # noqa: BLE001 - raised below
+                except Exception as error:
                     seconds = wait_before_retry(error, tries, retries)
                     if seconds is None:
                         raise
