@@ -127,7 +127,7 @@ def charged(
     Returns:
         `usage` with `usd`, or with `unpriced_calls` as it was.
     """
-    if (known := _decimal(reported)) is not None:
+    if (known := reported_usd(reported)) is not None:
         return replace(usage, usd=known, unpriced_calls=0)
     if price := table.get(model.name, table.get("")):
         return price.charge(usage)
@@ -135,7 +135,8 @@ def charged(
     return usage if known is None else replace(usage, usd=known, unpriced_calls=0)
 
 
-def _decimal(value: Any) -> Decimal | None:
+def reported_usd(value: Any) -> Decimal | None:
+    """What a provider says a call cost, if it is an amount of money."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
     try:
@@ -154,14 +155,14 @@ def _listed(usage: Usage, model: Model, cache_writes: int) -> Decimal | None:
         return None  # a name alone could be anybody's
     import genai_prices
 
-    tokens = genai_prices.Usage(
-        input_tokens=usage.input_tokens,
-        cache_read_tokens=usage.cached_tokens or None,
-        cache_write_tokens=cache_writes or None,
-        output_tokens=usage.output_tokens,
-    )
     provider = _PROVIDER_IDS.get(model.provider, model.provider)
     try:
+        tokens = genai_prices.Usage(
+            input_tokens=usage.input_tokens,
+            cache_read_tokens=usage.cached_tokens or None,
+            cache_write_tokens=cache_writes or None,
+            output_tokens=usage.output_tokens,
+        )
         return genai_prices.calc_price(tokens, model.name, provider_id=provider).total_price
     except (LookupError, ValueError):
         return None

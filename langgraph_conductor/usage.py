@@ -60,19 +60,30 @@ class Usage:
         return cls(**{**data, "usd": None if usd is None else Decimal(usd)})
 
 
-def usage_of_message(metadata: Mapping[str, Any] | None) -> Usage:
-    """One call's `Usage` from a message's `usage_metadata`, which may be missing.
+def usage_of_message(metadata: Any) -> Usage:
+    """One call's `Usage` from a message's `usage_metadata`, which may be missing, or odd: what is no count is 0.
 
     Source: LangChain's `UsageMetadata`. No price is known here, so the call counts as unpriced.
     """
-    metadata = metadata or {}
-    details_in = metadata.get("input_token_details") or {}
-    details_out = metadata.get("output_token_details") or {}
+    told = mapping(metadata)
+    sent, said = count(told.get("input_tokens")), count(told.get("output_tokens"))
+    cached = count(mapping(told.get("input_token_details")).get("cache_read"))
+    reasoning = count(mapping(told.get("output_token_details")).get("reasoning"))
     return Usage(
         calls=1,
-        input_tokens=metadata.get("input_tokens") or 0,
-        output_tokens=metadata.get("output_tokens") or 0,
-        cached_tokens=details_in.get("cache_read") or 0,
-        reasoning_tokens=details_out.get("reasoning") or 0,
+        input_tokens=sent,
+        output_tokens=said,
+        cached_tokens=min(cached, sent),
+        reasoning_tokens=min(reasoning, said),
         unpriced_calls=1,
     )
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """`value` if it is a mapping, else an empty one: servers send all kinds of things."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def count(value: Any) -> int:
+    """`value` if it is a number of tokens, else 0."""
+    return value if type(value) is int and value > 0 else 0

@@ -1,5 +1,6 @@
-"""An MCP server over stdio that counts its sessions' calls, for tests."""
+"""An MCP server over stdio that counts its sessions' calls, and may hang, for tests."""
 
+import asyncio
 import os
 import sys
 
@@ -14,6 +15,13 @@ def add(a: int, b: int) -> str:
     """Add two numbers."""
     calls.append(1)
     return f"{a + b} (call {len(calls)} of process {os.getpid()})"
+
+
+@server.tool()
+async def hang() -> str:
+    """Never answer."""
+    await asyncio.sleep(3600)
+    return ""
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ Exit codes: 0 answered; 1 no answer, or another failure; 2 wrong usage; 3 a mist
 _OF_KIND: Final = {"no_key": NO_KEY, "unknown_model": UNKNOWN_MODEL, "unreachable": UNREACHABLE}
 _LONGEST: Final = 1500
 _SECRET_NAMES: Final = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
-_SHORTEST_SECRET: Final = 6
 
 
 def exit_code(error: BaseException) -> int:
@@ -49,11 +48,7 @@ def exit_code(error: BaseException) -> int:
 
 def say(words: str) -> None:
     """One line on stderr, without keys."""
-    secrets = [
-        value
-        for name, value in os.environ.items()
-        if name.upper().endswith(_SECRET_NAMES) and len(value) >= _SHORTEST_SECRET
-    ]
+    secrets = [value for name, value in os.environ.items() if name.upper().endswith(_SECRET_NAMES)]
     typer.echo(short(redacted(words.replace("\n  - ", "; "), secrets), _LONGEST), err=True)
 
 

@@ -7,8 +7,8 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from langgraph_conductor.budget import Budget, Reservation, UnboundedCallError
-from langgraph_conductor.prices import Model, PriceTable, charged
-from langgraph_conductor.usage import Usage, usage_of_message
+from langgraph_conductor.prices import Model, PriceTable, charged, reported_usd
+from langgraph_conductor.usage import Usage, count, mapping, usage_of_message
 
 _CAPS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "num_predict", "max_new_tokens")
 _EXTRAS: Final = ("tools", "functions", "response_format", "output_config", "text", "generation_config")
@@ -81,7 +81,10 @@ def worst_case(
 
 
 def used_by(response: LLMResult, model: Model, prices: PriceTable) -> tuple[Usage, bool]:
-    """The usage of one call, which may have several answers, and whether its tokens were told."""
+    """The usage of one call, which may have several answers, and whether it was told.
+
+    No prompt has 0 tokens: clients say 0 where the provider said nothing.
+    """
     # Several answers to one call all carry the usage of the whole.
     messages = [
         generation.message
@@ -90,15 +93,22 @@ def used_by(response: LLMResult, model: Model, prices: PriceTable) -> tuple[Usag
         if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage)
     ]
     message = next((m for m in messages if m.usage_metadata), messages[0] if messages else AIMessage(""))
-    about: Mapping[str, Any] = message.response_metadata or {}
-    told: Mapping[str, Any] = message.usage_metadata or {}
-    used = usage_of_message(told)
-    reported = about.get("cost", about.get("response_cost", told.get("total_cost")))
-    if told or reported is not None:
+    about, metadata = mapping(message.response_metadata), mapping(message.usage_metadata)
+    used = usage_of_message(metadata)
+    reported = about.get("cost", about.get("response_cost", metadata.get("total_cost")))
+    told = used.input_tokens > 0 or reported_usd(reported) is not None
+    if told:
         named = Model(str(about.get("model_name") or model.name), model.provider)
-        writes = (told.get("input_token_details") or {}).get("cache_creation") or 0
+        writes = min(_cache_writes(metadata), used.input_tokens - used.cached_tokens)
         used = _with_money(used, named, model, prices, reported, writes)
-    return used, bool(told)
+    return used, told
+
+
+def _cache_writes(metadata: Mapping[str, Any]) -> int:
+    """Input tokens written to the cache. Anthropic's client tells either the sum or its parts."""
+    details = mapping(metadata.get("input_token_details"))
+    parts = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+    return count(details.get("cache_creation")) or sum(count(details.get(part)) for part in parts)
 
 
 def _with_money(

@@ -55,13 +55,14 @@ WORKER: Final[Kinds] = {
     "max_input_tokens": WHOLE,
     "may_be_last": YES_NO,
 }
-_HTTP: Final[Kinds] = {"transport": TEXT, "url": TEXT, "headers": TABLE}
+_MCP: Final[Kinds] = {"transport": TEXT, "read_timeout": NUMBER}
+_HTTP: Final[Kinds] = {**_MCP, "url": TEXT, "headers": TABLE}
 TRANSPORTS: Final[Mapping[str, Kinds]] = {
-    "stdio": {"transport": TEXT, "command": TEXT, "args": TEXTS, "env": TABLE, "cwd": TEXT},
+    "stdio": {**_MCP, "command": TEXT, "args": TEXTS, "env": TABLE, "cwd": TEXT},
     "http": _HTTP,
     "streamable_http": _HTTP,
     "sse": _HTTP,
-    "websocket": {"transport": TEXT, "url": TEXT},
+    "websocket": {**_MCP, "url": TEXT},
 }
 """What a connection to an MCP server may hold."""
 

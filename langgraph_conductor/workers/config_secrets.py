@@ -13,6 +13,7 @@ _SECRET_KEY: Final = re.compile(
     r"(?:^|[-_])(?:key|apikey|token|secret|password|passwd|authorization|credentials?)$", re.IGNORECASE
 )
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_WHOLE_REFERENCE: Final = re.compile(rf"(?:[A-Za-z]+ )?{_REFERENCE.pattern}")  # "Bearer ${NAME}"
 _ADVICE: Final = (
     "keys do not belong in this file; providers read them from environment variables such as OPENAI_API_KEY, "
     'and `options` and `tools` may name one: "${MY_KEY}"'
@@ -26,9 +27,11 @@ def refuse_secrets(table: Table) -> None:
         ConfigError: Without the value.
     """
     for path, value in _leaves(table.values):
-        named = any(_SECRET_KEY.search(word) for word in path)
-        looks = isinstance(value, str) and redacted(value) != value
-        if (named or looks) and not (isinstance(value, str) and _REFERENCE.search(value)):
+        if not isinstance(value, str) or path[-1] == "description":
+            continue
+        named = _SECRET_KEY.search(path[-1])
+        own = _REFERENCE.sub("", value)  # what stands in the file itself
+        if (named and not _WHOLE_REFERENCE.fullmatch(value)) or redacted(own) != own:
             where = ".".join(redacted(word) for word in path)
             raise table.error(_ADVICE, where)
 

@@ -1,5 +1,6 @@
 """Why a call failed: an outage, or the model's own doing."""
 
+import math
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,6 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, get_args
+from urllib.parse import unquote
 
 from langchain_core.exceptions import (
     ModelAPIError,
@@ -14,7 +16,8 @@ from langchain_core.exceptions import (
     ModelRateLimitError,
     ModelTimeoutError,
 )
-from langchain_core.runnables.base import RunnableBindingBase
+from langchain_core.runnables.base import RunnableBindingBase, RunnableSequence
+from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 from pydantic import BaseModel, SecretStr
 
 from langgraph_conductor.errors import BudgetExceededError, ConductorError
@@ -33,8 +36,13 @@ _OUTAGE_NAMES = {"TransportError", "URLError"}  # of httpx, which also has the t
 _LONGEST = 2000
 _DEEPEST = 5
 _LONGEST_WAIT = 60.0
-_SHORTEST_SECRET = 6  # "x" and "none" are no keys, but letters of every message
-
+_LONGEST_HOLD = 86_400.0
+_FIRST_FAILURE = 400
+_STATUS_OF_TYPE: Final[Mapping[str, int]] = {
+    "api_error": 500, "overloaded_error": 529, "rate_limit_error": 429, "rate_limit_exceeded": 429,
+    "server_error": 500, "timeout_error": 504,
+}  # fmt: skip
+"""Anthropic's and OpenAI's words for a status, in an error that comes in a stream begun with 200."""
 
 _BROKEN_NAMES = {"JSONDecodeError", "UnknownApiResponseError", "ResponseValidationError"}
 _UNSENT_NAMES = {"ConnectError", "ConnectionRefusedError"}
@@ -63,8 +71,8 @@ def is_outage(error: BaseException) -> bool:
             return True
         status = _status(seen)
         if status is not None:
-            return status in _OUTAGE_STATUS or status >= 500
-        if _named(seen, _OUTAGE_NAMES) or str(seen) == "Event loop is closed":
+            return _is_trouble(status)
+        if _named(seen, _OUTAGE_NAMES) or _said(seen) == "Event loop is closed":
             return True
     return False
 
@@ -74,16 +82,19 @@ def mark_broken_reply(error: BaseException) -> None:
 
     Only the call knows it: outside of one, the same exceptions are a worker's own mistakes.
     """
-    if any(_named(seen, _BROKEN_NAMES) or "Unmarshaller" in str(seen)[:80] for seen in _chain(error)):
-        with suppress(AttributeError):
-            error.infrastructure = True  # type: ignore[attr-defined]
+    for seen in _chain(error):
+        broken = _named(seen, _BROKEN_NAMES) or "Unmarshaller" in _said(seen)[:80]
+        # LangChain raises the error in an OpenAI reply of status 200 as a ValueError of its body.
+        if broken or _is_trouble(_status_in(seen.args[0] if seen.args else None)):
+            with suppress(AttributeError):
+                error.infrastructure = True  # type: ignore[attr-defined]
 
 
 def was_refused(error: BaseException) -> bool:
     """Whether a call that failed is sure not to be billed: it was never sent, or answered by an error status."""
     return any(
         isinstance(seen, ConductorError | ContextTooLongError)
-        or _status(seen) is not None
+        or _http_status(seen) is not None
         or _named(seen, _UNSENT_NAMES)
         for seen in _chain(error)
     )
@@ -116,7 +127,7 @@ def kind_of(error: BaseException) -> FailureKind | None:
         if (kind := getattr(seen, "kind", None)) in get_args(FailureKind):
             return kind
         if (status := _status(seen)) == 400:
-            return next((kind for text, kind in _KIND_OF_BAD_REQUEST if text.search(str(seen))), None)
+            return next((kind for text, kind in _KIND_OF_BAD_REQUEST if text.search(_said(seen))), None)
         if status is not None:
             return _KIND_OF_STATUS.get(status)
     return next((kind for names, kind in _KIND_OF_NAMES if any(_named(s, names) for s in chain)), None)
@@ -149,15 +160,15 @@ def retry_after(error: BaseException) -> float | None:
         value = headers.get("retry-after") if hasattr(headers, "get") else None
         if value is None:
             continue
-        try:
-            return max(0.0, float(value))
-        except ValueError:
-            pass
+        with suppress(ValueError, TypeError):
+            seconds = float(value)
+            return min(max(0.0, seconds), _LONGEST_HOLD) if math.isfinite(seconds) else None
         try:
             until = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, TypeError, OverflowError):
             return None
-        return max(0.0, (until - datetime.now(UTC)).total_seconds())
+        until = until if until.tzinfo else until.replace(tzinfo=UTC)  # "-0000", or the form of asctime
+        return min(max(0.0, (until - datetime.now(UTC)).total_seconds()), _LONGEST_HOLD)
     return None
 
 
@@ -174,21 +185,51 @@ def _named(error: BaseException, names: set[str]) -> bool:
     return any(kind.__name__ in names for kind in type(error).__mro__)
 
 
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an exception's own mistake
+        return f"{type(error).__name__} that cannot be shown as text"
+
+
 def _status(error: BaseException) -> int | None:
-    for holder, name in (
-        (error, "status_code"),
-        (getattr(error, "response", None), "status_code"),
-        (error, "code"),
-    ):
-        status = getattr(holder, name, None)
+    """The HTTP status of the failure, or what its body says in the place of one."""
+    status = _http_status(error)
+    return status if status is not None else _status_in(getattr(error, "body", None))
+
+
+def _http_status(error: BaseException) -> int | None:
+    response = getattr(error, "response", None)
+    for status in (getattr(error, "status_code", None), getattr(response, "status_code", None)):
         if type(status) is int and 100 <= status < 600:
+            return status if status >= _FIRST_FAILURE else None  # an error told in the stream of a success
+    code = getattr(error, "code", None)  # Google's; OpenAI's is a part of the body
+    failed = type(code) is int and _FIRST_FAILURE <= code < 600 and not hasattr(error, "body")
+    return code if failed else None
+
+
+def _status_in(body: Any) -> int | None:
+    """The status that the body of an error speaks of."""
+    if not isinstance(body, Mapping):
+        return None
+    inner = body.get("error")
+    told = inner if isinstance(inner, Mapping) else body
+    for word in (told.get("code"), told.get("type")):
+        if isinstance(word, int | str) and str(word) in _STATUS_OF_TYPE:
+            return _STATUS_OF_TYPE[str(word)]
+        status = int(word) if isinstance(word, int | str) and re.fullmatch(r"[45]\d\d", str(word)) else None
+        if status is not None:
             return status
     return None
 
 
+def _is_trouble(status: int | None) -> bool:
+    return status is not None and (status in _OUTAGE_STATUS or status >= 500)
+
+
 def error_record(error: BaseException, secrets: Iterable[str] = ()) -> ErrorRecord:
     """The record of a failure, without `secrets`."""
-    message = redacted(str(error), secrets)
+    message = redacted(_said(error), secrets)
     if len(message) > _LONGEST:
         message = message[:_LONGEST] + " […]"
     record: ErrorRecord = {
@@ -205,28 +246,70 @@ def error_record(error: BaseException, secrets: Iterable[str] = ()) -> ErrorReco
 
 _SECRETS: Final = re.compile(
     r"(?P<before>\b[Bb]earer\s+|\b[Bb]asic\s+|[?&]key=|(?i:\b(?:api[-_ ]?key|authorization|access[-_]token))"
-    r"(?:\s+provided)?[\"']?\s*[=:]\s*[\"']?)(?![Bb]earer\b|[Bb]asic\b)[A-Za-z0-9_\-.*~+/]{6,}=*"
-    r"|\b(?:sk|pk|rk|gsk|xai|lsv2|hf|r8|ghp)[-_][A-Za-z0-9_\-*]{8,}"
+    r"(?:\s+provided)?[\"']?\s*[=:]\s*[\"']?)(?![Bb]earer\b|[Bb]asic\b)"
+    r"(?=[A-Za-z_\-.~+/]*[0-9*])[A-Za-z0-9_\-.*~+/]{6,}=*"  # words have no digit
+    r"|\b(?:sk|pk|rk|gsk|xai|lsv2|hf|r8|ghp)[-_](?=[A-Za-z_\-]*[0-9*])[A-Za-z0-9_\-*]{12,}"
     r"|\bAIza[A-Za-z0-9_\-]{20,}|\bAKIA[A-Z0-9]{12,}"
+    r"|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"
 )
+_PLAIN_WORD: Final = re.compile(
+    r"[A-Za-z]{1,8}"
+)  # "none", "EMPTY", "ollama": no keys, but words of messages
+_SHORTEST_SECRET = 6
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` without `secrets` and whatever looks like a key; some providers repeat the key in their errors."""
-    for secret in secrets:
+    return _SECRETS.sub(lambda match: f"{match['before'] or ''}[redacted]", without(text, secrets))
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """`text` without `secrets`, but for those that are too short, or plain words."""
+    for secret in sorted(
+        filter(_is_secret, secrets), key=len, reverse=True
+    ):  # one may be a part of another
         text = text.replace(secret, "[redacted]")
-    return _SECRETS.sub(lambda match: f"{match['before'] or ''}[redacted]", text)
+    return text
+
+
+def _is_secret(value: str) -> bool:
+    return len(value) >= _SHORTEST_SECRET and not _PLAIN_WORD.fullmatch(value)
 
 
 def secrets_of(model: Any) -> tuple[str, ...]:
-    """The keys a model holds, so that they can be kept out of records."""
-    while isinstance(model, RunnableBindingBase):
-        model = model.bound
-    if not isinstance(model, BaseModel):
-        return ()
-    values = (getattr(model, name, None) for name in type(model).model_fields)
-    return tuple(
-        secret
-        for value in values
-        if isinstance(value, SecretStr) and len(secret := value.get_secret_value()) >= _SHORTEST_SECRET
-    )
+    """The keys a model holds, so that they can be kept out of records.
+
+    They are its secret fields, headers and query values whose names say so, and passwords in URLs; a chain's
+    and a fallback's models count too.
+    """
+    found, waiting = dict[str, None](), [model]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, RunnableBindingBase):
+            waiting.append(part.bound)
+        elif isinstance(part, RunnableSequence):
+            waiting += part.steps
+        elif isinstance(part, RunnableWithFallbacks):
+            waiting += [part.runnable, *part.fallbacks]
+        elif isinstance(part, BaseModel):
+            fields = {name: getattr(part, name, None) for name in type(part).model_fields}
+            found.update(dict.fromkeys(_secrets_in(fields)))
+    return tuple(filter(_is_secret, found))
+
+
+def _secrets_in(fields: Mapping[Any, Any], depth: int = 0) -> Iterator[str]:
+    for name, value in fields.items():
+        if isinstance(value, SecretStr):
+            yield value.get_secret_value()
+        elif isinstance(value, Mapping) and depth < _DEEPEST:
+            yield from _secrets_in(value, depth + 1)
+        elif isinstance(value, str):
+            if depth and _SECRET_NAME.search(str(name)):
+                yield value.rpartition(" ")[2] if _SCHEME.match(value) else value
+            for password in _URL_PASSWORD.findall(value):
+                yield from {password, unquote(password)}
+
+
+_SECRET_NAME: Final = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
+_SCHEME: Final = re.compile(r"[A-Za-z]+ \S+\Z")  # "Bearer ..."
+_URL_PASSWORD: Final = re.compile(r"://[^\s/:@]*:([^\s/@]+)@")

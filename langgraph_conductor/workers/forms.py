@@ -24,6 +24,7 @@ from pydantic import BaseModel
 from langgraph_conductor.driving import awithin, within
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replies import last_text, reply_text, storable
+from langgraph_conductor.usage import mapping
 from langgraph_conductor.workers.failures import RefusalError
 from langgraph_conductor.workers.models import chat_model
 
@@ -109,7 +110,7 @@ def _refusal(message: BaseMessage) -> str | None:
         if isinstance(block, Mapping) and block.get("type") == "refusal":
             said = said or block.get("refusal")
     about = message.response_metadata or {}
-    blocked = (about.get("prompt_feedback") or {}).get("block_reason")
+    blocked = mapping(about.get("prompt_feedback")).get("block_reason")
     reason = str(about.get("stop_reason") or about.get("finish_reason") or "").lower()
     if said or blocked:
         return f"the model refused: {said or blocked}"

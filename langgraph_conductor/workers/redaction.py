@@ -1,34 +1,43 @@
 """Keeps keys out of traces: some providers repeat the key in their errors, and tracers tell errors in full."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from operator import is_
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.outputs import ChatGeneration, LLMResult
 from pydantic import BaseModel
 
-from langgraph_conductor.workers.failures import redacted
+from langgraph_conductor.workers.failures import redacted, without
 
 
-def redact(error: BaseException, secrets: Iterable[str] = ()) -> None:
-    """Take keys out of what `error` and its causes say, in place: tracers and tracebacks show it as it is.
+def redact(error: BaseException, secrets: Iterable[str] = (), *, guess: bool = True) -> None:
+    """Take keys out of what `error` and its causes say: tracers and tracebacks show it as it is.
 
-    An exception that makes its text of other things than its `args` and attributes keeps it.
+    Its texts and JSON are replaced, and what it shares with others stays as it is. An exception that makes
+    its text of other things than its `args` and attributes keeps it. Nothing is raised.
 
     Args:
         error: The exception.
-        secrets: Keys that are known; what looks like one goes too, see `redacted`.
+        secrets: Keys that are known.
+        guess: Whether what only looks like a key goes too, see `redacted`.
     """
-    secrets = tuple(secrets)
+    clean = _Cleaner(redacted if guess else without, tuple(secrets))
     waiting, seen = [error], set[int]()
     while waiting:
         told = waiting.pop()
         if id(told) in seen:
             continue
         seen.add(id(told))
-        told.args = tuple(_redacted_data(arg, secrets) for arg in told.args)
-        vars(told).update(_redacted_data(vars(told), secrets))
+        with suppress(Exception):
+            # The ways of a class may be closed: a frozen dataclass, a property.
+            BaseException.args.__set__(told, clean(BaseException.args.__get__(told)))  # type: ignore[attr-defined]
+        for name, value in list(vars(told).items()):
+            with suppress(Exception):
+                vars(told)[name] = clean(value)
         waiting += [cause for cause in (told.__cause__, told.__context__) if cause is not None]
+        waiting += told.exceptions if isinstance(told, BaseExceptionGroup) else ()
 
 
 class Redactor(BaseCallbackHandler):
@@ -58,23 +67,45 @@ class Redactor(BaseCallbackHandler):
             for generation in generations:
                 if isinstance(generation, ChatGeneration):
                     about = generation.message.response_metadata
-                    generation.message.response_metadata = _redacted_data(about, self._secrets)
+                    generation.message.response_metadata = _Cleaner(redacted, self._secrets)(about)
 
     def on_chain_error(self, error: BaseException, **_: Any) -> None:
-        """Something else has failed."""
-        redact(error, self._secrets)
+        """Something else has failed. What only looks like a key may be its answer, which somebody catches."""
+        redact(error, self._secrets, guess=False)
 
     on_tool_error = on_retriever_error = on_chain_error
 
 
-def _redacted_data(data: Any, secrets: tuple[str, ...]) -> Any:
-    """`data` with every text in it `redacted`, as far as it is of JSON or of pydantic."""
-    if isinstance(data, str):
-        return redacted(data, secrets)
-    if isinstance(data, dict):
-        return {name: _redacted_data(value, secrets) for name, value in data.items()}
-    if isinstance(data, list):
-        return [_redacted_data(value, secrets) for value in data]
-    if isinstance(data, BaseModel):  # parsed error bodies
-        vars(data).update(_redacted_data(vars(data), secrets))
-    return data
+class _Cleaner:
+    """Copies texts and JSON without keys; what needs no change, or is anything else, is given back itself."""
+
+    def __init__(self, text: Callable[[str, Iterable[str]], str], secrets: tuple[str, ...]) -> None:
+        self._text, self._secrets = text, secrets
+        self._inside: set[int] = set()  # where a cycle would come back to
+
+    def __call__(self, data: Any) -> Any:
+        if type(data) is str:
+            return self._text(data, self._secrets)
+        if not _has_parts(data) or id(data) in self._inside:
+            return data
+        self._inside.add(id(data))
+        try:
+            return self._of_parts(data)
+        finally:
+            self._inside.discard(id(data))
+
+    def _of_parts(self, data: Any) -> Any:
+        if isinstance(data, list | tuple):
+            values = [self(value) for value in data]
+            return data if all(map(is_, values, data)) else type(data)(values)
+        parts = data if isinstance(data, dict) else vars(data)
+        changed = {name: clean for name, value in parts.items() if (clean := self(value)) is not value}
+        if not changed:
+            return data
+        return {**data, **changed} if isinstance(data, dict) else data.model_copy(update=changed)
+
+
+def _has_parts(data: Any) -> bool:
+    # OpenRouter's client parses the bodies of errors; other pydantic objects are messages, models, the user's.
+    parsed = isinstance(data, BaseModel) and type(data).__module__.startswith("openrouter.")
+    return parsed or type(data) in (dict, list, tuple)

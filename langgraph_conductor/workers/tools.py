@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from itertools import count
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.workers.failures import wait_before_retry
 
 MAX_TOOL_TURNS: Final = 10
+READ_TIMEOUT: Final = 60.0
+"""Seconds an MCP server may take for one reply; `read_timeout` in its mapping overrides it."""
 _LAST_TURN: Final = "You have no tool calls left. Answer now with what you know."
 
 
@@ -75,15 +78,42 @@ def with_mcp(
         from langchain_mcp_adapters.sessions import create_session
         from langchain_mcp_adapters.tools import load_mcp_tools
 
-        async with AsyncExitStack() as sessions:
-            found: list[Any] = []
-            for server in servers:
-                session = await sessions.enter_async_context(create_session(dict(server)))  # type: ignore[arg-type]
-                await session.initialize()
-                found += await load_mcp_tools(session)
-            return await build(found).ainvoke({"messages": list(task.messages)}, config)
+        result: Any = None
+        failure: Exception | None = None
+        try:
+            async with AsyncExitStack() as sessions:
+                # What leaves a session as an exception comes out as a group of them: interrupts would not
+                # pass and outages not be known. So it is kept, and raised after.
+                try:
+                    found: list[Any] = []
+                    for server in servers:
+                        session = await sessions.enter_async_context(create_session(_connection(server)))
+                        await session.initialize()
+                        found += await load_mcp_tools(session)
+                    result = await build(found).ainvoke({"messages": list(task.messages)}, config)
+                except Exception as error:  # noqa: BLE001 - raised below
+                    failure = error
+        except Exception as error:  # noqa: BLE001 - raised below
+            if result is None:  # else only the closing failed, and the answer counts
+                failure = failure or error
+        if failure is not None:
+            raise _alone(failure)
+        return result
 
     return acall
+
+
+def _connection(server: Mapping[str, Any]) -> Any:
+    """What the adapter is given: without a limit, a server that dies in mid-call is waited for for ever."""
+    rest = dict(server)
+    limit = timedelta(seconds=rest.pop("read_timeout", READ_TIMEOUT))
+    return {**rest, "session_kwargs": {"read_timeout_seconds": limit, **(rest.get("session_kwargs") or {})}}
+
+
+def _alone(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _tool_turns(most: int) -> Any:

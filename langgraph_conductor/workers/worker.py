@@ -36,8 +36,9 @@ class Worker:
             conductor), or a plain or async function of a `WorkerTask` that returns text.
         description: What it is good at, for planners that are shown descriptions.
         tools: Tools for a model: LangChain tools, functions, and mappings that are connections to MCP
-            servers (`{"transport": "stdio", "command": ..., "args": [...]}`). The model then runs in
-            LangChain's agent loop. Its tool calls stay with it; only its answer travels on.
+            servers (`{"transport": "stdio", "command": ..., "args": [...]}`), which may take 60 seconds
+            for a reply, or their `read_timeout`. The model then runs in LangChain's agent loop. Its tool
+            calls stay with it; only its answer travels on.
         middleware: LangChain agent middleware for that loop, such as `HumanInTheLoopMiddleware` for
             tools that need a person's yes.
         max_tool_turns: Turns in which it may call tools; then it has to answer.

@@ -265,7 +265,10 @@ def test_files_that_cannot_be_read(tmp_path):
         'options = { api_key = "very-private" }',
         'options = { openai-api-key = "very-private" }',
         'options = { default_headers = { Authorization = "very-private" } }',
-        'description = "sk-proj-very-private-0123456789"',
+        'fallback = "sk-proj-very-private-0123456789"',
+        'options = { base_url = "http://me:very-private@host/v1" }',
+        'options = { api_key = "very-private ${MY_KEY}" }',
+        'options = { api_key = "${MY_KEY}very-private" }',
         'tools = [{ transport = "stdio", command = "x", env = { GITHUB_TOKEN = "very-private" } }]',
         'tools = [{ transport = "stdio", command = "x", args = ["sk-proj-very-private-0123456789"] }]',
         'api_key = "very-private"',
@@ -276,6 +279,28 @@ def test_keys_are_refused_and_not_repeated(write, line):
     with pytest.raises(ConfigError, match="environment variables such as OPENAI_API_KEY") as caught:
         load_conductor(write(text))
     assert "private" not in str(caught.value)
+
+
+def test_a_password_in_a_model_string_is_refused_and_not_repeated(write):
+    text = f"{SMALL}\n[[workers]]\nname = 'x'\nmodel = 'vllm:m@http://me:private@host/v1'"
+    with pytest.raises(ConfigError, match="environment variables such as OPENAI_API_KEY") as caught:
+        load_conductor(write(text))
+    assert "private" not in str(caught.value)
+
+
+def test_what_only_sounds_like_a_key_is_taken(write, key, monkeypatch):
+    monkeypatch.setenv("MY_PASSWORD", "very-private")
+    text = f"""{SMALL}
+[limiters.my-token]
+max_concurrency = 1
+[[workers]]
+name = "x"
+model = "openai:m"
+description = "Knows what api_key=abc123 and sk-proj-0123456789abcdef mean, and sk-learn-version."
+limiter = "my-token"
+options = {{ max_tokens = 5, base_url = "http://me:${{MY_PASSWORD}}@127.0.0.1:1/v1" }}
+"""
+    assert load_conductor(write(text))
 
 
 def test_a_missing_package_and_a_missing_key_are_named(write, key, monkeypatch):

@@ -46,6 +46,18 @@ def test_config_key_checkpointer_holds_the_saver():
     assert isinstance(_langgraph.saver_in(config_inside_a_node()), InMemorySaver)
 
 
+def test_config_key_checkpoint_map_tells_the_checkpoint_of_the_graph():
+    """If this fails, what a step had paid before an interrupt is forgotten in another process."""
+    config = config_inside_a_node()
+    saver = _langgraph.saver_in(config)
+    _langgraph.keep_write(config, "spent_0", [1])
+    (newest, *older) = saver.list(thread())
+    kept = [
+        write for saved in (newest, *older) for write in saved.pending_writes or () if write[1] == "spent_0"
+    ]
+    assert [write[2] for write in kept] == [[1]]
+
+
 def test_config_key_runtime_holds_the_stream_writer():
     """If this fails, progress events are lost."""
     runtime = config_inside_a_node()["configurable"][_langgraph.CONFIG_KEY_RUNTIME]

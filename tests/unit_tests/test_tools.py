@@ -192,6 +192,51 @@ def test_an_mcp_server_that_does_not_start_is_a_failed_step():
     assert result["rounds"][0]["steps"][0]["status"] == "failed"
 
 
+async def test_a_tool_of_a_server_that_needs_a_yes():
+    model = Tooled(replies=lambda messages: messages[-1].text if messages[-1].type == "tool" else added())
+    worker = Worker("w", model, tools=[SERVER], middleware=[HumanInTheLoopMiddleware({"add": True})])
+    conductor = create_conductor(fixed.single("w"), [worker], checkpointer=InMemorySaver())
+    paused = await conductor.ainvoke(ask(), thread())
+    assert paused["__interrupt__"][0].value["action_requests"][0]["args"] == {"a": 2, "b": 3}
+    result = await conductor.ainvoke(Command(resume={"decisions": [{"type": "approve"}]}), thread())
+    assert result["answer"].startswith("5 (call 1")
+    assert len(model.calls) == 2
+
+
+def added():
+    return calls("add", a=2, b=3)
+
+
+async def test_an_outage_beside_a_server_is_known_as_one():
+    with FakeProviders() as providers:
+        providers.script("m", faults.server_error())
+        model = chat_model("openai:m", base_url=providers.openai_url, api_key="x")
+        pool = [Worker("w", model, tools=[SERVER], retries=0), Worker("b", lambda t: "b")]
+        conductor = create_conductor(fixed.workflow(flow(("w", "x", []), ("b", "y", [0]))), pool)
+        error = (await conductor.ainvoke(ask()))["rounds"][0]["steps"][0]["error"]
+    assert (error["infrastructure"], "Group" in error["type"]) == (True, False)
+
+
+async def test_a_server_that_cannot_be_reached_is_an_outage():
+    gone = {"transport": "http", "url": f"{faults.refused_url()}/mcp"}
+    pool = [Worker("w", Tooled(), tools=[gone]), Worker("b", lambda t: "b")]
+    conductor = create_conductor(fixed.workflow(flow(("w", "x", []), ("b", "y", [0]))), pool)
+    error = (await conductor.ainvoke(ask()))["rounds"][0]["steps"][0]["error"]
+    assert (error["type"], error["infrastructure"]) == ("ConnectError", True)
+
+
+async def test_a_server_that_says_nothing_is_not_waited_for():
+    silent = {**SERVER, "read_timeout": 0.5}
+    pool = [
+        Worker("w", Tooled(replies=lambda messages: calls("hang")), tools=[silent]),
+        Worker("b", lambda t: "b"),
+    ]
+    conductor = create_conductor(fixed.workflow(flow(("w", "x", []), ("b", "y", [0]))), pool)
+    result = await asyncio.wait_for(conductor.ainvoke(ask()), 30)
+    error = result["rounds"][0]["steps"][0]["error"]
+    assert (error["type"], "Timed out" in error["message"]) == ("McpError", True)
+
+
 @pytest.mark.parametrize(
     ("runnable", "options", "why"),
     [

@@ -6,11 +6,14 @@ import subprocess
 import sys
 import time
 import traceback
+from dataclasses import dataclass
 
 import pytest
 from langchain.agents import create_agent
 from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
+from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import SecretStr
@@ -432,6 +435,56 @@ def test_keys_go_from_errors_and_from_what_caused_them():
     redact(outer, [KEY])
     assert inner.args == ("key [redacted]", {"body": ["[redacted]"]})
     assert (inner.message, outer.args) == ("[redacted]", ("x",))
+
+
+@dataclass(frozen=True)
+class FrozenError(Exception):
+    said: str
+
+
+class FixedError(Exception):
+    @property
+    def args(self):
+        return (KEY,)
+
+
+def test_odd_exceptions_are_redacted_as_far_as_they_can_be():
+    frozen, fixed, cyclic, group = FrozenError(KEY), FixedError(KEY), ValueError(), ValueError(KEY)
+    cyclic.said = {"key": KEY}
+    cyclic.said["again"] = cyclic.said
+    for error in (frozen, fixed, cyclic, ExceptionGroup("all", [group])):
+        redact(error, [KEY])
+    assert (frozen.said, cyclic.said["key"]) == ("[redacted]", "[redacted]")
+    assert BaseException.args.__get__(frozen) == BaseException.args.__get__(fixed) == ("[redacted]",)
+    assert group.args == ("[redacted]",)
+
+
+def test_redaction_leaves_alone_what_an_exception_only_mentions():
+    message, model, shared = AIMessage(KEY), scripted(KEY), {"key": KEY}
+    error = ValueError("x")
+    error.message, error.model, error.shared, error.state = message, model, shared, {"kept": 1}
+    state = error.state
+    redact(error, [KEY])
+    assert (message.text, model.replies, shared) == (KEY, [KEY], {"key": KEY})
+    assert error.message is message
+    assert (error.shared, error.state is state) == ({"key": "[redacted]"}, True)
+
+
+def test_an_answer_that_looks_like_a_key_is_not_altered(run):
+    said = "Set api_key=abcdef123456 and sk-abcdefghijkl0123 there."
+
+    def fail(_):
+        raise OutputParserException("bad", llm_output=said)
+
+    def worker(task):
+        try:
+            RunnableLambda(fail).invoke(1)
+        except OutputParserException as error:
+            return error.llm_output
+
+    with traced("multipart"):
+        result = run(create_conductor(ScriptedPlanner(flow(("w", "x", []))), [Worker("w", worker)]), ask())
+    assert result["answer"] == said
 
 
 def test_the_redactor_stays_before_the_tracers_when_handlers_are_merged():

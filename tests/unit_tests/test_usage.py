@@ -2,10 +2,13 @@ import json
 from decimal import Decimal
 
 import pytest
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
 
 from langgraph_conductor import Usage
 from langgraph_conductor.prices import Model, Price, charged, price_table
 from langgraph_conductor.usage import usage_of_message
+from langgraph_conductor.workers.call_facts import used_by
 
 
 def test_adds_exactly_and_counts_what_has_no_price():
@@ -103,7 +106,7 @@ def test_a_table_of_prices():
     assert price_table(None) == {}
     assert price_table(CHEAP) == price_table({"input": 1, "output": 2}) == {"": CHEAP}
     assert price_table({"m": {"input": 1, "output": 2}, "n": DEAR}) == {"m": CHEAP, "n": DEAR}
-    for wrong in (3, "1", {}, {"m": 1}, {"m": CHEAP, "n": 3}, [CHEAP]):
+    for wrong in (3, "1", {"m": 1}, {"m": CHEAP, "n": 3}, [CHEAP]):
         with pytest.raises(ValueError, match="a price is"):
             price_table(wrong)
     assert Price.of({"input": 0, "output": 0, "cached": None}) == Price(Decimal(0), Decimal(0))
@@ -152,3 +155,67 @@ def test_no_list_is_asked_where_it_cannot_know(model, monkeypatch):
     monkeypatch.setattr("genai_prices.calc_price", lambda *args, **options: asked.append(args))
     assert charged(CALL, model, {}) == CALL
     assert asked == []
+
+
+@pytest.mark.parametrize("odd", [-5, 5.5, "5", True, [], {}, None])
+def test_what_is_no_count_is_no_use(odd):
+    details = {"input_token_details": {"cache_read": odd}, "output_token_details": {"reasoning": odd}}
+    assert usage_of_message({"input_tokens": odd, "output_tokens": odd, **details}).total_tokens == 0
+    used = usage_of_message({"input_tokens": 3, "output_tokens": 2, **details})
+    assert (used.cached_tokens, used.reasoning_tokens) == (0, 0)
+    used = usage_of_message(
+        {"input_tokens": 3, "output_tokens": 2, "input_token_details": odd, "output_token_details": odd}
+    )
+    assert used == Usage(calls=1, input_tokens=3, output_tokens=2, unpriced_calls=1)
+    assert usage_of_message(odd) == Usage(calls=1, unpriced_calls=1)
+
+
+def test_a_part_is_no_more_than_the_whole():
+    used = usage_of_message({
+        "input_tokens": 3, "output_tokens": 2,
+        "input_token_details": {"cache_read": 9}, "output_token_details": {"reasoning": 9},
+    })  # fmt: skip
+    assert (used.cached_tokens, used.reasoning_tokens) == (3, 2)
+
+
+CLAUDE = Model("claude-sonnet-4-5", "anthropic")
+
+
+def told_by(usage_metadata, **about):
+    message = AIMessage("hi", response_metadata=about)
+    message.usage_metadata = usage_metadata
+    return used_by(LLMResult(generations=[[ChatGeneration(message=message)]]), CLAUDE, {})
+
+
+def metadata(sent, said=0, **details):
+    return {
+        "input_tokens": sent,
+        "output_tokens": said,
+        "total_tokens": sent + said,
+        "input_token_details": details,
+    }
+
+
+@pytest.mark.parametrize("odd", [None, {}, metadata(0), metadata(0, 7), metadata(-5, -5), [], "odd"])
+def test_a_prompt_of_no_tokens_was_not_told(odd):
+    used, told = told_by(odd)
+    assert (told, used.usd, used.unpriced_calls) == (False, None, 1)
+
+
+def test_tokens_or_a_cost_are_told():
+    used, told = told_by(metadata(1000))
+    assert (told, used.usd) == (True, Decimal("0.003"))
+    used, told = told_by(None, cost=0.5)
+    assert (told, used.usd, used.unpriced_calls) == (True, Decimal("0.5"), 0)
+    assert told_by(None, cost=-1) == (Usage(calls=1, unpriced_calls=1), False)
+
+
+def test_what_is_written_to_anthropics_cache_is_charged_more():
+    plain = told_by(metadata(1000))[0].usd
+    whole = told_by(metadata(1000, cache_creation=1000))[0].usd
+    parts = told_by(
+        metadata(1000, cache_creation=0, ephemeral_5m_input_tokens=400, ephemeral_1h_input_tokens=600)
+    )[0].usd
+    assert plain < whole == parts
+    assert told_by(metadata(1000, cache_creation=5000))[0].usd == whole
+    assert told_by(metadata(1000, cache_creation="x"))[0].usd == plain

@@ -470,7 +470,7 @@ def test_waits_before_a_retry(monkeypatch):
 
 def test_records_of_failures_name_no_key():
     error = ValueError(
-        "Incorrect: my-own-secret, sk-abcdefghijkl, Bearer abcdef123, ?key=abcdef123, AKIA123"
+        "Incorrect: my-own-secret, sk-abcdefgh12345678, Bearer abcdef123, ?key=abcdef123, AKIA123"
     )
     assert error_record(error, ["my-own-secret"]) == {
         "type": "ValueError",
@@ -483,12 +483,12 @@ def test_records_of_failures_name_no_key():
     for key in (
         "AIza" + "x" * 20,
         "AKIA" + "X" * 12,
-        "ghp_" + "x" * 8,
-        "api_key = 'abcdef'",
-        "authorization: abcdef",
+        "ghp_" + "x7" * 6,
+        "api_key = 'abc7ef'",
+        "authorization: abc7ef",
     ):
         assert "[redacted]" in redacted(f"with {key} in it")
-    for harmless in ("AIza" + "x" * 19, "ghp_" + "x" * 7, "api_key: abcde", "Bearer abcde"):
+    for harmless in ("AIza" + "x" * 19, "ghp_" + "x7" * 5, "api_key: abc7e", "Bearer abcdef"):
         assert redacted(harmless) == harmless
 
 
@@ -498,7 +498,7 @@ def test_the_keys_of_a_model():
         other: SecretStr | None = None
         plain: str = "plain-text"
 
-    model = Keyed(key=SecretStr("abcdef"), other=SecretStr("abcde"))  # five letters are no key
-    assert secrets_of(model) == ("abcdef",)
-    assert secrets_of(model.bind(stop=["x"]).with_config(tags=["t"])) == ("abcdef",)
+    model = Keyed(key=SecretStr("abc7ef"), other=SecretStr("abc7e"))  # five characters are no key
+    assert secrets_of(model) == ("abc7ef",)
+    assert secrets_of(model.bind(stop=["x"]).with_config(tags=["t"])) == ("abc7ef",)
     assert secrets_of(Keyed()) == secrets_of(lambda task: "") == ()

@@ -1,0 +1,162 @@
+"""What an error tells: whether it is an outage, whether it was billed, how long to wait, and no keys."""
+
+import json
+
+import anthropic
+import httpx2
+import openai
+import pytest
+from langchain_core.runnables import RunnableLambda
+from langchain_openai import ChatOpenAI
+
+from langgraph_conductor.testing import ScriptedModel
+from langgraph_conductor.workers.failures import (
+    error_record,
+    is_outage,
+    mark_broken_reply,
+    redacted,
+    retry_after,
+    secrets_of,
+    was_refused,
+)
+
+REQUEST = httpx2.Request("POST", "http://host/")
+
+
+def of_anthropic(status, kind, **headers):
+    body = {"type": "error", "error": {"type": kind, "message": "x"}}
+    response = httpx2.Response(status, request=REQUEST, headers=headers, content=json.dumps(body))
+    return anthropic.APIStatusError("x", response=response, body=body)
+
+
+def of_openai(**body):
+    return openai.APIError("x", REQUEST, body={"message": "x", **body})
+
+
+@pytest.mark.parametrize(
+    ("error", "outage"),
+    [
+        (of_anthropic(200, "overloaded_error"), True),
+        (of_anthropic(200, "api_error"), True),
+        (of_anthropic(200, "rate_limit_error"), True),
+        (of_anthropic(200, "invalid_request_error"), False),
+        (of_openai(code=502), True),
+        (of_openai(code="503"), True),
+        (of_openai(type="server_error"), True),
+        (of_openai(code="context_length_exceeded", type="invalid_request_error"), False),
+        (of_openai(code=[], type={}), False),
+    ],
+)
+def test_an_error_in_a_stream_that_began_well_may_be_billed(error, outage):
+    assert is_outage(error) is outage
+    assert not was_refused(error)
+
+
+def test_an_error_status_is_not_billed():
+    assert is_outage(of_anthropic(529, "overloaded_error"))
+    assert not is_outage(of_anthropic(400, "api_error"))
+    assert was_refused(of_anthropic(529, "overloaded_error"))
+
+
+def test_an_error_as_a_whole_reply():
+    error = ValueError({"message": "overloaded", "code": 503})
+    assert not is_outage(error)
+    mark_broken_reply(error)
+    assert (is_outage(error), was_refused(error)) == (True, False)
+    mark_broken_reply(ordinary := ValueError({"code": 5}))
+    assert not is_outage(ordinary)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("3", 3.0),
+        ("-3", 0.0),
+        ("inf", None),
+        ("nan", None),
+        ("1e300", 86_400.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0.0),
+        ("Wed Oct 21 07:28:00 2015", 0.0),
+        ("Wed, 21 Oct 9999 07:28:00 GMT", 86_400.0),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_how_long_a_provider_asks_to_wait(value, seconds):
+    assert retry_after(of_anthropic(429, "rate_limit_error", **{"retry-after": value})) == seconds
+
+
+def test_an_exception_that_cannot_be_shown_is_recorded():
+    class MuteError(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    assert error_record(MuteError())["message"] == "MuteError that cannot be shown as text"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sk-learn-version and task-orchestrator",
+        "hf_transformers_x, pk-something-longer-still",
+        "authorization: insufficient_scope",
+        "api_key = required_value_missing",
+        "Bearer authentication required",
+        "http://host:8000/v1 and me@host",
+    ],
+)
+def test_words_are_no_keys(text):
+    assert redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sk-proj-0123456789abcdef", "Bearer abc123def", "api_key=abc123def", "hf_abcdefghijklm0",
+        "Incorrect API key provided: sk-****************abcd",
+    ],
+)  # fmt: skip
+def test_what_looks_like_a_key_goes(text):
+    assert "[redacted]" in redacted(text)
+
+
+def test_passwords_of_urls_go():
+    assert (
+        redacted("no answer from http://me:pass@host:1/v1") == "no answer from http://[redacted]@host:1/v1"
+    )
+
+
+def test_secrets_that_are_words_stay_and_longer_ones_go_first():
+    assert redacted("ollama is not here: none", ["ollama", "none", "EMPTY"]) == "ollama is not here: none"
+    assert redacted("a zz-secret-long b", ["zz-secret", "zz-secret-long"]) == "a [redacted] b"
+
+
+def chat(**options):
+    return ChatOpenAI(**{"model": "m", "api_key": "zz-key-1", "base_url": "http://h/v1", **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "secret"),
+    [
+        ({"default_headers": {"Authorization": "Bearer zz-secret"}}, "zz-secret"),
+        ({"default_headers": {"X-Key": "zz-secret"}}, "zz-secret"),
+        ({"default_query": {"token": "zz-secret"}}, "zz-secret"),
+        ({"base_url": "http://me:zz%2Dsecret@h/v1"}, "zz-secret"),
+        ({"api_key": "ollama"}, None),
+    ],
+)
+def test_all_keys_of_a_model_are_known(options, secret):
+    assert (secret in secrets_of(chat(**options))) is (secret is not None)
+    assert "ollama" not in secrets_of(chat(**options))
+
+
+def test_what_is_no_credential_is_no_secret():
+    assert secrets_of(chat(default_headers={"X-Title": "my-application"})) == ("zz-key-1",)
+
+
+def test_chains_and_fallbacks_hold_keys_too():
+    other = chat(api_key="zz-key-2")
+    assert secrets_of(RunnableLambda(str) | chat()) == ("zz-key-1",)
+    assert set(secrets_of(chat().with_fallbacks([other.bind(stop=["x"])]))) == {"zz-key-1", "zz-key-2"}
+    assert secrets_of(ScriptedModel()) == ()
