@@ -2,7 +2,11 @@
 
 from typing import Any
 
+from langchain_core.messages import AIMessage
+
 from langgraph_conductor import PlanRequest, Step, WorkerPool, WorkerTask, Workflow
+from langgraph_conductor.planners import fixed
+from langgraph_conductor.testing import ScriptedModel
 
 
 def ask(text: str = "What is it?") -> dict[str, Any]:
@@ -60,3 +64,31 @@ class ScriptedPlanner:
 
     async def aplan(self, asked: PlanRequest) -> Any:
         return self.plan(asked)
+
+
+PRICE = {"input": 1, "output": 1_000_000}  # a dollar a word
+
+
+def chat(*replies, max_tokens=10, **options):
+    return ScriptedModel(replies=list(replies) or ["ok"], max_tokens=max_tokens, **options)
+
+
+def chain(*names):
+    return fixed.workflow(flow(*((n, f"Do {i}.", [i - 1] if i else []) for i, n in enumerate(names))))
+
+
+def beside(*names):
+    return fixed.workflow(flow(*((n, f"Do {i}.", []) for i, n in enumerate(names))))
+
+
+def called(*models):
+    return sum(len(model.calls) for model in models)
+
+
+def tool_call(number):
+    return AIMessage("", tool_calls=[{"name": "look", "args": {}, "id": str(number)}])
+
+
+class Tooled(ScriptedModel):
+    def bind_tools(self, tools, **kwargs):
+        return self
