@@ -160,7 +160,7 @@ tools = [
 ]
 """
     WorkerPool.from_config(write(text))
-    assert seen[0] == {"transport": "stdio", "command": "python", "args": []}
+    assert seen[0] == {"transport": "stdio", "command": "python"}
     assert seen[1]["headers"] == {"Authorization": "Bearer s3cret-value"}
     monkeypatch.delenv("MY_TOKEN")
     with pytest.raises(ConfigError, match=r"tools 1: the environment variable MY_TOKEN is not set"):

@@ -6,7 +6,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from langgraph_conductor import Usage
-from langgraph_conductor.prices import Model, Price
+from langgraph_conductor.prices import Model, Price, price_table
 from langgraph_conductor.usage import usage_of_message
 from langgraph_conductor.workers.call_facts import used_by
 
@@ -52,6 +52,22 @@ def test_price():
 def test_bad_prices_are_refused(data):
     with pytest.raises(ValueError, match="a price is"):
         Price.of(data)
+
+
+def test_prices_are_made_exact_however_they_are_given():
+    assert (
+        Price(1.25, 10.0)
+        == Price("1.25", "10")
+        == Price.of({"input": "1.25", "output": 10, "cached": None})
+    )
+    assert Price("1", "2").charge(Usage(input_tokens=10)).usd == Decimal("0.00001")
+    for wrong in (("x", 1), (-1, 1), (1, None), (True, 1), (1, 1, "nan")):
+        with pytest.raises(ValueError, match="a price is"):
+            Price(*wrong)
+
+
+def test_no_prices_are_a_table():
+    assert price_table({}) == price_table(None) == {}
 
 
 def test_usage_metadata():
