@@ -129,7 +129,8 @@ class Worker:
             runnable = chat_model(runnable, what)
         self.model = _model_in(runnable)
         self.max_input_tokens = max_input_tokens or _profile(self.model, "max_input_tokens")
-        self.secrets = secrets_of(runnable)
+        servers = mcp_servers(tools, name)
+        self.secrets = tuple(secret for holder in (runnable, *servers) for secret in secrets_of(holder))
         self.has_tools = bool(tools)
         self.form = (
             _agent_form(
@@ -142,7 +143,7 @@ class Worker:
                     name=name,
                 ),
                 own_tools,
-                mcp_servers(tools, name),
+                servers,
                 name,
             )
             if tools or middleware
