@@ -1,7 +1,7 @@
 """What model calls cost: the provider's own report, else the user's price, else `genai-prices`, else unknown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -16,11 +16,23 @@ class Price:
         input: For tokens sent.
         output: For tokens received.
         cached: For tokens read from the provider's cache; the input price if left out.
+
+    Raises:
+        ValueError: If one is not a number from 0 up.
     """
 
     input: Decimal
     output: Decimal
     cached: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name, value in given.items():
+            if name == "cached" and value is None:
+                continue
+            if (known := reported_usd(value)) is None:
+                raise ValueError(_PRICE_FORM.format(given))
+            object.__setattr__(self, name, known)
 
     @classmethod
     def of(cls, data: "Price | Mapping[str, Any]") -> "Price":
@@ -32,13 +44,9 @@ class Price:
         if isinstance(data, Price):
             return data
         try:
-            price = cls(**{key: Decimal(str(value)) for key, value in data.items() if value is not None})
-        except (TypeError, ArithmeticError, AttributeError) as error:
+            return cls(**data)
+        except (TypeError, ValueError) as error:
             raise ValueError(_PRICE_FORM.format(data)) from error
-        parts = [part for part in (price.input, price.output, price.cached) if part is not None]
-        if not all(part.is_finite() and part >= 0 for part in parts):
-            raise ValueError(_PRICE_FORM.format(data))
-        return price
 
     def charge(self, usage: Usage) -> Usage:
         """`usage` with its money filled in."""
@@ -76,7 +84,7 @@ def price_table(data: "Price | Mapping[str, Any] | None") -> PriceTable:
 
 
 def _is_table(data: Mapping[str, Any]) -> bool:
-    return bool(data) and all(isinstance(value, Mapping | Price) for value in data.values())
+    return all(isinstance(value, Mapping | Price) for value in data.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class Table:
         """
         file = str(path)
         try:
-            return cls(file, "", tomllib.loads(Path(path).read_bytes().decode()))
+            return cls(file, "", tomllib.loads(Path(path).read_bytes().decode("utf-8-sig")))
         except FileNotFoundError as error:
             raise ConfigError(f"{file}: there is no such file") from error
         except OSError as error:
@@ -79,6 +79,8 @@ class Table:
             raise ConfigError(f"{file}: is not TOML: {error}") from error
         except UnicodeDecodeError as error:
             raise ConfigError(f"{file}: is not UTF-8 text (at byte {error.start})") from error
+        except RecursionError as error:
+            raise ConfigError(f"{file}: is nested too deeply") from error
 
     def error(self, what: str, key: str = "") -> ConfigError:
         """The error that something is wrong here, or with one key."""

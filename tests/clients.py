@@ -33,7 +33,7 @@ def client(wire, providers, *, timeout=5, **options):
         **options,
     }
     if wire == "openai":
-        return ChatOpenAI(base_url=providers.openai_url, stream_usage=True, **options)
+        return ChatOpenAI(**{"base_url": providers.openai_url, "stream_usage": True, **options})
     if wire == "responses":
         return ChatOpenAI(base_url=providers.openai_url, use_responses_api=True, **options)
     if wire == "anthropic":

@@ -71,6 +71,7 @@ def ask(
     """
     from langgraph_conductor.cli.asking import check_choice, configured, limited, run
 
+    _need_words(question)
     chosen = configured(config)
     options = check_choice(chosen, worker, exclude)
     bounds = {"max_steps": max_steps, "max_rounds": max_rounds}
@@ -99,6 +100,8 @@ def draw(
 
     if (file is None) == (question is None):
         raise typer.BadParameter("give either a FILE (or -) or --question")
+    if question is not None:
+        _need_words(question)
     workflow = read_workflow(file) if file is not None else planned(configured(config), question or "")
     typer.echo(printable(workflow.to_mermaid()))
 
@@ -130,6 +133,11 @@ def fetch() -> None:
     from langgraph_conductor.local.weights import smollm2_path
 
     typer.echo(smollm2_path())
+
+
+def _need_words(question: str) -> None:
+    if not question.strip():
+        raise typer.BadParameter("the question is empty")
 
 
 def _json(result: dict[str, Any]) -> str:

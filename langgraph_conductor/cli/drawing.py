@@ -46,7 +46,8 @@ def read_workflow(name: str) -> Workflow:
 
 def _of_answer(rounds: Any) -> Any:
     """The workflow of the latest round that gave an answer, else the latest one."""
-    with_one = [r for r in rounds if isinstance(r, Mapping) and r.get("workflow")]
+    listed = rounds if isinstance(rounds, list) else []
+    with_one = [r for r in listed if isinstance(r, Mapping) and r.get("workflow")]
     if not with_one:
         raise PlanError("no round of this output has a workflow")
     answered = [r for r in with_one if r.get("answer")]

@@ -14,11 +14,14 @@ REACHED: Final = {
     "fallback": "planning failed, fallback",
 }
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
-    """`text` without control characters, with which a model's words could command a terminal."""
+    """`text` without characters with which a model's words could command a terminal.
+
+    They are controls, marks that turn the direction of text, and line separators.
+    """
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 

@@ -180,6 +180,5 @@ def _mcp_servers(table: Table) -> list[dict[str, Any]]:
             raise server.error(unknown("transport", str(transport), TRANSPORTS), "transport")
         server.check(TRANSPORTS[transport], required=["command" if transport == "stdio" else "url"])
         with server.naming():
-            # The adapter asks for `args` even where there are none.
-            servers.append({"args": [], **filled(values)} if transport == "stdio" else filled(values))
+            servers.append(filled(values))
     return servers

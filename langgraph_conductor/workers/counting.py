@@ -10,7 +10,8 @@ from langchain_core.messages import BaseMessage
 _PER_MESSAGE: Final = 16  # role, separators and what else a chat template puts around a message
 _PER_CALL: Final = 64  # what templates put before the first message
 _FOR_TOOLS: Final = 1000  # what providers put around tool definitions
-_PER_IMAGE: Final = 50_000  # more than any provider counts for one
+_MOST_PER_IMAGE: Final = 50_000  # more than any provider counts for one
+_LIKELY_PER_IMAGE: Final = 1500
 _CHARACTERS_PER_TOKEN: Final = 4
 
 
@@ -31,14 +32,16 @@ def most_tokens(messages: Iterable[BaseMessage], extra: Any = None) -> int | Non
         return None
     return (
         _PER_CALL
-        + sum(_PER_MESSAGE + _sizes(message, len_of_bytes) for message in messages)
+        + sum(_PER_MESSAGE + _sizes(message, len_of_bytes, _MOST_PER_IMAGE) for message in messages)
         + (_FOR_TOOLS + 2 * len_of_bytes(_json(extra)) if extra else 0)
     )
 
 
 def likely_tokens(messages: Iterable[BaseMessage], extra: Any = None) -> int:
     """A usual estimate: a token for four characters."""
-    characters = sum(_sizes(message, len) for message in messages) + (len(_json(extra)) if extra else 0)
+    image = _LIKELY_PER_IMAGE * _CHARACTERS_PER_TOKEN
+    characters = sum(_sizes(message, len, image) for message in messages)
+    characters += len(_json(extra)) if extra else 0
     return math.ceil(characters / _CHARACTERS_PER_TOKEN)
 
 
@@ -47,9 +50,9 @@ def len_of_bytes(text: str) -> int:
     return len(text.encode(errors="replace"))
 
 
-def _sizes(message: BaseMessage, size: Any) -> int:
+def _sizes(message: BaseMessage, size: Any, image: int) -> int:
     content = message.content
-    total: int = size(content) if isinstance(content, str) else sum(_block(b, size) for b in content)
+    total: int = size(content) if isinstance(content, str) else sum(_block(b, size, image) for b in content)
     for part in ("tool_calls", "invalid_tool_calls", "additional_kwargs"):
         if data := getattr(message, part, None):
             total += size(_json(data))
@@ -63,11 +66,11 @@ def _by_reference(block: Any) -> bool:
     return any(name in text for text in [_json(block)] for name in ('"url"', '"file_id"', '"file_uri"'))
 
 
-def _block(block: Any, size: Any) -> int:
+def _block(block: Any, size: Any, image: int) -> int:
     if isinstance(block, str):
         return int(size(block))
     if isinstance(block, Mapping) and "image" in str(block.get("type")):
-        return _PER_IMAGE
+        return image
     return int(size(_json(block)))
 
 

@@ -245,7 +245,8 @@ def error_record(error: BaseException, secrets: Iterable[str] = ()) -> ErrorReco
 
 
 _SECRETS: Final = re.compile(
-    r"(?P<before>\b[Bb]earer\s+|\b[Bb]asic\s+|[?&]key=|(?i:\b(?:api[-_ ]?key|authorization|access[-_]token))"
+    r"(?P<before>[?&]key=)[^\s&\"']+"
+    r"|(?P<word>\b[Bb]earer\s+|\b[Bb]asic\s+|(?i:\b(?:api[-_ ]?key|authorization|access[-_]token))"
     r"(?:\s+provided)?[\"']?\s*[=:]\s*[\"']?)(?![Bb]earer\b|[Bb]asic\b)"
     r"(?=[A-Za-z_\-.~+/]*[0-9*])[A-Za-z0-9_\-.*~+/]{6,}=*"  # words have no digit
     r"|\b(?:sk|pk|rk|gsk|xai|lsv2|hf|r8|ghp)[-_](?=[A-Za-z_\-]*[0-9*])[A-Za-z0-9_\-*]{12,}"
@@ -260,7 +261,9 @@ _SHORTEST_SECRET = 6
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` without `secrets` and whatever looks like a key; some providers repeat the key in their errors."""
-    return _SECRETS.sub(lambda match: f"{match['before'] or ''}[redacted]", without(text, secrets))
+    return _SECRETS.sub(
+        lambda match: f"{match['before'] or match['word'] or ''}[redacted]", without(text, secrets)
+    )
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
@@ -280,7 +283,7 @@ def secrets_of(model: Any) -> tuple[str, ...]:
     """The keys a model holds, so that they can be kept out of records.
 
     They are its secret fields, headers and query values whose names say so, and passwords in URLs; a chain's
-    and a fallback's models count too.
+    and a fallback's models count too. A connection to an MCP server is looked through in the same way.
     """
     found, waiting = dict[str, None](), [model]
     while waiting:
@@ -291,6 +294,8 @@ def secrets_of(model: Any) -> tuple[str, ...]:
             waiting += part.steps
         elif isinstance(part, RunnableWithFallbacks):
             waiting += [part.runnable, *part.fallbacks]
+        elif isinstance(part, Mapping):
+            found.update(dict.fromkeys(_secrets_in(part)))
         elif isinstance(part, BaseModel):
             fields = {name: getattr(part, name, None) for name in type(part).model_fields}
             found.update(dict.fromkeys(_secrets_in(fields)))

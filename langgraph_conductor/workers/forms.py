@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import (
@@ -89,7 +89,7 @@ def text_of_result(result: Any) -> str:
         RefusalError: If a message says that the model refused.
         TypeError: If the result holds no text.
     """
-    if isinstance(result, BaseMessage) and (reason := _refusal(result)) is not None:
+    if (last := _last_said(result)) is not None and (reason := _refusal(last)) is not None:
         raise RefusalError(reason)
     if isinstance(result, str | BaseMessage):
         return reply_text(result)
@@ -101,6 +101,14 @@ def text_of_result(result: Any) -> str:
     raise TypeError(
         f"a worker must give a string, a message, or a state with `messages`, not {type(result).__name__}"
     )
+
+
+def _last_said(result: Any) -> BaseMessage | None:
+    if isinstance(result, BaseMessage):
+        return result
+    messages = result.get("messages") if isinstance(result, Mapping) else result
+    said = reversed(messages) if isinstance(messages, list) else ()
+    return next((message for message in said if isinstance(message, AIMessage)), None)
 
 
 def _refusal(message: BaseMessage) -> str | None:
@@ -180,7 +188,10 @@ def _need_one_argument(function: Callable[..., Any], name: str) -> None:
 
 def async_only(name: str) -> str:
     """The message for an async-only worker in a blocking call."""
-    return f"worker {name!r} is an async function; call the conductor with `ainvoke` or `astream`"
+    return (
+        f"worker {name!r} is an async function, or has async tools; "
+        "call the conductor with `ainvoke` or `astream`"
+    )
 
 
 def _need_messages(graph: PregelProtocol[Any, Any, Any, Any], name: str) -> None:

@@ -94,11 +94,6 @@ class Limiter:
 
     # ------------------------------------------------------------------ calls per minute
 
-    @property
-    def counts_calls(self) -> bool:
-        """Whether single model calls are limited, and not only tasks."""
-        return self._requests is not None or self._tokens is not None
-
     def begin(
         self, input_tokens: int, output_cap: int | None, turn: "Future[None] | None" = None
     ) -> "Call | Wait":

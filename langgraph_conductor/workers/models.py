@@ -7,12 +7,14 @@ goes wrong with the providers' defaults. A model that is built elsewhere is used
 import os
 import re
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
 
 from langgraph_conductor.errors import ModelError
 from langgraph_conductor.records import FailureKind
+from langgraph_conductor.workers.failures import redacted
 
 _SERVERS: Final = {
     "vllm": "http://127.0.0.1:8000/v1",
@@ -39,7 +41,7 @@ _FORM: Final = (
 )
 
 
-def chat_model(model: str, what: str = "model", **options: Any) -> BaseChatModel:
+def chat_model(model: str, /, what: str = "model", **options: Any) -> BaseChatModel:
     """The chat model a string names.
 
     Providers: `openai` (Chat Completions), `openai_responses`, `anthropic`, `google_genai`, `openrouter`;
@@ -57,34 +59,35 @@ def chat_model(model: str, what: str = "model", **options: Any) -> BaseChatModel
         ImportError: If the provider's package is missing; names the install line.
     """
     provider, _, name = model.partition(":")
-    name, url = _url_of(name)
-    if url:
-        options.setdefault("base_url", url)
+    shown = repr(redacted(model))
     try:
+        name, url = _url_of(name)
+        if url:
+            options.setdefault("base_url", url)
         built = _built(provider, name, model, options)
     except ImportError as error:
-        extra = _EXTRAS.get(provider)
-        install = (
-            f"pip install 'langgraph-conductor[{extra}]'" if extra else f"pip install langchain-{provider}"
-        )
-        raise ImportError(f"{what}: {model!r} needs a package that is not installed: {install}") from error
+        raise ImportError(
+            f"{what}: {shown} needs a package that is not installed: {_install(provider, error)}"
+        ) from error
     except Exception as error:  # a provider's own, such as a missing key
-        why = _first_line(error)
+        why = redacted(_first_line(error))
         raise ModelError(
-            f"{what}: {model!r} cannot be used: {why}", kind=_kind(provider, name, why)
+            f"{what}: {shown} cannot be used: {why}", kind=_kind(provider, name, why)
         ) from error
     if not isinstance(built, BaseChatModel):
-        raise TypeError(f"{what}: {model!r} did not give a chat model")
+        raise TypeError(f"{what}: {shown} did not give a chat model")
     return built
 
 
 def _built(provider: str, name: str, model: str, options: dict[str, Any]) -> Any:
-    if provider in _SERVERS and name:
+    if not provider or (not name and (":" in model or provider in _EXTRAS)):
+        raise ValueError(_FORM)
+    if twice := {"model", "model_name", "model_provider"} & options.keys():
+        raise ValueError(f"the string names the model already; leave out the option {min(twice)!r}")
+    if provider in _SERVERS:
         return _compatible(provider, name, options)
     from langchain.chat_models import init_chat_model
 
-    if ":" in model and not name:
-        raise ValueError(_FORM)
     if provider in ("openai", "openai_responses"):
         api = {"use_responses_api": True} if provider == "openai_responses" else {}
         return init_chat_model(name, model_provider="openai", **{**_of_openai(), **api, **options})
@@ -161,11 +164,22 @@ def _compatible(provider: str, name: str, options: dict[str, Any]) -> BaseChatMo
 
 
 def _url_of(name: str) -> tuple[str, str]:
-    for scheme in ("@http://", "@https://"):
-        at = name.rfind(scheme)
-        if at > 0:
-            return name[:at], name[at + 1 :]
-    return name, ""
+    found = re.fullmatch(r"(.+?)@([A-Za-z][A-Za-z0-9+.-]*:/.*)", name)
+    if not found:
+        return name, ""
+    url = urlsplit(found[2])
+    if (
+        url.scheme not in ("http", "https") or not url.hostname or url.port == 0
+    ):  # `port` raises of a bad one
+        raise ValueError("what stands behind @ must be a URL such as http://host:8000/v1")
+    return found[1], found[2]
+
+
+def _install(provider: str, error: ImportError) -> str:
+    if extra := _EXTRAS.get(provider):
+        return f"pip install 'langgraph-conductor[{extra}]'"
+    named = re.search(r"pip install (?:-U )?[a-z0-9-]+", str(error))  # LangChain knows its packages
+    return named[0] if named else f"pip install langchain-{provider}"
 
 
 def _kind(provider: str, name: str, why: str) -> FailureKind | None:

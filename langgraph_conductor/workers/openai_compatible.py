@@ -50,7 +50,12 @@ class CompatibleChat(ChatOpenAI):
         )
         choices = chunk.get("choices") or ()
         if generation:
-            self._keep((choices[0].get("delta") or {}) if choices else {}, generation.message)
+            delta = (choices[0].get("delta") or {}) if choices else {}
+            self._keep(delta, generation.message)
+            if isinstance(
+                refusal := delta.get("refusal"), str
+            ):  # ChatOpenAI keeps it only of whole replies
+                generation.message.additional_kwargs["refusal"] = refusal
         return generation
 
     def _keep(self, sent: dict[str, Any], message: BaseMessage) -> None:

@@ -57,8 +57,14 @@ class Redactor(BaseCallbackHandler):
         # order but this: what is put in first, with hash 0, comes out first.
         return 0
 
-    def on_chat_model_start(self, *_: Any, **__: Any) -> None:
-        """Nothing; without it LangChain would write the prompt as text, to call `on_llm_start`."""
+    def on_chat_model_start(self, serialized: dict[str, Any] | None, *_: Any, **__: Any) -> None:
+        """A call begins. What LangChain says of its model, and tracers keep, has its headers and its URL.
+
+        Without this LangChain would also write the prompt as text, to call `on_llm_start`.
+        """
+        clean = _Cleaner(without, self._secrets)
+        for name, value in (serialized or {}).items():
+            serialized[name] = clean(value)  # type: ignore[index]
 
     def on_llm_error(self, error: BaseException, *, response: LLMResult | None = None, **_: Any) -> None:
         """A model call has failed; LangChain adds the provider's response."""

@@ -1,7 +1,9 @@
 """Workers with tools: a chat model in LangChain's agent loop, which ends after so many turns."""
 
 import asyncio
+import inspect
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -11,30 +13,101 @@ from typing import Any, Final
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool, tool
 
 from langgraph_conductor.records import WorkerTask
+from langgraph_conductor.tables import unknown
 from langgraph_conductor.workers.failures import wait_before_retry
 
 MAX_TOOL_TURNS: Final = 10
 READ_TIMEOUT: Final = 60.0
 """Seconds an MCP server may take for one reply; `read_timeout` in its mapping overrides it."""
+_LONGEST_TIMEOUT: Final = 86_400 * 365
 _LAST_TURN: Final = "You have no tool calls left. Answer now with what you know."
 
 
 def agent(
     model: BaseChatModel,
-    tools: Sequence[Any],
-    middleware: Sequence[Any],
+    tools: Sequence[BaseTool],
     *,
+    middleware: Sequence[Any],
     max_tool_turns: int,
     retries: int,
     name: str,
 ) -> Any:
-    """An agent that may use `tools` for `max_tool_turns` turns and then has to answer."""
+    """An agent that may use `tools` for `max_tool_turns` turns and then has to answer.
+
+    Raises:
+        ValueError: If two tools have one name.
+    """
     from langchain.agents import create_agent
 
+    names = Counter(given.name for given in tools)
+    if twice := [called for called, times in names.items() if times > 1]:
+        raise ValueError(
+            f"worker {name!r}: {names[twice[0]]} of its tools are called {twice[0]!r}; a model could not tell "
+            "them apart, so rename one or leave it out"
+        )
     own = [_tool_turns(max_tool_turns), _model_retries(retries)]
     return create_agent(model, list(tools), middleware=[*middleware, *own], name=name)
+
+
+def checked_tools(tools: Any, name: str) -> list[Any]:
+    """The tools of a worker but for the MCP servers among them, functions made tools.
+
+    Raises:
+        ValueError: If one is no tool.
+    """
+    if not isinstance(tools, list | tuple):
+        raise ValueError(f"worker {name!r}: tools must be a list, not {type(tools).__name__}")
+    return [_tool(given, name) for given in tools if not isinstance(given, Mapping)]
+
+
+def _tool(given: Any, name: str) -> BaseTool:
+    if isinstance(given, BaseTool):
+        return given
+    if not inspect.isroutine(given):
+        raise ValueError(
+            f"worker {name!r}: a tool is a LangChain tool, a function with a docstring, or a mapping that is a "
+            f"connection to an MCP server, not {given!r}"
+        )
+    try:
+        return tool(given)
+    except Exception as error:
+        raise ValueError(
+            f"worker {name!r}: the function {given.__name__!r} cannot be a tool: {error}"
+        ) from error
+
+
+def checked_middleware(middleware: Any, name: str) -> list[Any]:
+    """The middleware of a worker.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if not isinstance(middleware, list | tuple):
+        raise ValueError(f"worker {name!r}: middleware must be a list, not {type(middleware).__name__}")
+    if middleware:
+        from langchain.agents.middleware import AgentMiddleware
+
+        for given in middleware:
+            if not isinstance(given, AgentMiddleware):
+                raise ValueError(f"worker {name!r}: {given!r} is no LangChain AgentMiddleware")
+    return list(middleware)
+
+
+def only_awaited(tools: Sequence[BaseTool]) -> bool:
+    """Whether a tool has no blocking form."""
+    return any(
+        getattr(given, "coroutine", None) is not None and getattr(given, "func", None) is None
+        for given in tools
+    )
+
+
+_TRANSPORTS: Final = {
+    "stdio": "command", "http": "url", "streamable_http": "url", "sse": "url", "websocket": "url",
+}  # fmt: skip
+"""Ways to an MCP server, and what each cannot do without."""
 
 
 def mcp_servers(tools: Sequence[Any], name: str) -> list[Mapping[str, Any]]:
@@ -44,14 +117,9 @@ def mcp_servers(tools: Sequence[Any], name: str) -> list[Mapping[str, Any]]:
         ValueError: If a mapping is no such connection.
         ImportError: If `langchain-mcp-adapters` is missing.
     """
-    servers = [tool for tool in tools if isinstance(tool, Mapping)]
+    servers = [given for given in tools if isinstance(given, Mapping)]
     for server in servers:
-        if "transport" not in server:
-            raise ValueError(
-                f"worker {name!r}: a mapping among its tools is an MCP server and needs a transport, such as "
-                '{"transport": "stdio", "command": "python", "args": ["server.py"]} or '
-                '{"transport": "http", "url": "http://127.0.0.1:8000/mcp"}'
-            )
+        _check_server(server, f"worker {name!r}")
     if servers:
         try:
             import langchain_mcp_adapters.tools  # noqa: F401
@@ -60,6 +128,24 @@ def mcp_servers(tools: Sequence[Any], name: str) -> list[Mapping[str, Any]]:
                 f"worker {name!r}: MCP tools need: pip install 'langgraph-conductor[mcp]'"
             ) from error
     return servers
+
+
+def _check_server(server: Mapping[str, Any], what: str) -> None:
+    if "transport" not in server:
+        raise ValueError(
+            f"{what}: a mapping among its tools is an MCP server and needs a transport, such as "
+            '{"transport": "stdio", "command": "python", "args": ["server.py"]} or '
+            '{"transport": "http", "url": "http://127.0.0.1:8000/mcp"}'
+        )
+    transport = str(server["transport"])
+    if transport not in _TRANSPORTS:
+        raise ValueError(f"{what}: {unknown('transport', transport, _TRANSPORTS)}")
+    needed = _TRANSPORTS[transport]
+    if not isinstance(server.get(needed), str) or not server[needed]:
+        raise ValueError(f"{what}: an MCP server with transport {transport!r} needs `{needed}`, a string")
+    limit = server.get("read_timeout", READ_TIMEOUT)
+    if type(limit) not in (int, float) or not 0 < limit < _LONGEST_TIMEOUT:
+        raise ValueError(f"{what}: read_timeout must be a number of seconds above 0, not {limit!r}")
 
 
 def with_mcp(
@@ -105,7 +191,7 @@ def with_mcp(
 
 def _connection(server: Mapping[str, Any]) -> Any:
     """What the adapter is given: without a limit, a server that dies in mid-call is waited for for ever."""
-    rest = dict(server)
+    rest = {"args": [], **server} if server["transport"] == "stdio" else dict(server)
     limit = timedelta(seconds=rest.pop("read_timeout", READ_TIMEOUT))
     return {**rest, "session_kwargs": {"read_timeout_seconds": limit, **(rest.get("session_kwargs") or {})}}
 

@@ -19,7 +19,15 @@ from langgraph_conductor.workers.forms import Form, async_only, form_of, text_of
 from langgraph_conductor.workers.limits import Limiter
 from langgraph_conductor.workers.metering import Bounds
 from langgraph_conductor.workers.models import chat_model
-from langgraph_conductor.workers.tools import MAX_TOOL_TURNS, agent, mcp_servers, with_mcp
+from langgraph_conductor.workers.tools import (
+    MAX_TOOL_TURNS,
+    agent,
+    checked_middleware,
+    checked_tools,
+    mcp_servers,
+    only_awaited,
+    with_mcp,
+)
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
 _RESERVED: Final = frozenset({"all"})
@@ -41,7 +49,7 @@ class Worker:
             calls stay with it; only its answer travels on.
         middleware: LangChain agent middleware for that loop, such as `HumanInTheLoopMiddleware` for
             tools that need a person's yes.
-        max_tool_turns: Turns in which it may call tools; then it has to answer.
+        max_tool_turns: Turns in which it may call tools, 10 if left out; then it has to answer.
         tags: Words to choose workers by.
         max_concurrency: Most tasks it works on at once.
         requests_per_minute: Most model calls it begins within any 60 seconds.
@@ -75,7 +83,7 @@ class Worker:
         description: str = "",
         tools: Sequence[Any] = (),
         middleware: Sequence[Any] = (),
-        max_tool_turns: int = MAX_TOOL_TURNS,
+        max_tool_turns: int | None = None,
         tags: Sequence[str] = (),
         max_concurrency: int | None = None,
         requests_per_minute: float | None = None,
@@ -90,18 +98,22 @@ class Worker:
     ) -> None:
         check_name(name, "worker")
         what = f"worker {name!r}"
-        if not isinstance(description, str) or isinstance(tags, str):
+        if not isinstance(description, str) or not _texts(tags):
             raise ValueError(f"{what}: description must be a string and tags a list of strings")
         if type(may_be_last) is not bool:
             raise ValueError(f"{what}: may_be_last must be True or False, not {may_be_last!r}")
         _whole(what, "retries", retries, 0)
-        _whole(what, "max_tool_turns", max_tool_turns, 0)
+        if max_tool_turns is not None:
+            _whole(what, "max_tool_turns", max_tool_turns, 0)
         if max_input_tokens is not None:
             _whole(what, "max_input_tokens", max_input_tokens, 1)
         if timeout is not None and not (_number(timeout) and 0 < timeout < math.inf):
             raise ValueError(f"{what}: timeout must be a number of seconds above 0, not {timeout!r}")
-        if fallback is not None and (not isinstance(fallback, str) or fallback == name):
+        if fallback is not None and (not isinstance(fallback, str) or fallback in ("", name)):
             raise ValueError(f"{what}: fallback must be the name of another worker, not {fallback!r}")
+        own_tools, middleware = checked_tools(tools, name), checked_middleware(middleware, name)
+        if max_tool_turns is not None and not (tools or middleware):
+            raise ValueError(f"{what}: max_tool_turns is for workers with tools, and it has none")
         if (tools or middleware) and not isinstance(runnable, str | BaseChatModel):
             raise ValueError(
                 f"{what}: tools and middleware are for model strings and chat models; give an agent its own"
@@ -122,13 +134,21 @@ class Worker:
         self.model = self.models[0] if self.models else None
         self.bounds = bounds_of(self.model)
         self.max_input_tokens = max_input_tokens
-        self.secrets = secrets_of(runnable)
+        servers = mcp_servers(tools, name)
+        self.secrets = tuple(secret for holder in (runnable, *servers) for secret in secrets_of(holder))
         self.has_tools = bool(tools)
         self.form = (
             _agent_form(
-                partial(agent, runnable, max_tool_turns=max_tool_turns, retries=retries, name=name),
-                tools,
-                middleware,
+                partial(
+                    agent,
+                    runnable,
+                    middleware=middleware,
+                    max_tool_turns=MAX_TOOL_TURNS if max_tool_turns is None else max_tool_turns,
+                    retries=retries,
+                    name=name,
+                ),
+                own_tools,
+                servers,
                 name,
             )
             if tools or middleware
@@ -170,14 +190,12 @@ class Worker:
 
 
 def _agent_form(
-    build: Callable[..., Any], tools: Sequence[Any], middleware: Sequence[Any], name: str
+    build: Callable[[list[Any]], Any], tools: list[Any], servers: Sequence[Mapping[str, Any]], name: str
 ) -> Form:
-    servers = mcp_servers(tools, name)
-    own = [tool for tool in tools if not isinstance(tool, Mapping)]
-    form = form_of(build(own, middleware), name)
-    if not servers:
-        return form
-    return Form(None, with_mcp(servers, lambda found: build([*own, *found], middleware)), form.graph)
+    form = form_of(build(tools), name)
+    if servers:
+        return Form(None, with_mcp(servers, lambda found: build([*tools, *found])), form.graph)
+    return Form(None, form.acall, form.graph) if only_awaited(tools) else form
 
 
 def _limiter(what: str, shared: Limiter | None, tasks: Any, requests: Any, tokens: Any) -> Limiter | None:
@@ -243,6 +261,10 @@ def cost_of(usage: Usage, model: BaseChatModel, prices: PriceTable) -> Usage:
 def _whole(what: str, option: str, value: Any, least: int) -> None:
     if type(value) is not int or value < least:
         raise ValueError(f"{what}: {option} must be a number from {least} up, not {value!r}")
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list | tuple | set | frozenset) and all(isinstance(v, str) for v in value)
 
 
 def _number(value: Any) -> bool:

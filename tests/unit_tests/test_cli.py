@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from langgraph_conductor import LocalModelError, Worker, WorkerPool, create_conductor, local
 from langgraph_conductor.cli.app import app
 from langgraph_conductor.display import describe
+from langgraph_conductor.display.words import printable
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ACCEPT_TEXT, FakeProviders, ScriptedModel, faults, plan_text
 from tests.helpers import Recorder, ScriptedPlanner, ask, flow
@@ -63,7 +64,7 @@ def test_errors_are_one_line_and_exit_code_1(scripted, monkeypatch):
     assert done.stdout == ""
     assert done.stderr.splitlines()[-1].startswith("error: no worker gave an answer; round 0, planner: ")
     assert "Traceback" not in done.stderr
-    assert command("ask", " ").exit_code == 1
+    assert command("ask", " ").exit_code == 2
 
     def missing():
         raise LocalModelError("there is no model; do this")
@@ -237,6 +238,7 @@ def test_exit_codes_of_configurations(write, monkeypatch):
     assert "pip install" in one_line(command("ask", "x", "-c", write(one_model("mistralai:m"))), 4)
     assert '"provider:model"' in one_line(command("ask", "x", "-c", write(one_model("nope:m"))), 5)
     assert command("draw").exit_code == 2
+    assert command("draw", "--question", " ").exit_code == 2
 
 
 @pytest.mark.parametrize(
@@ -353,6 +355,7 @@ def test_draw_reads_every_form(write, text):
 def test_draw_refuses_what_is_no_workflow(write):
     one_line(command("draw", write("no plan at all", "x")), 1)
     one_line(command("draw", write('{"rounds": []}', "x")), 1)
+    assert "no round of this output" in one_line(command("draw", write('{"rounds": 5}', "x")), 1)
     one_line(command("draw", "none.json"), 1)
 
 
@@ -407,3 +410,11 @@ def test_ctrl_c_is_one_line_and_130(write, providers):
     running.send_signal(signal.SIGINT)
     said = running.communicate(timeout=10)
     assert (running.returncode, said) == (130, ("", "interrupted\n"))
+
+
+def test_no_character_turns_the_text_or_breaks_the_line():
+    assert (
+        printable("a\u202eb\u2066c\u2028d\u2029e\x1bf\tg\nh")
+        == "a\ufffdb\ufffdc\ufffdd\ufffde\ufffdf\tg\nh"
+    )
+    assert printable("שלום, é 👩\u200d🚀") == "שלום, é 👩\u200d🚀"

@@ -165,7 +165,7 @@ tools = [
 ]
 """
     WorkerPool.from_config(write(text))
-    assert seen[0] == {"transport": "stdio", "command": "python", "args": []}
+    assert seen[0] == {"transport": "stdio", "command": "python"}
     assert seen[1]["headers"] == {"Authorization": "Bearer s3cret-value"}
     monkeypatch.delenv("MY_TOKEN")
     with pytest.raises(ConfigError, match=r"tools 1: the environment variable MY_TOKEN is not set"):
@@ -254,6 +254,9 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="is not UTF-8 text"):
         load_conductor(tmp_path / "bytes.toml")
+    (tmp_path / "deep.toml").write_text("x = " + "[" * 100_000)
+    with pytest.raises(ConfigError, match=r"is nested too deeply|is not TOML"):
+        load_conductor(tmp_path / "deep.toml")
     (tmp_path / "empty.toml").write_text("")
     with pytest.raises(ConfigError, match=r"there is no worker; add \[\[workers\]\]"):
         load_conductor(tmp_path / "empty.toml")
@@ -279,6 +282,12 @@ def test_keys_are_refused_and_not_repeated(write, line):
     with pytest.raises(ConfigError, match="environment variables such as OPENAI_API_KEY") as caught:
         load_conductor(write(text))
     assert "private" not in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path, key):
+    path = tmp_path / "bom.toml"
+    path.write_text(f"{SMALL}\n[[workers]]\nname = 'x'\nmodel = 'openai:m'", encoding="utf-8-sig")
+    assert load_conductor(path)
 
 
 def test_a_password_in_a_model_string_is_refused_and_not_repeated(write):

@@ -9,6 +9,7 @@ import pytest
 from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
 
+from langgraph_conductor import Worker
 from langgraph_conductor.testing import ScriptedModel
 from langgraph_conductor.workers.failures import (
     error_record,
@@ -19,6 +20,14 @@ from langgraph_conductor.workers.failures import (
     secrets_of,
     was_refused,
 )
+
+
+class Tooled(ScriptedModel):
+    """A scripted model that takes tools."""
+
+    def bind_tools(self, tools, **kwargs):
+        return self.bind(**kwargs)
+
 
 REQUEST = httpx2.Request("POST", "http://host/")
 
@@ -113,7 +122,7 @@ def test_words_are_no_keys(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "sk-proj-0123456789abcdef", "Bearer abc123def", "api_key=abc123def", "hf_abcdefghijklm0",
+        "sk-proj-0123456789abcdef", "http://h/mcp?key=abcdef", "Bearer abc123def", "api_key=abc123def", "hf_abcdefghijklm0",
         "Incorrect API key provided: sk-****************abcd",
     ],
 )  # fmt: skip
@@ -160,3 +169,9 @@ def test_chains_and_fallbacks_hold_keys_too():
     assert secrets_of(RunnableLambda(str) | chat()) == ("zz-key-1",)
     assert set(secrets_of(chat().with_fallbacks([other.bind(stop=["x"])]))) == {"zz-key-1", "zz-key-2"}
     assert secrets_of(ScriptedModel()) == ()
+
+
+def test_servers_of_a_worker_hold_keys_too():
+    server = {"transport": "http", "url": "http://h/mcp", "headers": {"Authorization": "Bearer zz-secret"}}
+    stdio = {"transport": "stdio", "command": "x", "env": {"GITHUB_TOKEN": "zz-token", "HOME": "/home/me"}}
+    assert Worker("w", Tooled(), tools=[server, stdio]).secrets == ("zz-secret", "zz-token")

@@ -209,7 +209,7 @@ def test_places_go_by_turn():
     [{"max_concurrency": 0}, {"max_concurrency": 1.5}, {"requests_per_minute": 0},
      {"tokens_per_minute": "9"}, {"requests_per_minute": float("nan")}, {"limiter": 3},
      {"limiter": Limiter(max_concurrency=1), "max_concurrency": 1}, {"timeout": 0}, {"timeout": True},
-     {"fallback": "w"}, {"max_input_tokens": 0}, {"max_tool_turns": -1}],
+     {"fallback": "w"}, {"fallback": ""}, {"max_input_tokens": 0}, {"max_tool_turns": -1}],
 )  # fmt: skip
 def test_wrong_limits_are_refused(wrong):
     with pytest.raises(ValueError, match="worker 'w'"):

@@ -79,7 +79,6 @@ def test_a_likely_token_has_four_characters():
     assert of(["x" * 40, "y" * 40]) == 20
 
 
-@pytest.mark.xfail(reason="a quarter of the worst case, 12,500, is what a likely image counts")
 def test_a_likely_image_is_no_worst_case():
     assert likely_tokens([HumanMessage([{"type": "image", "base64": "x"}])]) < 2000
 

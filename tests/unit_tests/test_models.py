@@ -184,6 +184,15 @@ def test_a_planners_price_is_its_own(providers, run):
         ("nothing", "provider:model"),
         ("nobody:m", "provider:model"),
         ("openai:", "provider:model"),
+        ("openai", "provider:model"),
+        ("", "provider:model"),
+        (":m", "provider:model"),
+        ("vllm", "provider:model"),
+        ("vllm:m@htp://host/v1", "must be a URL such as"),
+        ("vllm:m@http:/host/v1", "must be a URL such as"),
+        ("vllm:m@http://:8000/v1", "must be a URL such as"),
+        ("vllm:m@http://host:port/v1", "worker 'w'.*[Pp]ort"),
+        ("vllm:m@http://host:99999/v1", "worker 'w'.*[Pp]ort"),
         ("openai_compatible:m", "name its URL: openai_compatible:m@http://host:port/v1"),
         ("openai:gpt-5", r"worker 'w': 'openai:gpt-5' cannot be used: .*OPENAI_API_KEY"),
         ("anthropic:claude-sonnet-5", "ANTHROPIC_API_KEY"),
@@ -195,6 +204,23 @@ def test_strings_that_cannot_be_used_say_what_to_do(model, why):
     with pytest.raises(ValueError, match=why) as caught:
         Worker("w", model)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_password_in_a_url_is_not_repeated():
+    for model in ("vllm:m@htp://me:private@host/v1", "nobody:m@http://me:private@host/v1"):
+        with pytest.raises(ValueError, match="redacted") as caught:
+            chat_model(model)
+        assert "private" not in str(caught.value)
+
+
+def test_a_model_is_named_once():
+    with pytest.raises(ValueError, match="leave out the option 'model'"):
+        chat_model("openai:m", model="z", api_key="x")
+
+
+def test_another_providers_package_is_named_by_langchain():
+    with pytest.raises(ImportError, match=r"pip install langchain-aws$"):
+        chat_model("bedrock:x")
 
 
 def test_a_missing_package_names_its_extra():

@@ -237,12 +237,84 @@ async def test_a_server_that_says_nothing_is_not_waited_for():
     assert (error["type"], "Timed out" in error["message"]) == ("McpError", True)
 
 
+def add(a: int, b: int) -> str:
+    """Add."""
+    return "mine"
+
+
+async def test_a_servers_tool_may_not_hide_another():
+    model = Tooled()
+    pool = [Worker("w", model, tools=[SERVER, add]), Worker("b", lambda t: "b")]
+    conductor = create_conductor(fixed.workflow(flow(("w", "x", []), ("b", "y", [0]))), pool)
+    error = (await conductor.ainvoke(ask()))["rounds"][0]["steps"][0]["error"]
+    assert "worker 'w': 2 of its tools are called 'add'" in error["message"]
+    assert model.calls == []
+
+
+async def wait() -> str:
+    """Wait."""
+    return "waited"
+
+
+def test_async_tools_need_an_awaited_run():
+    model = Tooled(replies=[calls("wait"), "done"])
+    conductor = create_conductor(fixed.single("w"), [Worker("w", model, tools=[wait])])
+    with pytest.raises(TypeError, match="async tools; call the conductor with `ainvoke`"):
+        conductor.invoke(ask())
+    assert model.calls == []
+    assert asyncio.run(conductor.ainvoke(ask()))["answer"] == "done"
+
+
+@pytest.mark.parametrize("reply", ["refusal", "stop_reason"])
+def test_a_refusal_in_the_loop_is_one(reply, run):
+    refused = {
+        "refusal": AIMessage("", additional_kwargs={"refusal": "I will not."}),
+        "stop_reason": AIMessage("", response_metadata={"stop_reason": "refusal"}),
+    }
+    half = AIMessage("Let me look.", tool_calls=calls(word="tea").tool_calls)
+    pool = [
+        Worker("w", Tooled(replies=[half, refused[reply]]), tools=[look]),
+        Worker("b", lambda t: "b"),
+    ]
+    conductor = create_conductor(fixed.workflow(flow(("w", "x", []), ("b", "y", [0]))), pool)
+    step = run(conductor, ask())["rounds"][0]["steps"][0]
+    assert (step["status"], step["error"]["type"]) == ("failed", "RefusalError")
+
+
+def test_a_refusal_that_is_streamed_is_one():
+    with FakeProviders() as providers:
+        providers.script("m", faults.refusal("I will not."))
+        model = chat_model("vllm:m", base_url=providers.openai_url, streaming=True)
+        pool = [Worker("w", model), Worker("b", lambda t: "b")]
+        conductor = create_conductor(fixed.workflow(flow(("w", "x", []), ("b", "y", [0]))), pool)
+        error = conductor.invoke(ask())["rounds"][0]["steps"][0]["error"]
+    assert (error["type"], error["message"]) == ("RefusalError", "the model refused: I will not.")
+
+
+def bare(word: str) -> str:
+    return word
+
+
 @pytest.mark.parametrize(
     ("runnable", "options", "why"),
     [
         (lambda t: "", {"tools": [look]}, "tools and middleware are for model strings and chat models"),
         (create_agent(Tooled(), []), {"tools": [look]}, "give an agent its own"),
         (Tooled(), {"tools": [{"url": "http://x"}]}, "needs a transport"),
+        (Tooled(), {"tools": [{"transport": "htp", "url": "http://x"}]}, "did you mean 'http'"),
+        (Tooled(), {"tools": [{"transport": ["http"]}]}, "there is no such transport"),
+        (Tooled(), {"tools": [{"transport": "http"}]}, "worker 'w': .* needs `url`"),
+        (Tooled(), {"tools": [{"transport": "stdio", "args": []}]}, "worker 'w': .* needs `command`"),
+        (Tooled(), {"tools": [{**SERVER, "read_timeout": 0}]}, "worker 'w': read_timeout must be"),
+        (Tooled(), {"tools": [{**SERVER, "read_timeout": "5"}]}, "worker 'w': read_timeout must be"),
+        (Tooled(), {"tools": look}, "worker 'w': tools must be a list"),
+        (Tooled(), {"tools": [3]}, "worker 'w': a tool is .* not 3"),
+        (Tooled(), {"tools": [str]}, "worker 'w': a tool is .*str"),
+        (Tooled(), {"tools": [bare]}, "worker 'w': the function 'bare' cannot be a tool: .*docstring"),
+        (Tooled(), {"tools": [look, look]}, "worker 'w': 2 of its tools are called 'look'"),
+        (Tooled(), {"tools": [look], "middleware": [look]}, "worker 'w': .*no LangChain AgentMiddleware"),
+        (Tooled(), {"middleware": "x"}, "worker 'w': middleware must be a list"),
+        (Tooled(), {"max_tool_turns": 3}, "worker 'w': max_tool_turns is for workers with tools"),
     ],
 )
 def test_wrong_tools_are_refused(runnable, options, why):

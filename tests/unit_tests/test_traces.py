@@ -405,6 +405,20 @@ def test_keys_are_told_nowhere(run, wire, caplog):
     assert KEY not in repr(shown) + str(shown)
 
 
+@pytest.mark.parametrize("held", ["default_headers", "base_url"])
+def test_keys_in_headers_and_urls_are_told_nowhere(run, held):
+    with FakeProviders("Hello.") as providers, traced("multipart") as langsmith:
+        holders = {
+            "default_headers": {"X-Api-Key": KEY},
+            "base_url": providers.openai_url.replace("://", f"://me:{KEY}@"),
+        }
+        model = client("openai", providers, **{held: holders[held]})
+        result = run(create_conductor(ScriptedPlanner(flow(("w", "x", []))), [Worker("w", model)]), ask())
+        assert (result["answer"], langsmith.sent(KEY)) == ("Hello.", False)
+        assert KEY in str(holders[held])
+        assert KEY in str(model.default_headers) + str(model.openai_api_base)
+
+
 def test_the_command_tells_no_keys(monkeypatch):
     from typer.testing import CliRunner
 

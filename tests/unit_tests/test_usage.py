@@ -54,6 +54,22 @@ def test_bad_prices_are_refused(data):
         Price.of(data)
 
 
+def test_prices_are_made_exact_however_they_are_given():
+    assert (
+        Price(1.25, 10.0)
+        == Price("1.25", "10")
+        == Price.of({"input": "1.25", "output": 10, "cached": None})
+    )
+    assert Price("1", "2").charge(Usage(input_tokens=10)).usd == Decimal("0.00001")
+    for wrong in (("x", 1), (-1, 1), (1, None), (True, 1), (1, 1, "nan")):
+        with pytest.raises(ValueError, match="a price is"):
+            Price(*wrong)
+
+
+def test_no_prices_are_a_table():
+    assert price_table({}) == price_table(None) == {}
+
+
 def test_usage_metadata():
     metadata = {
         "input_tokens": 7, "output_tokens": 3, "total_tokens": 10,

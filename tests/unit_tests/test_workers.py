@@ -88,7 +88,7 @@ def test_every_form_answers_blocking_and_awaited(form, run):
 def test_an_async_function_answers_awaited_and_is_refused_blocking(runnable):
     planner = ScriptedModel()
     conductor = create_conductor(planner, [Worker("w", runnable)])
-    with pytest.raises(TypeError, match=r"'w' is an async function; .*`ainvoke`"):
+    with pytest.raises(TypeError, match=r"'w' is an async function, .*`ainvoke`"):
         conductor.invoke(ask())
     assert planner.calls == []  # refused before anything was paid
     assert asyncio.run(conductor.ainvoke(ask()))["answer"]
@@ -186,7 +186,7 @@ def test_an_async_function_in_a_blocking_workflow_is_a_clear_error():
 
 
 def test_bad_options_and_forms_are_refused():
-    for options in ({"description": None}, {"tags": "fast"}):
+    for options in ({"description": None}, {"tags": "fast"}, {"tags": [1]}, {"tags": None}):
         with pytest.raises(ValueError, match="description must be a string and tags a list"):
             Worker("w", lambda t: "", **options)
     with pytest.raises(ValueError, match="retries"):
