@@ -85,7 +85,8 @@ def mark_broken_reply(error: BaseException) -> None:
     for seen in _chain(error):
         broken = _named(seen, _BROKEN_NAMES) or "Unmarshaller" in _said(seen)[:80]
         # LangChain raises the error in an OpenAI reply of status 200 as a ValueError of its body.
-        if broken or _is_trouble(_status_in(seen.args[0] if seen.args else None)):
+        body = seen.args[0] if seen.args and _http_status(seen) is None else None
+        if broken or _is_trouble(_status_in(body)):
             with suppress(AttributeError):
                 error.infrastructure = True  # type: ignore[attr-defined]
 
@@ -245,17 +246,16 @@ def error_record(error: BaseException, secrets: Iterable[str] = ()) -> ErrorReco
 
 
 _SECRETS: Final = re.compile(
-    r"(?P<before>[?&]key=)[^\s&\"']+"
+    r"(?P<before>[?&]key=)[^\s&\"']{6,}"
     r"|(?P<word>\b[Bb]earer\s+|\b[Bb]asic\s+|(?i:\b(?:api[-_ ]?key|authorization|access[-_]token))"
     r"(?:\s+provided)?[\"']?\s*[=:]\s*[\"']?)(?![Bb]earer\b|[Bb]asic\b)"
-    r"(?=[A-Za-z_\-.~+/]*[0-9*])[A-Za-z0-9_\-.*~+/]{6,}=*"  # words have no digit
-    r"|\b(?:sk|pk|rk|gsk|xai|lsv2|hf|r8|ghp)[-_](?=[A-Za-z_\-]*[0-9*])[A-Za-z0-9_\-*]{12,}"
+    r"(?=[A-Za-z_\-.~+/]{0,200}[0-9*])[A-Za-z0-9_\-.*~+/]{6,}=*"  # words have no digit
+    r"|\b(?:sk|pk|rk|gsk|xai|lsv2|hf|r8|ghp)[-_](?=[A-Za-z_\-]{0,200}[0-9*])[A-Za-z0-9_\-*]{12,}"
     r"|\bAIza[A-Za-z0-9_\-]{20,}|\bAKIA[A-Z0-9]{12,}"
     r"|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"
 )
-_PLAIN_WORD: Final = re.compile(
-    r"[A-Za-z]{1,8}"
-)  # "none", "EMPTY", "ollama": no keys, but words of messages
+_PLAIN_WORD: Final = re.compile(r"[A-Za-z]{1,8}")
+"""Such as "none", "EMPTY", "ollama": stand-ins for a key, but words of messages."""
 _SHORTEST_SECRET = 6
 
 
@@ -268,9 +268,8 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
 
 def without(text: str, secrets: Iterable[str]) -> str:
     """`text` without `secrets`, but for those that are too short, or plain words."""
-    for secret in sorted(
-        filter(_is_secret, secrets), key=len, reverse=True
-    ):  # one may be a part of another
+    # The longest first: one may be a part of another.
+    for secret in sorted(filter(_is_secret, secrets), key=len, reverse=True):
         text = text.replace(secret, "[redacted]")
     return text
 
@@ -315,6 +314,6 @@ def _secrets_in(fields: Mapping[Any, Any], depth: int = 0) -> Iterator[str]:
                 yield from {password, unquote(password)}
 
 
-_SECRET_NAME: Final = re.compile(r"authorization|cookie|key|token|secret|password", re.IGNORECASE)
+_SECRET_NAME: Final = re.compile(r"authorization|cookie|key|token(?!iz)|secret|password", re.IGNORECASE)
 _SCHEME: Final = re.compile(r"[A-Za-z]+ \S+\Z")  # "Bearer ..."
 _URL_PASSWORD: Final = re.compile(r"://[^\s/:@]*:([^\s/@]+)@")

@@ -1,6 +1,7 @@
 """What an error tells: whether it is an outage, whether it was billed, how long to wait, and no keys."""
 
 import json
+import time
 
 import anthropic
 import httpx2
@@ -128,6 +129,12 @@ def test_words_are_no_keys(text):
 )  # fmt: skip
 def test_what_looks_like_a_key_goes(text):
     assert "[redacted]" in redacted(text)
+
+
+def test_a_long_text_takes_no_time():
+    began = time.monotonic()
+    redacted("sk-" * 100_000 + "Bearer " * 20_000)
+    assert time.monotonic() - began < 5
 
 
 def test_passwords_of_urls_go():
