@@ -249,7 +249,7 @@ def test_a_price_is_told_without_tokens_too():
     meter = Meter()
     begun(meter)
     meter.end("call", answered(AIMessage("a", response_metadata={"cost": 0.25})))
-    assert (meter.usage.usd, meter.usage.unpriced_calls, meter.unmetered) == (Decimal("0.25"), 0, 1)
+    assert (meter.usage.usd, meter.usage.unpriced_calls, meter.unmetered) == (Decimal("0.25"), 0, 0)
 
 
 def test_tokens_written_to_the_cache_cost_what_they_cost():

@@ -474,7 +474,7 @@ def test_records_of_failures_name_no_key():
     )
     assert error_record(error, ["my-own-secret"]) == {
         "type": "ValueError",
-        "message": "Incorrect: [redacted], [redacted], Bearer [redacted], ?key=[redacted], AKIA123",
+        "message": "Incorrect: [redacted], [redacted], Bearer [redacted], ?key=[redacted] AKIA123",
         "infrastructure": False,
     }
     assert error_record(ValueError("x" * 2000))["message"] == "x" * 2000
