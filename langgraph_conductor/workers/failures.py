@@ -205,6 +205,7 @@ def _http_status(error: BaseException) -> int | None:
         if type(status) is int and 100 <= status < 600:
             return status if status >= _FIRST_FAILURE else None  # an error told in the stream of a success
     code = getattr(error, "code", None)  # Google's; OpenAI's is a part of the body
+    code = getattr(getattr(error, "error", None), "code", None) if code is None else code  # of MCP
     failed = type(code) is int and _FIRST_FAILURE <= code < 600 and not hasattr(error, "body")
     return code if failed else None
 

@@ -219,7 +219,8 @@ class Meter:
         if self.ledger and call.kept:
             self.ledger.settle(call.kept, used if told or used.usd is not None else None)
         if self.limiter and call.booked:
-            sent, said = (used.input_tokens, used.output_tokens) if told else (None, None)
+            counted = told and used.input_tokens > 0  # a cost may be told without tokens
+            sent, said = (used.input_tokens, used.output_tokens) if counted else (None, None)
             self.limiter.end(call.booked, sent, said)
 
     def fail(self, run_id: UUID, error: BaseException) -> None:

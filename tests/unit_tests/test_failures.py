@@ -182,3 +182,11 @@ def test_servers_of_a_worker_hold_keys_too():
     server = {"transport": "http", "url": "http://h/mcp", "headers": {"Authorization": "Bearer zz-secret"}}
     stdio = {"transport": "stdio", "command": "x", "env": {"GITHUB_TOKEN": "zz-token", "HOME": "/home/me"}}
     assert Worker("w", Tooled(), tools=[server, stdio]).secrets == ("zz-secret", "zz-token")
+
+
+@pytest.mark.parametrize(("code", "outage"), [(408, True), (-32602, False)])
+def test_a_silent_mcp_server_is_an_outage(code, outage):
+    from mcp.shared.exceptions import McpError
+    from mcp.types import ErrorData
+
+    assert is_outage(McpError(ErrorData(code=code, message="Timed out"))) is outage
