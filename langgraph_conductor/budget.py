@@ -161,7 +161,7 @@ class Ledger:
         self._lock = Lock()
         self._calls, self._tokens, self._usd = used.calls, used.total_tokens, used.usd or Decimal()
         self._kept: list[Reservation] = []
-        self._waiting: list[Future[None]] = []
+        self._waiting: list[tuple[Future[None], str]] = []
         self._seconds, self._since, self._working = seconds, 0.0, 0
         self._refusal: BudgetExceededError | None = None
 
@@ -186,13 +186,20 @@ class Ledger:
             if limit is None:
                 self._kept.append(worst)
                 return None
-            final = [kept for kept in self._kept if not kept.may_be_awaited(worst.owner)]
-            if limit != "seconds" and not self._broken(worst, final):
+            if limit != "seconds" and self._may_wait(worst):
                 waiting: Future[None] = Future()
-                self._waiting.append(waiting)
+                self._waiting.append((waiting, worst.owner))
                 return waiting
             self._refusal = self._refused(limit, worst)
+            self._wake()
             raise self._refusal
+
+    def _may_wait(self, worst: Reservation) -> bool:
+        """Whether the call would fit if others turned out cheaper, and one of them is sure to end."""
+        owners = [worst.owner, *(owner for future, owner in self._waiting if not future.cancelled())]
+        moving = [kept for kept in self._kept if all(kept.may_be_awaited(owner) for owner in owners)]
+        final = [kept for kept in self._kept if not kept.may_be_awaited(worst.owner)]
+        return bool(moving) and not self._broken(worst, final)
 
     def refuse(self, message: str, limit: str) -> BudgetExceededError:
         """End the run's calls for a reason found elsewhere; returns the error to raise."""
@@ -231,17 +238,17 @@ class Ledger:
             self._tokens += max(0, used.total_tokens - known.total_tokens)
             self._usd += max(Decimal(), (used.usd or Decimal()) - (known.usd or Decimal()))
 
-    def under(self, budget: Budget) -> "Ledger":
-        """The same accounts under another budget: a run is resumed with more, or less."""
+    def change(self, budget: Budget) -> None:
+        """Go on under another budget: a run is resumed with more, or less."""
         with self._lock:
-            other = Ledger(budget, seconds=self._seconds, clock=self._clock)
-            other._calls, other._tokens, other._usd = self._calls, self._tokens, self._usd
-            other._kept = [*self._kept]
-            return other
+            self.budget = budget
+            self._most_usd = None if budget.usd is None else _money(budget.usd)
+            self._refusal = None
+            self._wake()
 
     def _wake(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for future in waiting:
+        for future, _ in waiting:
             if future.set_running_or_notify_cancel():
                 future.set_result(None)
 

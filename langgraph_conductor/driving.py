@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any, TypeVar
@@ -67,6 +67,7 @@ async def awithin(
 ) -> ResultT:
     """`within`, awaited."""
     with set_config_context(config) as context:
+        context.run(_AWAITED.set, True)
         return await asyncio.get_running_loop().create_task(call(*args), context=context)
 
 
@@ -83,13 +84,38 @@ class Wait:
     seconds: float | None = None
 
 
+class BlockedLoopError(RuntimeError):
+    """A blocking call on the event loop's thread would have to wait for what that loop itself has to do."""
+
+
+_AWAITED: ContextVar[bool] = ContextVar("awaited", default=False)
+
+
 def wait(what: Wait) -> None:
-    """Wait, blocking."""
+    """Wait, blocking.
+
+    Raises:
+        BlockedLoopError: If it would block the event loop of an awaited run.
+    """
+    if what.future is not None and what.future.done():
+        return
+    if _AWAITED.get() and _on_event_loop():
+        raise BlockedLoopError(
+            "a blocking call inside an async function would have to wait for its turn; await it (`ainvoke`)"
+        )
     if what.future is None:
         time.sleep(what.seconds or 0.0)
         return
     with suppress(NotYet):
         what.future.result(what.seconds)
+
+
+def _on_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def await_(what: Wait) -> None:
@@ -139,6 +165,23 @@ def timed(seconds: Callable[[], float], call: Callable[[], ResultT]) -> ResultT:
         with suppress(NotYet):
             return result.result(left)
     return result.result()
+
+
+async def in_thread(call: Callable[..., ResultT], *args: Any) -> ResultT:
+    """`call(*args)` in a thread of its own: in the loop's pool it could wait for what waits for the pool."""
+    result: Future[ResultT] = Future()
+    result.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            result.set_result(call(*args))
+        except StopIteration as error:  # no future can raise it
+            result.set_exception(RuntimeError(f"the worker raised {type(error).__name__}"))
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            result.set_exception(error)
+
+    Thread(target=copy_context().run, args=(run,), daemon=True).start()
+    return await asyncio.wrap_future(result)
 
 
 async def atimed(seconds: Callable[[], float], call: Callable[[], Awaitable[ResultT]]) -> ResultT:

@@ -14,6 +14,7 @@
   LangGraph's own retries do.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from uuid import uuid4
@@ -27,10 +28,14 @@ from langgraph._internal._constants import (  # noqa: TID251 - the one place
     CONFIG_KEY_RUNTIME,
 )
 from langgraph._internal._runnable import RunnableCallable  # noqa: TID251 - the one place
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.pregel._retry import _reset_interrupt_counter
 
 from langgraph_conductor.events import Event
+
+logger = logging.getLogger(__name__)
+
+_NOT_KEPT = "what was paid could not be saved (%s): %s"
 
 
 def node(
@@ -75,12 +80,32 @@ def keep_write(config: RunnableConfig, channel: str, value: Any) -> None:
 
     It is a write of a task that no graph has, so LangGraph keeps it, and applies it to nothing.
     """
-    saver_in(config).put_writes(_at_checkpoint(config), [(channel, value)], uuid4().hex)
+    try:
+        saver_in(config).put_writes(_at_checkpoint(config), [(channel, value)], uuid4().hex)
+    except Exception as error:  # noqa: BLE001 - why the node is left matters more
+        logger.warning(_NOT_KEPT, channel, error)
 
 
 async def akeep_write(config: RunnableConfig, channel: str, value: Any) -> None:
     """`keep_write`, awaited."""
-    await saver_in(config).aput_writes(_at_checkpoint(config), [(channel, value)], uuid4().hex)
+    try:
+        await saver_in(config).aput_writes(_at_checkpoint(config), [(channel, value)], uuid4().hex)
+    except Exception as error:  # noqa: BLE001 - why the node is left matters more
+        logger.warning(_NOT_KEPT, channel, error)
+
+
+def kept_writes(config: RunnableConfig, channel: str) -> list[Any]:
+    """What `keep_write` had saved of this node, if it is begun anew."""
+    return _of_channel(saver_in(config).get_tuple(_at_checkpoint(config)), channel)
+
+
+async def akept_writes(config: RunnableConfig, channel: str) -> list[Any]:
+    """`kept_writes`, awaited."""
+    return _of_channel(await saver_in(config).aget_tuple(_at_checkpoint(config)), channel)
+
+
+def _of_channel(saved: CheckpointTuple | None, channel: str) -> list[Any]:
+    return [value for _, name, value in (saved.pending_writes if saved else None) or () if name == channel]
 
 
 def has_saver(config: RunnableConfig | None) -> bool:

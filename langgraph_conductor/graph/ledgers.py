@@ -9,6 +9,7 @@ from uuid import uuid4
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.budget import Budget, Ledger
+from langgraph_conductor.graph._langgraph import has_saver
 from langgraph_conductor.options import OPTIONS, Options
 from langgraph_conductor.records import CallRecord, PlanRecord, RoundRecord, StepRecord
 from langgraph_conductor.usage import Usage
@@ -21,10 +22,15 @@ SPENT: Final = "__conductor_spent"
 """Where steps find what they had paid before they were left; see `spent_channel`."""
 
 
-def spent_in(config: RunnableConfig, index: int) -> list[CallRecord]:
-    """The model calls a step had made before it was interrupted, or failed and was resumed."""
+def spent_in(config: RunnableConfig, index: int) -> list[list[CallRecord]]:
+    """The model calls a step had made each time it was interrupted, or failed and was resumed."""
     spent: Mapping[int, list[CallRecord]] = config.get("configurable", {}).get(SPENT) or {}
-    return list(spent.get(index, ()))
+    return [spent.get(index, [])]
+
+
+def must_look(config: RunnableConfig) -> bool:
+    """Whether a step has to look itself for what it had spent, since no conductor tells it."""
+    return SPENT not in config.get("configurable", {}) and has_saver(config)
 
 
 def budget_of(
@@ -94,7 +100,7 @@ class Ledgers:
             if ledger is None:
                 ledger = _rebuilt(budget, [*rounds], plan, [*steps], [*spent])
             elif ledger.budget != budget:
-                ledger = ledger.under(budget)
+                ledger.change(budget)
             self._live[run["id"]] = ledger
             self._live.move_to_end(run["id"])
             if len(self._live) > self._size:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from asyncio import CancelledError
 from collections.abc import Generator
 from copy import deepcopy
 from dataclasses import asdict
@@ -13,12 +14,20 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_conductor.access import copied_question
-from langgraph_conductor.budget import Ledger
 from langgraph_conductor.dialect import ACCEPT, Accept
 from langgraph_conductor.driving import LateError, adrive, atimed, awithin, drive, timed, within
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import WorkflowPlanned
-from langgraph_conductor.graph._langgraph import emit, node, router
+from langgraph_conductor.graph._langgraph import (
+    akeep_write,
+    akept_writes,
+    emit,
+    has_saver,
+    keep_write,
+    kept_writes,
+    node,
+    router,
+)
 from langgraph_conductor.graph.compiler import WorkflowGraphs
 from langgraph_conductor.graph.ledgers import Ledgers, budget_of
 from langgraph_conductor.graph.workflow_node import WorkflowNode, offered
@@ -27,7 +36,7 @@ from langgraph_conductor.planners.fixed import SOLVE
 from langgraph_conductor.planners.protocol import Plan, Planner, PlanningError, PlanRequest
 from langgraph_conductor.records import PlanRecord, RoundRecord
 from langgraph_conductor.replies import storable
-from langgraph_conductor.state import RoundInput, RoundOutput, RoundState
+from langgraph_conductor.state import RoundInput, RoundOutput, RoundState, spent_channel
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.calling import late, time_left
 from langgraph_conductor.workers.doors import metered, watched
@@ -37,6 +46,8 @@ from langgraph_conductor.workers.worker import bounds_of
 from langgraph_conductor.workflow import Step, Workflow
 
 logger = logging.getLogger(__name__)
+
+SPENT_BY_PLANNER = spent_channel("planner")
 
 
 class _Ask(NamedTuple):
@@ -61,10 +72,14 @@ def build_round(
     """
     secrets = secrets_of(getattr(planner, "model", None))
 
-    def logic(state: RoundState, config: RunnableConfig) -> Generator[_Ask, Plan, dict[str, Any]]:
+    def logic(
+        state: RoundState, config: RunnableConfig, meter: Meter, earlier: list[Any]
+    ) -> Generator[_Ask, Plan, dict[str, Any]]:
         rounds = state.get("rounds") or []
         chosen = options.over(config)
-        ledger = ledgers.of(state.get("run"), budget_of(state.get("run"), options, config), rounds)
+        paid = [call for made in earlier for call in made]
+        budget = budget_of(state.get("run"), options, config)
+        meter.ledger = ledger = ledgers.of(state.get("run"), budget, rounds, spent=paid)
         request = PlanRequest(  # of copies: what a planner does to them stays with it
             copied_question(state["question"]),
             offered(graphs.pool, chosen),
@@ -72,7 +87,6 @@ def build_round(
             tuple(deepcopy(rounds)),
             ledger.left if ledger else None,
         )
-        meter = meter_of_planner(planner, ledger)
         clock = time.perf_counter()
         failure: Exception | None = None
         if ledger:
@@ -95,6 +109,7 @@ def build_round(
             if ledger:
                 ledger.book(plan.usage, usage)
             usage = plan.usage
+        usage = sum((Usage.from_json(call["usage"]) for call in paid), usage)
         seconds = time.perf_counter() - clock
         record: PlanRecord = {
             "reached": "fallback" if failure else plan.reached,
@@ -102,7 +117,7 @@ def build_round(
             "attempts": [asdict(attempt) | {"text": storable(attempt.text)} for attempt in plan.attempts],
             "error": error_record(failure, secrets) if failure else None,
             "usage": usage.to_json() | {"busy_seconds": seconds},
-            "model_calls": list(meter.records),
+            "model_calls": [*paid, *meter.records],
             "seconds": seconds,
         }
         if ledger and ledger.refusal:
@@ -138,10 +153,24 @@ def build_round(
             raise late(None, ask.meter.ledger) from error
 
     def call(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
-        return drive(logic(state, config), blocking)
+        meter = meter_of_planner(planner)
+        earlier = kept_writes(config, SPENT_BY_PLANNER) if has_saver(config) else []
+        try:
+            return drive(logic(state, config, meter, earlier), blocking)
+        except Exception:  # interrupts: what was paid until now must not be forgotten
+            if meter.records and has_saver(config):
+                keep_write(config, SPENT_BY_PLANNER, meter.records)
+            raise
 
     async def acall(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
-        return await adrive(logic(state, config), awaited)
+        meter = meter_of_planner(planner)
+        earlier = await akept_writes(config, SPENT_BY_PLANNER) if has_saver(config) else []
+        try:
+            return await adrive(logic(state, config, meter, earlier), awaited)
+        except (Exception, CancelledError):
+            if meter.records and has_saver(config):
+                await akeep_write(config, SPENT_BY_PLANNER, meter.records)
+            raise
 
     builder = StateGraph(RoundState, input_schema=RoundInput, output_schema=RoundOutput)
     builder.add_node(
@@ -186,12 +215,11 @@ def _check(plan: Any, request: PlanRequest) -> None:
         raise PlanError("there is no earlier answer to accept; plan a step")
 
 
-def meter_of_planner(planner: Planner, ledger: Ledger | None) -> Meter:
+def meter_of_planner(planner: Planner) -> Meter:
     """The accounts of one plan."""
     model = getattr(planner, "model", None)
     return Meter(
         prices=getattr(planner, "prices", None) or {},
-        ledger=ledger,
         own=bounds_of(model),
         secrets=secrets_of(model),
     )

@@ -1,6 +1,7 @@
 """One step as a graph node: hand the worker what it is granted, call it, record what came."""
 
 import time
+from asyncio import CancelledError
 from collections.abc import Generator, Mapping
 from typing import Any, Literal
 
@@ -13,14 +14,16 @@ from langgraph_conductor.errors import BudgetExceededError, WorkerError
 from langgraph_conductor.events import StepFinished, StepStarted
 from langgraph_conductor.graph._langgraph import (
     akeep_write,
+    akept_writes,
     emit,
     has_saver,
     keep_write,
+    kept_writes,
     node,
     replayed,
     scoped,
 )
-from langgraph_conductor.graph.ledgers import LEDGER, SPENT, ledger_in, spent_in
+from langgraph_conductor.graph.ledgers import LEDGER, SPENT, ledger_in, must_look, spent_in
 from langgraph_conductor.graph.traces import unclaimed
 from langgraph_conductor.options import OPTIONS
 from langgraph_conductor.records import CallRecord, StepOutput, StepRecord
@@ -64,9 +67,10 @@ def step_node(
     graph = worker.form.graph
     asked = [worker] if fallback is None else [worker, fallback]
     secrets = [secret for who in asked for secret in who.secrets]
+    spent = spent_channel(index)
 
     def logic(
-        state: Mapping[str, Any], config: RunnableConfig, tries: list[Meter]
+        state: Mapping[str, Any], config: RunnableConfig, tries: list[Meter], earlier: list[Any]
     ) -> Generator[Wanted, Any, dict[str, Any]]:
         spec = state.get(spec_channel(index))
         subtask = spec["subtask"] if spec else default.subtask if default else ""
@@ -110,7 +114,7 @@ def step_node(
             raise _failed(index, worker.name, cause, secrets) from cause
 
         output = StepOutput(index, worker.name, subtask, text, "ok" if text else "failed")
-        calls = [*spent_in(config, index), *_paid(tries)]
+        calls = [*(call for made in earlier for call in made), *_paid(tries)]
         usage = sum((Usage.from_json(call["usage"]) for call in calls), Usage())
         record: StepRecord = {
             "index": index,
@@ -138,20 +142,22 @@ def step_node(
             if who.form.call is None:
                 raise TypeError(async_only(who.name))  # a mistake in the program, not a failed step
         tries: list[Meter] = []
+        earlier = kept_writes(config, spent) if must_look(config) else spent_in(config, index)
         try:
-            return drive(logic(state, config, tries), call)
+            return drive(logic(state, config, tries, earlier), call)
         except Exception:  # interrupts, too: what was paid until now must not be forgotten
             if (paid := _paid(tries)) and has_saver(config):
-                keep_write(config, spent_channel(index), paid)
+                keep_write(config, spent, paid)
             raise
 
     async def awaited(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         tries: list[Meter] = []
+        earlier = await akept_writes(config, spent) if must_look(config) else spent_in(config, index)
         try:
-            return await adrive(logic(state, config, tries), acall)
-        except Exception:
+            return await adrive(logic(state, config, tries, earlier), acall)
+        except (Exception, CancelledError):
             if (paid := _paid(tries)) and has_saver(config):
-                await akeep_write(config, spent_channel(index), paid)
+                await akeep_write(config, spent, paid)
             raise
 
     return node(f"step_{index}", blocking, awaited)

@@ -107,9 +107,11 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         # rest of the config, the saver and the namespace in it, has to arrive untouched.
         rounds, run = state.get("rounds") or [], state.get("run")
         spent = _spent(saved)
-        calls = [call for made in spent.values() for call in made]
+        finished = _finished(saved)
+        over = {record["index"] for record in finished}  # their records hold what they had spent
+        calls = [call for i, made in spent.items() if i not in over for call in made]
         budget = budget_of(run, self._options, config)
-        ledger = self._ledgers.of(run, budget, rounds, state.get("plan"), _finished(saved), calls)
+        ledger = self._ledgers.of(run, budget, rounds, state.get("plan"), finished, calls)
         inner = with_accounts(inherited(config or {}), ledger, spent)
         if "recursion_limit" in inner:
             inner["recursion_limit"] = max(inner["recursion_limit"], len(workflow.steps) + 2)

@@ -14,14 +14,13 @@ from langchain_core.runnables.config import (
     get_async_callback_manager_for_config,
     get_callback_manager_for_config,
     patch_config,
-    run_in_executor,
 )
 from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 from langgraph.graph import StateGraph
 from langgraph.pregel.protocol import PregelProtocol
 from pydantic import BaseModel
 
-from langgraph_conductor.driving import awithin, within
+from langgraph_conductor.driving import awithin, in_thread, within
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replies import last_text, reply_text, storable
 from langgraph_conductor.usage import mapping
@@ -148,7 +147,7 @@ def _function(function: Callable[[WorkerTask], Any], name: str) -> Form:
     async def awaited(task: WorkerTask) -> Any:
         if inspect.iscoroutinefunction(target):
             return await function(task)
-        result = await run_in_executor(None, function, task)
+        result = await in_thread(function, task)
         return await result if inspect.isawaitable(result) else result
 
     # LangChain gives runs to Runnables only: a function's is made here, and what it calls goes below.

@@ -186,8 +186,8 @@ class Meter:
                     yield turn
             call.booked = turn if isinstance(turn, Call) else None
             with self._lock:
-                if call.over:  # the accounts around these have refused it meanwhile
-                    raise GivenUpError("this call was refused")
+                if call.over or self._closed:  # refused by the accounts around these, or given up
+                    raise GivenUpError("this call was given up while it waited for its turn")
         except BaseException:
             if self.limiter and isinstance(turn, Wait):
                 self.limiter.give_up(turn.future)

@@ -364,9 +364,32 @@ def test_more_budget_keeps_the_accounts():
     ledger.settle(first, used(tokens=7))
     with pytest.raises(BudgetExceededError):
         ledger.admit(reservation())
-    more = ledger.under(Budget(calls=2, tokens=10))
-    assert (more.left.calls, more.left.tokens) == (1, 3)
-    assert more.admit(reservation()) is None
+    ledger.change(Budget(calls=2, tokens=10))
+    assert (ledger.left.calls, ledger.left.tokens) == (1, 3)
+    assert ledger.admit(reservation()) is None
+
+
+def test_more_budget_wakes_who_waits_and_so_does_a_refusal():
+    ledger = Ledger(Budget(calls=1))
+    ledger.admit(reservation())
+    first = ledger.admit(reservation())
+    ledger.change(Budget(calls=2))
+    assert first.done()
+    ledger = Ledger(Budget(usd=10))
+    ledger.admit(reservation(usd=8))
+    waiting = ledger.admit(reservation(usd=5))
+    with pytest.raises(BudgetExceededError):
+        ledger.admit(reservation(usd=11))
+    assert waiting.done()
+
+
+def test_two_calls_do_not_wait_for_each_others_parts():
+    ledger = Ledger(Budget(calls=2))
+    ledger.admit(Reservation(owner="a"))
+    ledger.admit(Reservation(owner="b"))
+    assert not ledger.admit(Reservation(owner="a|x")).done()  # it waits for b
+    with pytest.raises(BudgetExceededError):  # nothing is left that this one and that one may wait for
+        ledger.admit(Reservation(owner="b|x"))
 
 
 def test_the_clock_runs_while_somebody_works():

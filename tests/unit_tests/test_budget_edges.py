@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from langchain.agents import create_agent
@@ -11,11 +12,11 @@ from langchain_core.messages import AIMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
-from langgraph_conductor import Budget, BudgetExceededError, Worker, create_conductor
+from langgraph_conductor import Budget, BudgetExceededError, Worker, compile_workflow, create_conductor
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ScriptedModel
 from langgraph_conductor.workers import Limiter
-from tests.helpers import Tooled, ask, called, chain, chat, flow, thread, tool_call
+from tests.helpers import ScriptedPlanner, Tooled, ask, beside, called, chain, chat, flow, thread, tool_call
 
 
 def within_seconds(seconds, function):
@@ -244,3 +245,188 @@ def test_a_file_by_its_url_has_no_known_size(run):
     with pytest.raises(Exception, match="sent by reference"):
         run(conductor, {"messages": [{"role": "user", "content": question}]})
     assert called(model) == 0
+
+
+def test_a_blocking_call_that_would_stop_its_own_loop_is_refused():
+    quick, slow = chat("quick"), chat("slow", latency=0.3)
+
+    async def blocks(task):
+        await asyncio.sleep(0.1)
+        return quick.invoke("x").text
+
+    async def waits(task):
+        return (await slow.ainvoke("y")).text
+
+    plan = fixed.workflow(flow(("a", "x", []), ("b", "y", []), ("c", "z", [0, 1])))
+    pool = [Worker("a", waits), Worker("b", blocks), Worker("c", lambda t: "end")]
+    conductor = create_conductor(plan, pool, budget=Budget(calls=1))
+    result = within_seconds(5, lambda: asyncio.run(conductor.ainvoke(ask())))
+    assert result["answer"] == "end"
+    error = result["rounds"][0]["steps"][1]["error"]
+    assert error["type"] == "BlockedLoopError"
+    assert "ainvoke" in error["message"]
+
+
+def test_blocking_runs_wait_where_a_loop_happens_to_run():
+    """As in a notebook: nothing that is waited for needs that loop."""
+    conductor = create_conductor(
+        beside("a", "b"), [Worker(n, chat(latency=0.05)) for n in "ab"], budget=Budget(usd=15, allow_unbounded=True)
+    )  # fmt: skip
+
+    async def notebook():
+        return conductor.invoke(ask())
+
+    assert within_seconds(5, lambda: asyncio.run(notebook()))["stopped"] == ""
+
+
+def test_blocking_workers_do_not_use_up_the_threads_that_others_need():
+    quick = chat("quick")
+
+    def blocks(task):
+        time.sleep(0.1)
+        return quick.invoke("x").text
+
+    names = [f"s{i}" for i in range(4)]
+    pool = [*(Worker(n, blocks) for n in names), Worker("m", chat("model", latency=0.02))]
+    conductor = create_conductor(beside("m", *names), pool, budget=Budget(calls=1))
+
+    async def with_few_threads():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+        return await conductor.ainvoke(ask())
+
+    result = within_seconds(8, lambda: asyncio.run(with_few_threads()))
+    assert result["usage"]["total"]["calls"] == 1
+
+
+def test_models_inside_models_of_two_steps_do_not_wait_for_each_other():
+    def wrapped(name):
+        inner = chat("inner")
+
+        def through(messages):
+            time.sleep(0.2)
+            return inner.invoke(messages).text
+
+        return ScriptedModel(replies=through, max_tokens=10, model_name=name)
+
+    pool = [Worker(n, wrapped(n)) for n in "ab"]
+    conductor = create_conductor(beside("a", "b"), pool, budget=Budget(calls=2))
+    assert within_seconds(6, lambda: outcome(conductor.invoke, ask()))
+
+
+def test_a_call_that_was_given_up_while_it_waited_is_never_made():
+    model, limiter = chat(), Limiter(requests_per_minute=1000)
+    limiter.hold(0.6)
+    conductor = create_conductor(
+        chain("a"), [Worker("a", model, limiter=limiter)], budget=Budget(seconds=0.2)
+    )
+    with pytest.raises(BudgetExceededError):
+        conductor.invoke(ask())
+    time.sleep(0.8)
+    assert called(model) == 0
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_what_finished_steps_had_spent_counts_once(fresh, run):
+    model, saver = chat("said"), InMemorySaver()
+
+    def asks(task):
+        model.invoke("before")
+        return interrupt(task.subtask)
+
+    plan = fixed.workflow(flow(("p", "one", []), ("p", "two", []), ("a", "last", [0, 1])))
+
+    def conductor():
+        pool = [Worker("p", asks), Worker("a", model)]
+        return create_conductor(plan, pool, budget=Budget(calls=6), checkpointer=saver)
+
+    made = conductor()
+    paused = run(made, ask(), thread())
+    for question in paused["__interrupt__"]:  # one by one, by id
+        made = conductor() if fresh else made
+        result = run(made, Command(resume={question.id: "yes"}), thread())
+    # 2 before the interrupts, then each begins anew (the second perhaps twice), then the last.
+    assert result["answer"] == "said"
+    assert result["usage"]["total"]["calls"] == called(model)
+    assert result["stopped"] == ""
+
+
+def test_what_a_cancelled_step_had_paid_is_not_forgotten():
+    model, saver = chat("said"), InMemorySaver()
+    slow = threading.Event()
+
+    async def pays_and_hangs(task):
+        text = (await model.ainvoke("x")).text
+        if not slow.is_set():
+            await asyncio.sleep(30)
+        return text
+
+    conductor = create_conductor(
+        chain("a"), [Worker("a", pays_and_hangs)], budget=Budget(calls=5), checkpointer=saver
+    )
+
+    async def cancelled():
+        task = asyncio.create_task(conductor.ainvoke(ask(), thread(), durability="sync"))
+        await asyncio.sleep(0.3)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(cancelled())
+    slow.set()
+    result = asyncio.run(conductor.ainvoke(None, thread()))
+    assert result["usage"]["total"]["calls"] == called(model) == 2
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_what_a_planner_had_paid_before_it_asked_counts(fresh, run):
+    model, saver = chat("p"), InMemorySaver()
+
+    class Asking(ScriptedPlanner):
+        def plan(self, asked):
+            model.invoke("p")
+            interrupt("Which?")
+            return super().plan(asked)
+
+    def conductor():
+        return create_conductor(
+            Asking(flow(("a", "x", []))), [Worker("a", chat("done"))], budget=Budget(calls=3), checkpointer=saver
+        )  # fmt: skip
+
+    made = conductor()
+    run(made, ask(), thread())
+    result = run(conductor() if fresh else made, Command(resume="this"), thread())
+    assert result["usage"]["planner"]["calls"] == called(model) == 2
+    assert result["usage"]["total"]["calls"] == 3
+    assert result["stopped"] == ""
+
+
+def test_a_compiled_workflow_keeps_what_it_paid_too(run):
+    model = chat("said")
+
+    def asks(task):
+        model.invoke("x")
+        return interrupt("Which?")
+
+    graph = compile_workflow(flow(("p", "x", [])), [Worker("p", asks)], checkpointer=InMemorySaver())
+    run(graph, {"question": [{"type": "text", "text": "q"}]}, thread())
+    result = run(graph, Command(resume="yes"), thread())
+    assert result["record_0"]["usage"]["calls"] == called(model) == 2
+
+
+def test_a_saver_that_fails_hides_no_interrupt(run, caplog):
+    class Failing(InMemorySaver):
+        def put_writes(self, config, writes, task_id, task_path=""):
+            if writes[0][0].startswith("spent"):
+                raise RuntimeError("closed")
+            super().put_writes(config, writes, task_id, task_path)
+
+        async def aput_writes(self, config, writes, task_id, task_path=""):
+            self.put_writes(config, writes, task_id, task_path)
+
+    def asks(task):
+        chat().invoke("x")
+        return interrupt("Which?")
+
+    conductor = create_conductor(chain("p"), [Worker("p", asks)], checkpointer=Failing())
+    paused = run(conductor, ask(), thread())
+    assert paused["__interrupt__"][0].value == "Which?"
+    assert "could not be saved" in caplog.text

@@ -155,7 +155,8 @@ def test_the_same_accounts_under_another_budget():
     ledger.admit(over)
     ledger.settle(over, used(usd=1, tokens=10))
     ledger.admit(running)
-    more = ledger.under(Budget(usd=20, tokens=200, calls=19, seconds=19))
+    ledger.change(Budget(usd=20, tokens=200, calls=19, seconds=19))
+    more = ledger
     assert more.left == BudgetLeft(usd=Decimal(17), tokens=170, calls=17, seconds=15.0)
     more.settle(running, used(usd=1, tokens=5))  # it ends under the new one
     assert more.left == BudgetLeft(usd=Decimal(18), tokens=185, calls=17, seconds=15.0)

@@ -139,12 +139,12 @@ def test_a_config_holds_the_accounts_of_one_run():
     ledger, spent = Ledger(Budget(calls=1)), [call(calls=1)]
     told = with_accounts({"tags": ["t"], "configurable": {"thread_id": "x"}}, ledger, {1: spent})
     assert ledger_in(told) is ledger
-    assert (spent_in(told, 1), spent_in(told, 0)) == (spent, [])
+    assert (spent_in(told, 1), spent_in(told, 0)) == ([spent], [[]])
     assert told["configurable"]["thread_id"] == "x"
     assert told["tags"] == ["t"]
     inner = with_accounts(told, None, {})
-    assert (ledger_in(inner), spent_in(inner, 1)) == (None, [])
-    assert (ledger_in({}), spent_in({}, 0)) == (None, [])
+    assert (ledger_in(inner), spent_in(inner, 1)) == (None, [[]])
+    assert (ledger_in({}), spent_in({}, 0)) == (None, [[]])
     assert ledger_in(with_accounts({}, ledger, {})) is ledger
 
 
