@@ -114,8 +114,9 @@ def step_node(
             raise _failed(index, worker.name, cause, secrets) from cause
 
         output = StepOutput(index, worker.name, subtask, text, "ok" if text else "failed")
-        calls = [*(call for made in earlier for call in made), *_paid(tries)]
-        usage = sum((Usage.from_json(call["usage"]) for call in calls), Usage())
+        before = [call for made in earlier for call in made]
+        usage = sum((meter.usage for meter in tries), Usage())
+        usage = sum((Usage.from_json(call["usage"]) for call in before), usage)
         record: StepRecord = {
             "index": index,
             "worker": worker.name,
@@ -127,7 +128,7 @@ def step_node(
             # Of a worker and its fallback, the worker's own failure says more.
             "error": error_record(failures[0], secrets) if failures else None,
             "usage": usage.to_json() | {"busy_seconds": seconds},
-            "model_calls": calls,
+            "model_calls": [*before, *_paid(tries)],
             "started_at": started_at,
             "seconds": seconds,
         }

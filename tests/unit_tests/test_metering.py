@@ -308,7 +308,7 @@ def test_a_call_given_up_while_it_waits_for_the_budget_is_free():
     next(waiting)
     meter.fail("call", TimeoutError())
     ledger.settle(first, Usage())
-    with pytest.raises(GivenUpError, match="this call was refused"):
+    with pytest.raises(GivenUpError, match="given up while it waited"):
         next(waiting)
     assert meter.in_flight == []
     assert ledger.left == BudgetLeft(tokens=MOST + 20, calls=9)
