@@ -77,6 +77,8 @@ def answer(worker: Worker, ask: Callable[[], Ask], ledger: Ledger | None) -> Gen
             if not place.done():
                 raise late(None, ledger)
         for tries in count(1):
+            if limiter and limiter.held and not limiter.counts_calls:  # else each call waits for itself
+                yield Wait(seconds=_at_most(limiter.held, _seconds(ledger)))
             asked = ask()
             try:
                 return str((yield asked))
@@ -98,6 +100,10 @@ def answer(worker: Worker, ask: Callable[[], Ask], ledger: Ledger | None) -> Gen
         if limiter:
             limiter.leave(place)
     raise AssertionError  # count() never ends
+
+
+def _at_most(seconds: float, left: float | None) -> float:
+    return seconds if left is None else min(seconds, left)
 
 
 def _seconds(ledger: Ledger | None) -> float | None:

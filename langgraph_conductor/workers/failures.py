@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, get_args
 from urllib.parse import unquote
 
@@ -156,6 +155,8 @@ def wait_before_retry(error: BaseException, tries: int, retries: int) -> float |
 
 def retry_after(error: BaseException) -> float | None:
     """Seconds the provider asks to wait (HTTP `Retry-After`, RFC 9110), if it does."""
+    from email.utils import parsedate_to_datetime  # seldom needed, and slow to import
+
     for seen in _chain(error):
         headers: Any = getattr(getattr(seen, "response", None), "headers", None)
         value = headers.get("retry-after") if hasattr(headers, "get") else None

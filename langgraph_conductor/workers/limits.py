@@ -154,6 +154,16 @@ class Limiter:
                 self._usual_reply = 0.8 * usual + 0.2 * output_tokens
             self._wake()
 
+    @property
+    def counts_calls(self) -> bool:
+        """Whether single model calls are limited, and not only tasks."""
+        return self._requests is not None or self._tokens is not None
+
+    @property
+    def held(self) -> float:
+        """Seconds for which no call should begin, see `hold`."""
+        return max(0.0, self._hold_until - time.monotonic())
+
     def hold(self, seconds: float) -> None:
         """Begin no call for so long, a minute at most, because the provider asks for it (`Retry-After`)."""
         with self._lock:

@@ -98,8 +98,10 @@ class Meter:
     @property
     def guards(self) -> bool:
         """Whether a call may have to wait or be refused."""
+        if self.limiter and self.limiter.counts_calls:
+            return True
         longest = (self.max_input_tokens, self.own.max_input_tokens)
-        return any(guard is not None for guard in (self.ledger, self.limiter, *longest))
+        return any(guard is not None for guard in (self.ledger, *longest))
 
     @property
     def waited(self) -> float:
@@ -179,9 +181,10 @@ class Meter:
             call.kept = kept
         turn: Call | Wait | None = None
         try:
-            while self.limiter and not isinstance(turn, Call):
+            counting = self.limiter if self.limiter and self.limiter.counts_calls else None
+            while counting and not isinstance(turn, Call):
                 waited = turn.future if turn else None
-                turn = self.limiter.begin(likely, cap, waited)
+                turn = counting.begin(likely, cap, waited)
                 if isinstance(turn, Wait):
                     yield turn
             call.booked = turn if isinstance(turn, Call) else None

@@ -8,16 +8,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from itertools import count
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
-from langchain_core.tools import BaseTool, tool
 
 from langgraph_conductor.records import WorkerTask
-from langgraph_conductor.tables import unknown
 from langgraph_conductor.workers.failures import wait_before_retry
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool  # slow to import, and few workers have tools
 
 MAX_TOOL_TURNS: Final = 10
 READ_TIMEOUT: Final = 60.0
@@ -28,7 +29,7 @@ _LAST_TURN: Final = "You have no tool calls left. Answer now with what you know.
 
 def agent(
     model: BaseChatModel,
-    tools: Sequence[BaseTool],
+    tools: Sequence["BaseTool"],
     *,
     middleware: Sequence[Any],
     max_tool_turns: int,
@@ -63,7 +64,9 @@ def checked_tools(tools: Any, name: str) -> list[Any]:
     return [_tool(given, name) for given in tools if not isinstance(given, Mapping)]
 
 
-def _tool(given: Any, name: str) -> BaseTool:
+def _tool(given: Any, name: str) -> "BaseTool":
+    from langchain_core.tools import BaseTool, tool
+
     if isinstance(given, BaseTool):
         return given
     if not inspect.isroutine(given):
@@ -96,7 +99,7 @@ def checked_middleware(middleware: Any, name: str) -> list[Any]:
     return list(middleware)
 
 
-def only_awaited(tools: Sequence[BaseTool]) -> bool:
+def only_awaited(tools: Sequence["BaseTool"]) -> bool:
     """Whether a tool has no blocking form."""
     return any(
         getattr(given, "coroutine", None) is not None and getattr(given, "func", None) is None
@@ -139,6 +142,8 @@ def _check_server(server: Mapping[str, Any], what: str) -> None:
         )
     transport = str(server["transport"])
     if transport not in _TRANSPORTS:
+        from langgraph_conductor.tables import unknown  # brings the TOML reader, which few need
+
         raise ValueError(f"{what}: {unknown('transport', transport, _TRANSPORTS)}")
     needed = _TRANSPORTS[transport]
     if not isinstance(server.get(needed), str) or not server[needed]:

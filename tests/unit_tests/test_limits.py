@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from langgraph_conductor import Worker, create_conductor
+from langgraph_conductor import Budget, Worker, create_conductor
 from langgraph_conductor.driving import Wait
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ScriptedModel
@@ -248,3 +248,20 @@ def test_a_prompt_that_is_too_long_fails_before_it_is_paid(run):
     assert not step["error"]["infrastructure"]
     profiled = ScriptedModel(profile={"max_input_tokens": 50})
     assert Worker("w", profiled).bounds.max_input_tokens == 50
+
+
+def test_a_wish_to_wait_holds_for_tasks_too(run):
+    limiter = Limiter(max_concurrency=2)
+    limiter.hold(0.3)
+    began = time.monotonic()
+    conductor = create_conductor(fixed.single("w"), [Worker("w", ScriptedModel(), limiter=limiter)])
+    assert run(conductor, ask())["answer"] == "ok"
+    assert time.monotonic() - began >= 0.3
+    limiter.hold(30)
+    hurried = create_conductor(
+        beside("w", "b"), [Worker("w", ScriptedModel(), limiter=limiter), Worker("b", lambda t: "b")],
+        budget=Budget(seconds=0.3),
+    )  # fmt: skip
+    began = time.monotonic()
+    assert run(hurried, ask())["answer"] == "b"
+    assert time.monotonic() - began < 5

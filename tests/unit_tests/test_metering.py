@@ -365,7 +365,8 @@ def test_calls_in_flight_when_a_step_is_over_stay_booked():
 def test_a_prompt_is_measured_only_where_that_matters():
     assert not Meter().guards
     assert not Meter(own=Bounds("m", None, 9)).guards
-    assert Meter(limiter=Limiter(max_concurrency=1)).guards  # its provider may ask to wait
+    assert not Meter(limiter=Limiter(max_concurrency=1)).guards  # tasks are counted elsewhere
+    assert Meter(limiter=Limiter(requests_per_minute=9)).guards
     assert Meter(ledger=Ledger(Budget(calls=1))).guards
     meter = Meter(max_input_tokens=10)
     assert meter.guards
