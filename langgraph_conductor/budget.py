@@ -88,8 +88,7 @@ class Budget:
         }
 
     def __str__(self) -> str:
-        given = {name: getattr(self, name) for name in LIMITS if getattr(self, name) is not None}
-        return ", ".join(_shown(name, value) for name, value in given.items())
+        return _limits(self)
 
 
 class UnboundedCallError(BudgetExceededError):
@@ -106,8 +105,7 @@ class BudgetLeft:
     seconds: float | None = None
 
     def __str__(self) -> str:
-        given = {name: getattr(self, name) for name in LIMITS if getattr(self, name) is not None}
-        return ", ".join(_shown(name, value) for name, value in given.items())
+        return _limits(self)
 
 
 @dataclass(slots=True, eq=False)
@@ -327,6 +325,11 @@ def _money(value: Any) -> Decimal:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _limits(holder: Budget | BudgetLeft) -> str:
+    given = {name: getattr(holder, name) for name in LIMITS if getattr(holder, name) is not None}
+    return ", ".join(_shown(name, value) for name, value in given.items())
 
 
 def _shown(name: str, value: Any) -> str:

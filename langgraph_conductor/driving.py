@@ -150,15 +150,7 @@ def timed(seconds: Callable[[], float], call: Callable[[], ResultT]) -> ResultT:
     """
     if seconds() <= 0:
         raise LateError
-    result: Future[ResultT] = Future()
-
-    def run() -> None:
-        try:
-            result.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - raised again below
-            result.set_exception(error)
-
-    Thread(target=copy_context().run, args=(run,), daemon=True).start()
+    result = _begun(call)
     while not result.done():
         if (left := seconds()) <= 0:
             raise LateError
@@ -169,19 +161,29 @@ def timed(seconds: Callable[[], float], call: Callable[[], ResultT]) -> ResultT:
 
 async def in_thread(call: Callable[..., ResultT], *args: Any) -> ResultT:
     """`call(*args)` in a thread of its own: in the loop's pool it could wait for what waits for the pool."""
+
+    def raisable() -> ResultT:
+        try:
+            return call(*args)
+        except StopIteration as error:  # no awaited future can raise it
+            raise RuntimeError(f"the worker raised {type(error).__name__}") from error
+
+    return await asyncio.wrap_future(_begun(raisable))
+
+
+def _begun(call: Callable[[], ResultT]) -> Future[ResultT]:
+    """What `call()` will give or raise; it runs in a daemon thread of its own, in this context."""
     result: Future[ResultT] = Future()
-    result.set_running_or_notify_cancel()
+    result.set_running_or_notify_cancel()  # from now on, whoever waits cannot cancel it
 
     def run() -> None:
         try:
-            result.set_result(call(*args))
-        except StopIteration as error:  # no future can raise it
-            result.set_exception(RuntimeError(f"the worker raised {type(error).__name__}"))
-        except BaseException as error:  # noqa: BLE001 - raised again below
+            result.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
             result.set_exception(error)
 
     Thread(target=copy_context().run, args=(run,), daemon=True).start()
-    return await asyncio.wrap_future(result)
+    return result
 
 
 async def atimed(seconds: Callable[[], float], call: Callable[[], Awaitable[ResultT]]) -> ResultT:

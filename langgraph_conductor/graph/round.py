@@ -2,7 +2,6 @@
 
 import logging
 import time
-from asyncio import CancelledError
 from collections.abc import Generator
 from copy import deepcopy
 from dataclasses import asdict
@@ -15,21 +14,20 @@ from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_conductor.access import copied_question
 from langgraph_conductor.dialect import ACCEPT, Accept
-from langgraph_conductor.driving import LateError, adrive, atimed, awithin, drive, timed, within
+from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import WorkflowPlanned
 from langgraph_conductor.graph._langgraph import (
-    akeep_write,
     akept_writes,
     emit,
     has_saver,
-    keep_write,
     kept_writes,
     node,
     router,
 )
 from langgraph_conductor.graph.compiler import WorkflowGraphs
 from langgraph_conductor.graph.ledgers import Ledgers, budget_of
+from langgraph_conductor.graph.spending import akeeping_spent, keeping_spent
 from langgraph_conductor.graph.workflow_node import WorkflowNode, offered
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.fixed import SOLVE
@@ -38,7 +36,7 @@ from langgraph_conductor.records import PlanRecord, RoundRecord
 from langgraph_conductor.replies import storable
 from langgraph_conductor.state import RoundInput, RoundOutput, RoundState, spent_channel
 from langgraph_conductor.usage import Usage
-from langgraph_conductor.workers.calling import late, time_left
+from langgraph_conductor.workers.calling import ain_time, in_time
 from langgraph_conductor.workers.doors import metered, watched
 from langgraph_conductor.workers.failures import error_record, redacted, secrets_of
 from langgraph_conductor.workers.metering import Meter
@@ -131,46 +129,25 @@ def build_round(
         return update
 
     def blocking(ask: _Ask) -> Plan:
-        left = time_left(None, ask.meter)
-        if left is None:
-            return within(ask.config, planner.plan, ask.request)
-        try:
-            return timed(left, lambda: within(ask.config, planner.plan, ask.request))
-        except LateError as error:
-            raise late(None, ask.meter.ledger) from error
+        return in_time(None, ask.meter, ask.config, lambda: planner.plan(ask.request))
 
     async def awaited(ask: _Ask) -> Plan:
-        left = time_left(None, ask.meter)
-
         async def planned() -> Plan:
             return await watched(planner.aplan(ask.request), ask.config)
 
-        if left is None:
-            return await awithin(ask.config, planned)
-        try:
-            return await atimed(left, lambda: awithin(ask.config, planned))
-        except LateError as error:
-            raise late(None, ask.meter.ledger) from error
+        return await ain_time(None, ask.meter, ask.config, planned)
 
     def call(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
         meter = meter_of_planner(planner)
         earlier = kept_writes(config, SPENT_BY_PLANNER) if has_saver(config) else []
-        try:
-            return drive(logic(state, config, meter, earlier), blocking)
-        except Exception:  # interrupts: what was paid until now must not be forgotten
-            if meter.records and has_saver(config):
-                keep_write(config, SPENT_BY_PLANNER, meter.records)
-            raise
+        planning = logic(state, config, meter, earlier)
+        return keeping_spent(config, SPENT_BY_PLANNER, [meter], lambda: drive(planning, blocking))
 
     async def acall(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
         meter = meter_of_planner(planner)
         earlier = await akept_writes(config, SPENT_BY_PLANNER) if has_saver(config) else []
-        try:
-            return await adrive(logic(state, config, meter, earlier), awaited)
-        except (Exception, CancelledError):
-            if meter.records and has_saver(config):
-                await akeep_write(config, SPENT_BY_PLANNER, meter.records)
-            raise
+        planning = logic(state, config, meter, earlier)
+        return await akeeping_spent(config, SPENT_BY_PLANNER, [meter], lambda: adrive(planning, awaited))
 
     builder = StateGraph(RoundState, input_schema=RoundInput, output_schema=RoundOutput)
     builder.add_node(

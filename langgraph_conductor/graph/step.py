@@ -1,7 +1,6 @@
 """One step as a graph node: hand the worker what it is granted, call it, record what came."""
 
 import time
-from asyncio import CancelledError
 from collections.abc import Generator, Mapping
 from typing import Any, Literal
 
@@ -13,20 +12,18 @@ from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import BudgetExceededError, WorkerError
 from langgraph_conductor.events import StepFinished, StepStarted
 from langgraph_conductor.graph._langgraph import (
-    akeep_write,
     akept_writes,
     emit,
-    has_saver,
-    keep_write,
     kept_writes,
     node,
     replayed,
     scoped,
 )
 from langgraph_conductor.graph.ledgers import LEDGER, SPENT, ledger_in, must_look, spent_in
+from langgraph_conductor.graph.spending import akeeping_spent, keeping_spent, paid_in
 from langgraph_conductor.graph.traces import unclaimed
 from langgraph_conductor.options import OPTIONS
-from langgraph_conductor.records import CallRecord, StepOutput, StepRecord
+from langgraph_conductor.records import StepOutput, StepRecord
 from langgraph_conductor.state import ROUND, out_channel, record_channel, spec_channel, spent_channel
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker
@@ -128,7 +125,7 @@ def step_node(
             # Of a worker and its fallback, the worker's own failure says more.
             "error": error_record(failures[0], secrets) if failures else None,
             "usage": usage.to_json() | {"busy_seconds": seconds},
-            "model_calls": [*before, *_paid(tries)],
+            "model_calls": [*before, *paid_in(tries)],
             "started_at": started_at,
             "seconds": seconds,
         }
@@ -144,28 +141,16 @@ def step_node(
                 raise TypeError(async_only(who.name))  # a mistake in the program, not a failed step
         tries: list[Meter] = []
         earlier = kept_writes(config, spent) if must_look(config) else spent_in(config, index)
-        try:
-            return drive(logic(state, config, tries, earlier), call)
-        except Exception:  # interrupts, too: what was paid until now must not be forgotten
-            if (paid := _paid(tries)) and has_saver(config):
-                keep_write(config, spent, paid)
-            raise
+        asking = logic(state, config, tries, earlier)
+        return keeping_spent(config, spent, tries, lambda: drive(asking, call))
 
     async def awaited(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         tries: list[Meter] = []
         earlier = await akept_writes(config, spent) if must_look(config) else spent_in(config, index)
-        try:
-            return await adrive(logic(state, config, tries, earlier), acall)
-        except (Exception, CancelledError):
-            if (paid := _paid(tries)) and has_saver(config):
-                await akeep_write(config, spent, paid)
-            raise
+        asking = logic(state, config, tries, earlier)
+        return await akeeping_spent(config, spent, tries, lambda: adrive(asking, acall))
 
     return node(f"step_{index}", blocking, awaited)
-
-
-def _paid(tries: list[Meter]) -> list[CallRecord]:
-    return [call for meter in tries for call in meter.records]
 
 
 def _failed(index: int, worker: str, failure: Exception, secrets: list[str]) -> Exception:

@@ -103,8 +103,6 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         }
         for i, spec in enumerate(workflow.to_json()["steps"]):
             given[spec_channel(i)] = spec
-        # A chain needs a superstep per step and one to end, whatever limit the host runs under. The
-        # rest of the config, the saver and the namespace in it, has to arrive untouched.
         rounds, run = state.get("rounds") or [], state.get("run")
         spent = _spent(saved)
         finished = _finished(saved)
@@ -113,6 +111,8 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         budget = budget_of(run, self._options, config)
         ledger = self._ledgers.of(run, budget, rounds, state.get("plan"), finished, calls)
         inner = with_accounts(inherited(config or {}), ledger, spent)
+        # A chain needs a superstep per step and one to end, whatever limit the host runs under. The
+        # saver and the namespace in the config have to arrive untouched.
         if "recursion_limit" in inner:
             inner["recursion_limit"] = max(inner["recursion_limit"], len(workflow.steps) + 2)
         return self._graphs.get(shape_of(workflow), pool), given, inner

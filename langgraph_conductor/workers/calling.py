@@ -1,9 +1,9 @@
 """How a worker is called: its place among the tasks at once, its tries, its time."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import patch_config
@@ -26,6 +26,8 @@ from langgraph_conductor.workers.doors import watched
 from langgraph_conductor.workers.failures import retry_after, wait_before_retry
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.worker import Worker
+
+ResultT = TypeVar("ResultT")
 
 
 class Ask(NamedTuple):
@@ -116,18 +118,12 @@ def call(wanted: Wanted) -> str | None:
         wait(wanted)
         return None
     worker, task, config, meter = wanted
-    left = time_left(worker.timeout, meter)
 
     def run() -> str:
         _mark_placed(worker)
         return worker.call(task, _named(worker, config))
 
-    if left is None:
-        return within(config, run)
-    try:
-        return timed(left, lambda: within(config, run))
-    except LateError as error:
-        raise late(worker.timeout, meter.ledger) from error
+    return in_time(worker.timeout, meter, config, run)
 
 
 async def acall(wanted: Wanted) -> str | None:
@@ -136,18 +132,46 @@ async def acall(wanted: Wanted) -> str | None:
         await await_(wanted)
         return None
     worker, task, config, meter = wanted
-    left = time_left(worker.timeout, meter)
 
     async def run() -> str:
         _mark_placed(worker)
         return await watched(worker.acall(task, _named(worker, config)), config)
 
+    return await ain_time(worker.timeout, meter, config, run)
+
+
+def in_time(
+    timeout: float | None, meter: Meter, config: RunnableConfig, run: Callable[[], ResultT]
+) -> ResultT:
+    """`run()` under `config`, given up when its own time or the budget's is over.
+
+    Raises:
+        TimeoutError: If it takes longer than `timeout` seconds.
+        BudgetExceededError: If the budget's time is over.
+    """
+    left = time_left(timeout, meter)
+    if left is None:
+        return within(config, run)
+    try:
+        return timed(left, lambda: within(config, run))
+    except LateError as error:
+        raise late(timeout, meter.ledger) from error
+
+
+async def ain_time(
+    timeout: float | None,
+    meter: Meter,
+    config: RunnableConfig,
+    run: Callable[[], Coroutine[Any, Any, ResultT]],
+) -> ResultT:
+    """`in_time`, awaited."""
+    left = time_left(timeout, meter)
     if left is None:
         return await awithin(config, run)
     try:
         return await atimed(left, lambda: awithin(config, run))
     except LateError as error:
-        raise late(worker.timeout, meter.ledger) from error
+        raise late(timeout, meter.ledger) from error
 
 
 def time_left(timeout: float | None, meter: Meter) -> Callable[[], float] | None:

@@ -34,8 +34,7 @@ def metered(config: RunnableConfig, meter: Meter) -> RunnableConfig:
         meter: Its accounts.
     """
     # merge_configs would not do: it lays the ambient config over this one.
-    callbacks = config.get("callbacks")
-    given = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
+    callbacks, given = config.get("callbacks"), _handlers(config)
     redactor = [Redactor(meter.secrets)] if given else []  # the tracers come after it, if there are any
     others = [*redactor, *given]
     for around in given:
@@ -68,9 +67,13 @@ async def watched(call: Awaitable[ResultT], config: RunnableConfig) -> ResultT:
 
 
 def _doors_in(config: RunnableConfig) -> list["Door"]:
+    # The innermost; others watch their own.
+    return [door for door in _handlers(config) if isinstance(door, Door)][-1:]
+
+
+def _handlers(config: RunnableConfig) -> list[BaseCallbackHandler]:
     callbacks = config.get("callbacks")
-    given = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
-    return [door for door in given if isinstance(door, Door)][-1:]  # the innermost; others watch their own
+    return callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
 
 
 def _not_ours(record: logging.LogRecord) -> bool:
