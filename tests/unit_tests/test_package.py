@@ -31,9 +31,9 @@ FLOORS = [
     {"errors", "workflow", "records", "usage", "prices", "literals", "replies", "driving", "tables"},
     {"dialect", "access", "prompts", "state", "events", "options", "budget", "conversation"},
     {"workers", "planners"},
-    {"graph", "local"},
-    {"config", "display"},
-    {"cli", "testing", "__init__"},
+    {"graph", "local", "replay"},
+    {"config", "display", "rewards", "episodes"},
+    {"cli", "evals", "testing", "__init__"},
 ]
 LEVEL = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

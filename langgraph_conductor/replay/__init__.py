@@ -1,0 +1,1 @@
+"""Replies kept, so that nothing is paid twice."""
