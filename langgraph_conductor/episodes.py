@@ -1,7 +1,7 @@
 """An episode: one question planned, run and graded once. Evaluation and training both go through here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from langgraph_conductor.records import RoundRecord
@@ -35,8 +35,8 @@ class Episode:
     valid: bool
     reached: str
     rounds: tuple[RoundRecord, ...] = ()
-    planner: Usage = Usage()
-    workers: Usage = Usage()
+    planner: Usage = field(default_factory=Usage)
+    workers: Usage = field(default_factory=Usage)
     wall_seconds: float = 0.0
     seed: int = 0
     infra: str = ""
@@ -50,7 +50,7 @@ class Episode:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
-        data = {field.name: getattr(self, field.name) for field in fields(self)}
+        data = {f.name: getattr(self, f.name) for f in fields(self)}
         return {
             **data,
             "rounds": list(self.rounds),
