@@ -10,6 +10,7 @@ from langgraph_conductor.budget import Budget
 from langgraph_conductor.dialect import parse_workflow
 from langgraph_conductor.errors import BudgetExceededError, PlanError, WorkerError
 from langgraph_conductor.graph import create_conductor
+from langgraph_conductor.options import Options
 from langgraph_conductor.planners.protocol import Attempt, Plan, Planner, PlanRequest, planner_of
 from langgraph_conductor.records import ErrorRecord, RoundRecord
 from langgraph_conductor.replay import PLANNER, Expenses, Replay, ReplyStore, replayed
@@ -127,8 +128,9 @@ async def run_episode(
 
     check_grader(task.grader)
     earlier = tuple(previous.rounds if isinstance(previous, Episode) else previous or ())
-    options = {"max_steps": max_steps, "budget": budget, "fallback": fallback}
-    options["max_rounds"] = len(earlier) + (1 if isinstance(planner, str) else max_rounds)
+    rounds = len(earlier) + (1 if isinstance(planner, str) else max_rounds)
+    options = {"max_steps": max_steps, "max_rounds": rounds, "budget": budget, "fallback": fallback}
+    Options(max_steps=max_steps, max_rounds=rounds)  # refuses what does not fit
     expenses = expenses or Expenses()
     try:
         chosen = (
@@ -139,8 +141,8 @@ async def run_episode(
     key = _key(task, chosen, pool, seed, earlier, options) if store else ""
     kept = store.run(key) if store and key else None
     if kept is None:
-        replay = Replay(seed, store, expenses)
-        episode = await _run(task, chosen, pool, replay, earlier, options)
+        ran = await _run(task, chosen, pool, Replay(seed, store, expenses), earlier, options)
+        episode = Episode.from_json(ran.to_json())  # as it will be read again
         if store and key and not episode.infra:
             store.keep_run(key, episode.to_json())
     else:
