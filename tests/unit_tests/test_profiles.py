@@ -84,7 +84,7 @@ def test_profiles_are_computed_from_single_strategies():
     a = single(
         "a",
         episode(TASKS[0], 1.0, "0.001", 1.0),
-        episode(TASKS[1], 0.0, "0.002", 2.0, answer="I give up."),
+        episode(TASKS[1], 0.0, "0.002", 2.0, answer="I give up.\nSorry."),
         episode(TASKS[2], None, "5", 500.0),
         episode(TASKS[3], 1.0, "0.003", 9.0),
     )

@@ -111,8 +111,8 @@ def test_the_majority_of_final_answers(answers, winner):
 
 
 def test_texts_without_an_answer_do_not_vote():
-    assert majority_of(["I do not know.", "I do not know.", answer("3")]) == 2
-    assert majority_of(["I do not know.", "Nor do I."]) == 0
+    assert majority_of(["I do not\nknow.", "I do not\nknow.", answer("3")]) == 2
+    assert majority_of(["I do not\nknow.", "Nor\ndo I."]) == 0
 
 
 def test_numbers_are_one_however_they_are_written():
