@@ -14,6 +14,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any, Final
 
 from langgraph.graph.state import CompiledStateGraph
@@ -47,6 +48,7 @@ PLANNER: Final[Kinds] = {
     "retries": WHOLE,
     "timeout": NUMBER,
     "max_subtask_chars": WHOLE,
+    "profiles": TEXT,
 }
 STRATEGIES: Final[Mapping[str, Kinds]] = {
     "single": {"worker": TEXT, "subtask": TEXT},
@@ -54,6 +56,7 @@ STRATEGIES: Final[Mapping[str, Kinds]] = {
     "self_reflection": {"k": WHOLE, "worker": TEXT},
     "mixture_of_agents": {"proposers": TEXTS, "layers": WHOLE, "aggregator": TEXT},
     "random_router": {"seed": WHOLE},
+    "random_workflow": {"seed": WHOLE, "max_steps": WHOLE},
     "local": {"structured": YES_NO},
 }
 """The fixed strategies of `planners.fixed` and the embedded planner, with their arguments."""
@@ -168,8 +171,11 @@ def _planner(table: Table) -> Planner:
         return _strategy(table)
     table.check(PLANNER)
     model = model_of(table, "planner")
+    options = table.without("model", "options")
+    if "profiles" in options:
+        options["profiles"] = Path(table.file).parent / options["profiles"]
     with table.naming():
-        return ChatPlanner(model, **table.without("model", "options"))
+        return ChatPlanner(model, **options)
 
 
 def _strategy(table: Table) -> Planner:

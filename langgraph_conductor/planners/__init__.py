@@ -2,6 +2,18 @@
 
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.planners.chat import ChatPlanner
+from langgraph_conductor.planners.profiles import Measured, Profiles, WorkerProfile
 from langgraph_conductor.planners.protocol import Attempt, Plan, Planner, PlanningError, PlanRequest
 
-__all__ = ["Attempt", "ChatPlanner", "Plan", "PlanRequest", "Planner", "PlanningError", "fixed"]
+__all__ = [
+    "Attempt",
+    "ChatPlanner",
+    "Plan",
+    "PlanRequest",
+    "Planner",
+    "PlanningError",
+    "fixed",
+    "Profiles",
+    "WorkerProfile",
+    "Measured",
+]

@@ -3,8 +3,10 @@
 import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from itertools import count
+from os import PathLike
 from typing import Any, Final, Literal
 
 from langchain_core.language_models import BaseChatModel
@@ -14,7 +16,9 @@ from langgraph_conductor.dialect import Accept, parse_workflow, workflow_schema
 from langgraph_conductor.driving import LateError, Wait, adrive, atimed, await_, drive, timed, wait
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.planners.examples import EXAMPLES
+from langgraph_conductor.planners.profiles import Profiles
 from langgraph_conductor.planners.protocol import Attempt, Plan, PlanningError, PlanRequest, Reached
+from langgraph_conductor.planners.showing import Show, worker_lines
 from langgraph_conductor.prices import Price, price_table
 from langgraph_conductor.prompts import (
     PLANNER_SYSTEM,
@@ -24,14 +28,11 @@ from langgraph_conductor.prompts import (
     with_attachments,
 )
 from langgraph_conductor.usage import Usage, usage_of_message
-from langgraph_conductor.workers import Worker
 from langgraph_conductor.workers.failures import wait_before_retry
 from langgraph_conductor.workers.models import chat_model
 from langgraph_conductor.workflow import Workflow
 
 MAX_REPAIRS: Final = 2
-
-Show = Literal["anonymous", "described"]
 
 _Asked = list[BaseMessage] | Wait
 """What planning yields: a prompt to be answered, or something to wait for."""
@@ -57,9 +58,10 @@ class ChatPlanner:
             writing, and put before what it wrote. For plain text, and for servers told to continue the
             last message; vLLM is by `extra_body={"add_generation_prompt": False,
             "continue_final_message": True}` of `ChatOpenAI`. No whitespace at its end: templates drop it.
+        profiles: What was measured of the workers, or the file that holds it; shown beside each.
 
     Raises:
-        ValueError: If an option does not fit.
+        ValueError: If an option does not fit, or (`ConfigError`) the profiles cannot be read.
         TypeError: If `model` is not a chat model.
     """
 
@@ -76,6 +78,7 @@ class ChatPlanner:
         timeout: float | None = None,
         max_subtask_chars: int | None = None,
         prefill: str = "",
+        profiles: Profiles | str | PathLike[str] | None = None,
     ) -> None:
         if isinstance(model, str):
             model = chat_model(model, "planner")
@@ -86,8 +89,7 @@ class ChatPlanner:
             )
         if max_subtask_chars is not None and max_subtask_chars < 1:
             raise ValueError(f"max_subtask_chars must be at least 1, not {max_subtask_chars}")
-        if show not in ("anonymous", "described"):
-            raise ValueError(f'show must be "anonymous" or "described", not {show!r}')
+        _check_show(show)
         if type(retries) is not int or retries < 0:
             raise ValueError(f"planner: retries must be a number from 0 up, not {retries!r}")
         if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
@@ -100,6 +102,7 @@ class ChatPlanner:
         self.examples = tuple(examples)
         self.max_subtask_chars = max_subtask_chars
         self.prefill = prefill
+        self.profiles = None if profiles is None else Profiles.of(profiles)
         self.structured = (
             bool((model.profile or {}).get("structured_output")) if structured is None else bool(structured)
         )
@@ -115,13 +118,24 @@ class ChatPlanner:
             what = f"{type(self.model).__name__} cannot be bound to a JSON schema ({error!r})"
             raise ValueError(f"planner: {what}; give ChatPlanner structured=False") from error
 
+    def showing(self, show: Show, profiles: Profiles | str | PathLike[str] | None = None) -> "ChatPlanner":
+        """A planner with the same model and options that is shown other things of the workers.
+
+        Raises:
+            ValueError: If `show` is neither, or (`ConfigError`) the profiles cannot be read.
+        """
+        _check_show(show)
+        other = copy(self)
+        other.show = show
+        other.profiles = None if profiles is None else Profiles.of(profiles)
+        return other
+
     def render(self, request: PlanRequest) -> list[BaseMessage]:
         """The prompt for `request`."""
         ids = self._ids(request)
-        lines = [self._shown(n, request.pool[name]) for n, name in request.pool.ordinals.items()]
         text = planner_prompt(
             request.question,
-            lines,
+            worker_lines(request.pool, self.show, self.profiles),
             ids,
             self.examples,
             max_steps=request.max_steps,
@@ -253,15 +267,6 @@ class ChatPlanner:
         ordinals = request.pool.ordinals
         return list(ordinals) if self.show == "anonymous" else list(ordinals.values())
 
-    def _shown(self, ordinal: int, worker: Worker) -> str:
-        last = "" if worker.may_be_last else " (not for the last step)"
-        if self.show == "anonymous":
-            return f"Model {ordinal}{last}"
-        said = f"{worker.name}: {' '.join(worker.description.split())}".rstrip(": ")
-        if price := worker.prices.get(""):
-            said += f" (${price.input} in, ${price.output} out per million tokens)"
-        return said + last
-
     def _previous(self, request: PlanRequest) -> tuple[str, str] | None:
         earlier = request.previous
         if earlier is None or earlier["workflow"] is None:
@@ -272,6 +277,11 @@ class ChatPlanner:
         except PlanError:  # a worker of that round is no longer offered
             shown = workflow.to_text()
         return shown, earlier["answer"]
+
+
+def _check_show(show: Any) -> None:
+    if show not in ("anonymous", "described"):
+        raise ValueError(f'show must be "anonymous" or "described", not {show!r}')
 
 
 def _countdown(seconds: float) -> Callable[[], float]:

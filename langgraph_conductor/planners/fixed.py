@@ -1,17 +1,25 @@
 """Hand-written strategies as planners: each only returns a workflow.
 
 They run on the same engine, accounting and records as a trained planner, so comparisons are fair.
-They ask no model and want no second round (`Plan.final`).
+They ask no model and want no second round (`Plan.final`), unless `reviewed` asks for one.
 """
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
-from langgraph_conductor.planners.protocol import Plan, PlanRequest
+from langgraph_conductor.planners.protocol import Plan, Planner, PlanRequest
 from langgraph_conductor.workers import WorkerPool
-from langgraph_conductor.workflow import Step, Workflow
+from langgraph_conductor.workflow import ALL, Step, Workflow
 
-SOLVE = "Answer the question."
+SOLVE: Final = "Answer the question."
+COMBINE: Final = "Several answers are given. Weigh them critically and combine them into the best answer."
+USE: Final = "Outputs of other steps are given. Use what is right in them and answer the question."
+REVIEW: Final = (
+    "An earlier round has answered the question. Look for mistakes in its work and in its answer. Then give the "
+    "complete answer, corrected if that is needed."
+)
 
 
 class FixedPlanner:
@@ -89,14 +97,13 @@ def mixture_of_agents(proposers: Sequence[str], layers: int, aggregator: str) ->
     _at_least(layers, 1, "layers")
     _at_least(len(proposers), 1, "the number of proposers")
     improve = "Several answers are given. Weigh them critically and give your own, better answer."
-    combine = "Several answers are given. Weigh them critically and combine them into the best answer."
     steps: list[Step] = []
     before: tuple[int, ...] = ()
     for layer in range(layers):
         first = len(steps)
         steps += [Step(name, improve if layer else SOLVE, before) for name in proposers]
         before = tuple(range(first, len(steps)))
-    return workflow(Workflow((*steps, Step(aggregator, combine, before))))
+    return workflow(Workflow((*steps, Step(aggregator, COMBINE, before))))
 
 
 def random_router(seed: int) -> FixedPlanner:
@@ -110,6 +117,86 @@ def random_router(seed: int) -> FixedPlanner:
     return FixedPlanner(build)
 
 
+def random_workflow(seed: int, max_steps: int = 5) -> FixedPlanner:
+    """A valid workflow drawn at random; the same question and seed give the same one.
+
+    The number of steps is drawn evenly from 1 to `max_steps`, each worker evenly from those that may stand
+    there, and every earlier step is granted with probability 1/2.
+    """
+    _at_least(max_steps, 1, "max_steps")
+
+    def build(request: PlanRequest) -> Workflow:
+        draw = random.Random(f"workflow:{seed}:{request.question!r}")  # noqa: S311 - no secret is made here
+        able = [worker.name for worker in request.pool if worker.may_be_last]
+        count = draw.randint(1, max_steps)
+        steps = []
+        for i in range(count):
+            worker = draw.choice(able if i == count - 1 else request.pool.names)
+            access = tuple(j for j in range(i) if draw.random() < 0.5)
+            steps.append(Step(worker, USE if access else SOLVE, access))
+        return Workflow(tuple(steps))
+
+    return FixedPlanner(build)
+
+
+class ReviewedPlanner:
+    """A planner whose first answer is looked over in a second round, see `reviewed`."""
+
+    def __init__(self, planner: Planner, worker: str | None = None, subtask: str = REVIEW) -> None:
+        self.planner = planner
+        self.worker = worker
+        self.subtask = subtask
+        # What a conductor looks for on a planner whose model costs money.
+        self.model: Any = getattr(planner, "model", None)
+        self.prices: Any = getattr(planner, "prices", None)
+        self.show: Any = getattr(planner, "show", None)
+
+    def check(self, pool: WorkerPool) -> None:
+        """Refuse a pool the planner or the reviewer does not fit.
+
+        Raises:
+            PlanError: If a worker is not in the pool, or may not be last.
+        """
+        if check := getattr(self.planner, "check", None):
+            check(pool)
+        if self.worker is not None:
+            pool.check(Workflow((Step(self.worker, self.subtask),)))
+
+    def plan(self, request: PlanRequest) -> Plan:
+        """The planner's plan as long as there is no answer, then the review.
+
+        Raises:
+            PlanError: As the planner does, or if the reviewer is not in the pool.
+        """
+        return self._review(request) or replace(self.planner.plan(request), final=False)
+
+    async def aplan(self, request: PlanRequest) -> Plan:
+        """`plan`, awaited."""
+        return self._review(request) or replace(await self.planner.aplan(request), final=False)
+
+    def _review(self, request: PlanRequest) -> Plan | None:
+        earlier = request.previous
+        if earlier is None or earlier["workflow"] is None:
+            return None
+        worker = self.worker or Workflow.from_json(earlier["workflow"]).steps[-1].worker
+        workflow = Workflow((Step(worker, self.subtask, ALL),))
+        request.pool.check(workflow)
+        return Plan(workflow, final=True)
+
+
+def reviewed(planner: Planner, worker: str | None = None, subtask: str = REVIEW) -> ReviewedPlanner:
+    """`planner`, then a second round in which one step checks the answer and gives the corrected one.
+
+    It needs a conductor with `max_rounds=2`.
+
+    Args:
+        planner: Plans the first round.
+        worker: Who checks; the worker of the first round's last step if left out.
+        subtask: What it is told; it reads the whole first round.
+    """
+    return ReviewedPlanner(planner, worker, subtask)
+
+
 def _at_least(value: int, least: int, what: str) -> None:
     if value < least:
         raise ValueError(f"{what} must be at least {least}, not {value}")
@@ -117,8 +204,11 @@ def _at_least(value: int, least: int, what: str) -> None:
 
 __all__ = [
     "FixedPlanner",
+    "ReviewedPlanner",
     "mixture_of_agents",
     "random_router",
+    "random_workflow",
+    "reviewed",
     "self_consistency",
     "self_reflection",
     "single",

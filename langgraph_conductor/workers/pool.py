@@ -92,6 +92,18 @@ class WorkerPool:
         """
         return self._kept(set(self._workers) - self._matching(excluded))
 
+    def joined_by(self, worker: Worker) -> "WorkerPool":
+        """The pool and one more worker, under the next ordinal.
+
+        Raises:
+            ValueError: If its name is taken.
+        """
+        if worker.name in self.names:
+            raise ValueError(f"two workers are named {worker.name!r}; names must be unique")
+        pool = WorkerPool(self)
+        pool._workers[max(self._workers) + 1] = worker
+        return pool
+
     def sample(self, k: int, seed: int) -> "WorkerPool":
         """`k` workers drawn at random, the same for the same seed; one of them may be last.
 

@@ -240,7 +240,7 @@ def test_mistakes_of_the_planner(write, key, planner):
 @pytest.mark.parametrize("name", sorted(set(STRATEGIES) - {"local"}))
 def test_every_strategy_can_be_written(write, name):
     values = {"worker": '"calc"', "judge": '"calc"', "subtask": '"Do."', "n": "2", "k": "1", "layers": "1",
-              "proposers": '["calc"]', "aggregator": '"calc"', "seed": "1"}  # fmt: skip
+              "proposers": '["calc"]', "aggregator": '"calc"', "seed": "1", "max_steps": "2"}  # fmt: skip
     given = "\n".join(f"{key} = {values[key]}" for key in STRATEGIES[name])
     text = f"[planner]\nstrategy = '{name}'\n{given}\n[[workers]]\nname = 'calc'\nlocal = 'calculator'"
     assert load_conductor(write(text)).invoke(ask("What is 2 + 2?"))["answer"] == "4"
@@ -346,7 +346,8 @@ def test_the_file_knows_every_option_of_the_code():
     for name, arguments in STRATEGIES.items():
         if name != "local":
             assert set(arguments) == options(getattr(fixed, name))
-    assert set(STRATEGIES) == set(fixed.__all__) - {"FixedPlanner", "workflow"} | {"local"}
+    of_python = {"FixedPlanner", "ReviewedPlanner", "reviewed", "workflow"}
+    assert set(STRATEGIES) == set(fixed.__all__) - of_python | {"local"}
 
 
 def test_the_readme_has_a_configuration_that_loads(write, monkeypatch):
