@@ -17,7 +17,7 @@ def load_suite(name_or_path: str | PathLike[str]) -> Suite:
             `"gsm8k:FOLDER"` or `"mmlu:FOLDER"` for these in the form their authors publish.
 
     Raises:
-        ConfigError: If there is no such suite, a file holds a mistake, or `"skills"` is not what its manifest says.
+        ConfigError: If there is no such suite, a file holds a mistake, or `"skills"` differs from its manifest.
         ImportError: If `"skills"` is wanted and reasoning-gym is missing.
     """
     from langgraph_conductor.evals.suites import files

@@ -1,6 +1,6 @@
 """Second parts of composed questions: a skill put to the result X of the first part.
 
-Each is two functions: `draw` chooses what the part asks, as JSON; `solve` gives its answer for any X. So the right answer,
+`draw` chooses what the part asks, as JSON; `text` says it; `solve` gives the answer for any X. So the right answer,
 and the one that follows from a wrong X, come from the same few lines.
 """
 
@@ -99,7 +99,8 @@ def _draw_shift_by(rng: random.Random, x: str) -> dict[str, Any]:
 
 
 def _tell_shift_by(asked: Mapping[str, Any]) -> str:
-    return f'Move every letter of "{asked["phrase"]}" X places forward in the alphabet (after Z comes A); keep the space.'
+    phrase = asked["phrase"]
+    return f'Move every letter of "{phrase}" X places forward in the alphabet (after Z comes A); keep the space.'
 
 
 def _solve_shift_by(asked: Mapping[str, Any], x: str) -> str:
@@ -135,7 +136,8 @@ def _draw_list(rng: random.Random, x: str) -> dict[str, Any]:
 
 
 def _tell_list(asked: Mapping[str, Any]) -> str:
-    return f"Sort these five words alphabetically: X, {', '.join(asked['words'])}. Write them with single spaces between."
+    words = ", ".join(asked["words"])
+    return f"Sort these five words alphabetically: X, {words}. Write them with single spaces between."
 
 
 def _solve_list(asked: Mapping[str, Any], x: str) -> str:

@@ -13,11 +13,11 @@ from langgraph_conductor.rewards import Task
 
 
 def jsonl_suite(path: Path) -> Suite:
-    r"""A suite from a file with one task as JSON on each line, such as
-    `{"question": "1+1?", "answer": "2", "grader": "number", "split": "test"}`.
+    """A suite from a file with one task as JSON on each line.
 
-    The keys are those of `Task`, and `split`, which all lines have or none: without it the question's hash decides.
-    Empty lines are passed over.
+    Such as `{"question": "1+1?", "answer": "2", "grader": "number", "split": "test"}`. The keys are those of
+    `Task`, and `split`, which all lines have or none: without it the question's hash decides. Empty lines are
+    passed over.
 
     Raises:
         ConfigError: If a line holds a mistake; the message names file and line, and what is allowed.
@@ -78,7 +78,7 @@ def mmlu_suite(folder: Path) -> Suite:
 
 
 def _public(name: str, test: Iterable[Task], rest: Iterable[Task]) -> Suite:
-    """Test questions first, so that a question which occurs again is asked in the test split and learned from nowhere."""
+    """Test questions first: one that occurs again is asked in the test split, and nobody learns from it."""
     tasks: dict[str, Task] = {}
     repeated = 0
     for task in test:

@@ -36,7 +36,7 @@ def check_version() -> None:
         ) from None
     if found != VERSION:
         raise ConfigError(
-            f"the suite is made with reasoning-gym {VERSION}, but {found} is installed, whose questions may differ: {install}"
+            f"the suite is made with reasoning-gym {VERSION}; {found} is installed, whose questions may differ: {install}"
         )
 
 

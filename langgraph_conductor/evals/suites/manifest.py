@@ -49,7 +49,7 @@ def verified(suite: Suite) -> Suite:
         raise ConfigError(
             f"the suite {suite.name!r} that was made here is not the one of the manifest {FILE}: "
             f"{_difference(wanted, found)}. Figures would not be comparable. Install the versions that "
-            "`pip install 'langgraph-conductor[eval]'` asks for; after a change of the suite on purpose, raise its "
+            "`pip install 'langgraph-conductor[eval]'` asks for; after a change on purpose, raise the suite's "
             "REVISION and run `python -m langgraph_conductor.evals.suites.manifest`"
         )
     return suite

@@ -1,6 +1,7 @@
 """First parts of composed questions: a skill whose result, a whole number or a word, a second part works on."""
 
 import random
+from calendar import month_name
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -70,8 +71,8 @@ def calendar_arithmetic(rng: random.Random) -> First:
 def caesar_cipher(rng: random.Random) -> First:
     """A word in Caesar's cipher with a known shift, to be read."""
     word, shift = rng.choice(WORDS), rng.randint(2, 24)
-    told = "Every letter of a word was moved {} places forward in the alphabet (after Z comes A), which gave {}. Find the word."
-    return First(told.format(shift, shifted(word, shift).upper()), word)
+    told = f"Every letter of a word was moved {shift} places forward in the alphabet (after Z comes A)"
+    return First(f"{told}, which gave {shifted(word, shift).upper()}. Find the word.", word)
 
 
 def spell_backward(rng: random.Random) -> First:
@@ -106,8 +107,7 @@ def signed(number: int) -> str:
 
 def long_date(day: date) -> str:
     """A date without room for doubt, such as `"14 March 2024"`."""
-    months = "January February March April May June July August September October November December".split()
-    return f"{day.day} {months[day.month - 1]} {day.year}"
+    return f"{day.day} {month_name[day.month]} {day.year}"
 
 
 def in_base(number: int, base: int) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from langgraph_conductor.evals.suites.composed import HELD_OUT, PAIRS, composed
 from langgraph_conductor.evals.suites.gym import VERSION, check_version, entries, gym_task
 from langgraph_conductor.evals.suites.suite import FORM, Split, Suite, in_splits, split_of
-from langgraph_conductor.evals.suites.unsolvable import DOMAIN, unsolvable
+from langgraph_conductor.evals.suites.unsolvable import unsolvable
 from langgraph_conductor.rewards import Task
 
 NAME = "skills"
