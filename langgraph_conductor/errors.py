@@ -6,7 +6,8 @@
     ├── BudgetExceededError         a call was not made because it might cost more than is left
     ├── ConfigError (ValueError)    a conductor.toml holds a mistake
     ├── ModelError (ValueError)     a model string names no model that can be used
-    └── LocalModelError             the embedded model cannot be found, checked or served
+    ├── LocalModelError             the embedded model cannot be found, checked or served
+    └── GraderError                 a grader itself failed, so that nobody knows what an answer is worth
 
 Bad arguments (a worker name with spaces, `max_steps=0`) raise plain `ValueError` or `TypeError`.
 LangGraph's own control flow (`GraphBubbleUp`: interrupts, commands to a parent) is never wrapped.
@@ -100,3 +101,7 @@ class ModelError(ConductorError, ValueError):
 
 class LocalModelError(ConductorError):
     """The embedded model is missing, damaged or cannot be served; the message says what to do."""
+
+
+class GraderError(ConductorError):
+    """A grader itself failed, whatever the answer; this is never a score of 0."""

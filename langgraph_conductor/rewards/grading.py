@@ -1,0 +1,111 @@
+"""Grading: an answer's text and a task in, 1.0 or 0.0 out."""
+
+import asyncio
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Final
+
+from langgraph_conductor.errors import ConfigError, GraderError
+from langgraph_conductor.rewards import processes
+from langgraph_conductor.rewards.answers import LIMIT, final_answer
+from langgraph_conductor.rewards.gym import check_family, gym
+from langgraph_conductor.rewards.plain import choice, exact, normal, number
+from langgraph_conductor.rewards.task import Task
+
+Grader = Callable[[str, Task], float]
+
+
+def _math(answer: str, task: Task) -> bool:
+    return processes.pool().ask("math", {"answer": answer, "gold": task.answer})
+
+
+GRADERS: Final[dict[str, Callable[[str, Task], bool]]] = {
+    "exact": exact,
+    "choice": choice,
+    "number": number,
+    "math": _math,
+}
+
+
+def grade(answer: str, task: Task) -> float:
+    """Score an answer.
+
+    Args:
+        answer: The whole reply; `final_answer` finds what counts. A grader of your own gets it as it is.
+        task: What was asked, with the name of its grader: `"exact"`, `"choice"`, `"number"`, `"math"`,
+            `"gym:FAMILY"`, or `"module:function"` of your own, which is called with reply and task.
+
+    Returns:
+        1.0 if it is right, else 0.0; a grader of your own may give anything between.
+
+    Raises:
+        ConfigError: If there is no such grader, or the task does not fit it.
+        GraderError: If the grader itself failed.
+        ImportError: If the grader needs a package that is not installed.
+    """
+    check_grader(task.grader)
+    if not answer.strip() or len(answer) > LIMIT or normal(answer) == normal(task.question):
+        return 0.0
+    kind, colon, _ = task.grader.partition(":")
+    if colon and kind != "gym":
+        return _own(answer, task)
+    final = final_answer(answer, lines=task.answer.strip().count("\n") + 1)
+    if final is None:
+        return 0.0
+    return float(gym(final, task) if kind == "gym" else GRADERS[kind](final, task))
+
+
+async def agrade(answer: str, task: Task) -> float:
+    """`grade`, without blocking the event loop."""
+    return await asyncio.to_thread(grade, answer, task)
+
+
+def check_grader(name: str) -> None:
+    """Refuse the name of a grader that cannot be used; call it before anything is paid.
+
+    Raises:
+        ConfigError: If it is unknown or refused; the message says why and which there are.
+        ImportError: If it needs a package that is not installed.
+    """
+    kind, colon, rest = name.partition(":")
+    if name in GRADERS:
+        if name == "math":
+            _need("math_verify")
+    elif colon and kind == "gym":
+        check_family(rest)
+        _need("reasoning_gym")
+    elif colon:
+        _function(name)
+    else:
+        known = ", ".join(map(repr, GRADERS))
+        raise ConfigError(
+            f"there is no grader {name!r}; there are {known}, 'gym:FAMILY' and 'module:function'"
+        )
+
+
+def _need(package: str) -> None:
+    if find_spec(package) is None:
+        raise ImportError(f"{package} is not installed; run: pip install 'langgraph-conductor[eval]'")
+
+
+def _function(name: str) -> Grader:
+    module, _, function = name.partition(":")
+    try:
+        found = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"grader {name!r} cannot be imported: {error}") from error
+    if not callable(found):
+        raise ConfigError(f"grader {name!r} is no function")
+    return found  # type: ignore[no-any-return]
+
+
+def _own(answer: str, task: Task) -> float:
+    function = _function(task.grader)
+    try:
+        score = float(function(answer, task))
+    except Exception as error:
+        raise GraderError(f"grader {task.grader!r} failed: {error!r}") from error
+    if not 0 <= score <= 1:
+        raise GraderError(f"grader {task.grader!r} gave {score}; a score is from 0 to 1")
+    return score

@@ -1,0 +1,151 @@
+"""Processes that grade: graders that may hang, crash or not run in threads are run in one of them.
+
+math-verify sets alarms, which works in a main thread alone, and both SymPy and scorers of reasoning-gym can be
+made to compute for ever. A process has a main thread of its own and can be killed.
+"""
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from queue import LifoQueue
+from typing import Any, Final
+
+from langgraph_conductor.errors import GraderError
+
+SECONDS: Final = 10.0
+"""A grading that takes longer is cut off. A process' first, which loads the libraries, has `START` more."""
+
+START: Final = 60.0
+_PROGRAM: Final = Path(__file__).with_name("_worker.py")
+_KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR", "TEMP", "TMP")
+
+
+class GradingProcess:
+    """One process; one request at a time.
+
+    Raises:
+        GraderError: If it cannot be started.
+    """
+
+    def __init__(self) -> None:
+        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}  # no keys
+        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        environment["OMP_NUM_THREADS"] = environment["OPENBLAS_NUM_THREADS"] = "1"
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(_PROGRAM)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise GraderError(f"a grading process cannot be started: {error}") from error
+        self._called: set[str] = set()
+        if self.ask("ping", {}, START) is None:
+            self.close()
+            raise GraderError(f"a grading process ended at once; try: {sys.executable} -P {_PROGRAM}")
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def ask(self, call: str, arguments: dict[str, Any], seconds: float) -> bool | None:
+        """What it says; `None` if it ended before it said anything, killed for being late or by itself."""
+        limit = seconds + (0 if call in self._called else START)
+        self._called.add(call)
+        request = json.dumps({"call": call, "with": arguments, "seconds": int(limit)})
+        late = threading.Timer(limit, self._process.kill)
+        late.daemon = True
+        late.start()
+        try:
+            assert self._process.stdin and self._process.stdout  # noqa: S101 - for mypy
+            self._process.stdin.write(request + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+            return bool(json.loads(line)["right"]) if line.endswith("\n") else None
+        except (OSError, ValueError):
+            return None
+        finally:
+            late.cancel()
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):
+                if pipe:
+                    pipe.close()
+        self._process.wait()
+
+
+class Pool:
+    """A few processes, started when first needed, used again, replaced when they end. Safe in threads.
+
+    Args:
+        size: How many at most.
+    """
+
+    def __init__(self, size: int = 2) -> None:
+        self._free: LifoQueue[GradingProcess | None] = LifoQueue()
+        self._all: set[GradingProcess] = set()
+        self._owner = os.getpid()
+        for _ in range(size):
+            self._free.put(None)
+
+    def ask(self, call: str, arguments: dict[str, Any], seconds: float = SECONDS) -> bool:
+        """What a process says; `False` if the answer makes it late, or makes it crash twice.
+
+        Raises:
+            GraderError: If no process can be started.
+        """
+        process = self._free.get()
+        try:
+            for _ in range(2):
+                process = process or self._started()
+                began = time.monotonic()
+                said = process.ask(call, arguments, seconds)
+                if said is not None:
+                    return said
+                self._all.discard(process)
+                process.close()
+                process = None
+                if time.monotonic() - began >= seconds:
+                    return False
+            return False
+        finally:
+            self._free.put(process)
+
+    def _started(self) -> GradingProcess:
+        process = GradingProcess()
+        self._all.add(process)
+        return process
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The ids of the processes that were started and not ended."""
+        return tuple(process.pid for process in self._all)
+
+    def close(self) -> None:
+        """End them all."""
+        for process in list(self._all):
+            process.close()
+        self._all.clear()
+
+
+@cache
+def pool() -> Pool:
+    """The one pool of this program; its processes end with it."""
+    shared = Pool()
+    atexit.register(shared.close)
+    return shared
