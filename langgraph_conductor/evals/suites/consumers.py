@@ -1,7 +1,7 @@
 """Second parts of composed questions: a skill put to the result X of the first part.
 
-`draw` chooses what the part asks, as JSON; `text` says it; `solve` gives the answer for any X. So the right answer,
-and the one that follows from a wrong X, come from the same few lines.
+`draw` chooses what the part asks, as JSON; `text` says it; `solve` gives the answer for any X. So the right
+answer, and the one that follows from a wrong X, come from the same few lines.
 """
 
 import random

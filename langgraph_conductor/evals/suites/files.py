@@ -9,7 +9,7 @@ from typing import Any
 
 from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.evals.suites.suite import FORM, SPLITS, Split, Suite, in_splits, split_of
-from langgraph_conductor.rewards import Task
+from langgraph_conductor.rewards import Task, check_grader
 
 
 def jsonl_suite(path: Path) -> Suite:
@@ -131,7 +131,9 @@ def _parse(line: str, where: str) -> tuple[Task, Split | None]:
     if split is not None and split not in SPLITS:
         raise ConfigError(f"{where}: there is no split {split!r}; there are {', '.join(SPLITS)}")
     try:
-        return Task.from_json(data), split
+        task = Task.from_json(data)
+        check_grader(task.grader)
+        return task, split
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}; `split` may be there too") from None
 

@@ -5,13 +5,11 @@ Source: Stojanovski et al. 2025, Reasoning Gym (arXiv 2505.24760).
 
 import contextlib
 import io
-import json
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from langgraph_conductor.errors import ConfigError
-from langgraph_conductor.rewards import Task
 
 VERSION = "0.1.25"
 """Another version may make other items of the same seed."""
@@ -36,7 +34,8 @@ def check_version() -> None:
         ) from None
     if found != VERSION:
         raise ConfigError(
-            f"the suite is made with reasoning-gym {VERSION}; {found} is installed, whose questions may differ: {install}"
+            f"the suite is made with reasoning-gym {VERSION}; the installed {found} may ask others: "
+            f"{install}"
         )
 
 
@@ -62,9 +61,3 @@ def entries(family: str, seed: int, **config: Any) -> Iterator[dict[str, Any]]:
 def entry(family: str, seed: int, **config: Any) -> dict[str, Any]:
     """The item of one seed."""
     return next(entries(family, seed, **config))
-
-
-def gym_task(family: str, item: dict[str, Any], *, question: str) -> Task:
-    """An item as a task; what its family's own grader needs is in `about["metadata"]`."""
-    about = {"metadata": json.loads(json.dumps(item["metadata"], default=str))}
-    return Task(question, item["answer"], f"gym:{family}", domain=family, skills=(family,), about=about)
