@@ -106,10 +106,10 @@ def mean_interval(items: Sequence[Sequence[float]]) -> Estimate:
 def paired(a: Sequence[float | None], b: Sequence[float | None], samples: int = 1) -> Paired:
     """How much better `a` is than `b` on the same items.
 
-    The interval is Newcombe's (1998, "Improved confidence intervals for the difference between binomial proportions
-    based on paired data", method 10); items that are means of samples enter it with their effective size. The test
-    is the exact sign-flip test, which for 0/1 items is the exact McNemar test. It is a little stricter than the
-    interval, so claim a difference only where both do.
+    The interval is Newcombe's (1998, "Improved confidence intervals for the difference between binomial
+    proportions based on paired data", method 10); items that are means of samples enter it with their effective
+    size. The test is the exact sign-flip test, which for 0/1 items is the exact McNemar test. It is a little
+    stricter than the interval, so claim a difference only where both do.
 
     Args:
         a: Score of each item, from 0 to 1, the mean if there are several samples; `None` if unknown.
