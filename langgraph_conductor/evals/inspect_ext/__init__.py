@@ -1,7 +1,7 @@
-"""Inspect (https://inspect.aisi.org.uk): a conductor as a model of it, and its models as workers of a conductor.
+r"""Inspect (https://inspect.aisi.org.uk): a conductor as a model of it, and its models as workers of a conductor.
 
     inspect eval task.py --model conductor/conductor.toml
-    inspect eval task.py --model none --solver langgraph_conductor/conductor_solver -S config=conductor.toml \\
+    inspect eval task.py --model none --solver langgraph_conductor/conductor_solver -S config=conductor.toml \
         --model-role coder=openai/gpt-5 --model-role planner=openai/gpt-5-mini
 
 The first runs any task with the conductor of a file in the place of a model. The second runs the file's conductor

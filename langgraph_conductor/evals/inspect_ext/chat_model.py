@@ -1,11 +1,10 @@
-"""A model of Inspect as a chat model of LangChain, so that a conductor's workers and planner can be model roles."""
+"""A model of Inspect as a chat model of LangChain, so that workers and planner can be model roles."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
 from operator import itemgetter
 from typing import Any, Final
 
-from inspect_ai.model import GenerateConfig, Model, ModelOutput, ResponseSchema, get_model
+from inspect_ai.model import GenerateConfig, Model, ModelOutput, ResponseSchema, get_model, model_roles
 from inspect_ai.tool import ToolChoice, ToolFunction, ToolInfo
 from inspect_ai.util import JSONSchema, LimitExceededError
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -17,14 +16,13 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from langchain_core.utils.json_schema import dereference_refs
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.evals.inspect_ext.messages import assistant, to_inspect
+from langgraph_conductor.evals.inspect_ext.running import ends_sample
 from langgraph_conductor.evals.inspect_ext.usage import usage_metadata
 from langgraph_conductor.workers import Worker, WorkerPool
-
-limits_hit: Final[ContextVar[list[LimitExceededError] | None]] = ContextVar("limits_hit", default=None)
-"""Where a solver learns of limits of the sample that ended calls: to a conductor they are failed steps."""
 
 _FINISH: Final = {"max_tokens": "length", "model_length": "length"}
 
@@ -37,8 +35,9 @@ class InspectChatModel(BaseChatModel):
 
     Args:
         role: The model role (`--model-role coder=openai/gpt-5`).
-        model: A model of Inspect, such as `"openai/gpt-5"`: where no role is given, or none of that name is bound. With
-            neither, the call fails; Inspect's own default, the evaluated model, might be this conductor.
+        model: A model of Inspect, such as `"openai/gpt-5"`: where no role is given, or none of that name is
+            bound. With neither the sample fails: Inspect's own default, the evaluated model, might be this
+            conductor.
         temperature: As in `GenerateConfig`, as are the others. Any other setting of it can be bound:
             `model.bind(reasoning_effort="low")`.
         max_tokens: Most tokens of a reply.
@@ -56,7 +55,7 @@ class InspectChatModel(BaseChatModel):
     top_p: float | None = None
     seed: int | None = None
 
-    model_config = {"arbitrary_types_allowed": True}
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     @model_validator(mode="after")
     def _needs_one(self) -> "InspectChatModel":
@@ -68,11 +67,16 @@ class InspectChatModel(BaseChatModel):
         """The model of Inspect it asks, here and now.
 
         Raises:
-            PrerequisiteError: If the role is not bound and there is no `model`.
+            ConfigError: If the role is not bound and there is no `model`.
         """
-        if not self.role:
+        if self.role is None or (self.role not in model_roles() and self.model is not None):
             return get_model(self.model)
-        return get_model(role=self.role, required=True, default=self.model)
+        if self.role not in model_roles():
+            raise ConfigError(
+                f"the model role {self.role!r} is not bound: give --model-role {self.role}=openai/gpt-5, or "
+                "model_roles of inspect_ai.eval"
+            )
+        return get_model(role=self.role)
 
     @property
     def _llm_type(self) -> str:
@@ -117,11 +121,12 @@ class InspectChatModel(BaseChatModel):
         choice = _tool_choice(kwargs.pop("tool_choice", None))
         config = _config({**self._settings, **kwargs}, stop)
         try:
-            output = await self.resolve().generate(
+            asked = self.resolve()
+            output = await asked.generate(
                 to_inspect(messages), tools=tools, tool_choice=choice, config=config
             )
-        except LimitExceededError as error:
-            if (hit := limits_hit.get()) is not None:
+        except (ConfigError, LimitExceededError) as error:
+            if (hit := ends_sample.get()) is not None:
                 hit.append(error)
             raise
         return ChatResult(generations=[ChatGeneration(message=_reply(output))])
@@ -181,7 +186,9 @@ class InspectChatModel(BaseChatModel):
             return one
         parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
         unparsed = RunnablePassthrough.assign(parsed=lambda _: None)
-        return RunnableMap(raw=bound) | parsed.with_fallbacks([unparsed], exception_key="parsing_error")
+        with_error = parsed.with_fallbacks([unparsed], exception_key="parsing_error")
+        whole: Runnable[LanguageModelInput, Any] = RunnableMap(raw=bound) | with_error
+        return whole
 
 
 def roles_pool(roles: Mapping[str, str], **options: Any) -> WorkerPool:

@@ -182,8 +182,8 @@ def _part(block: Mapping[str, Any]) -> Content:
     shown = block.get("value", block)
     named = shown.get("type", kind) if isinstance(shown, Mapping) else kind
     raise ValueError(
-        f"a content block of the type {named!r} cannot be sent to a model of Inspect; text, reasoning, and images, "
-        "audio, video and files by URL or in base64 can"
+        f"a content block of the type {named!r} cannot be sent to a model of Inspect; text, reasoning, and "
+        "images, audio, video and files by URL or in base64 can"
     )
 
 

@@ -1,4 +1,4 @@
-"""What Inspect finds by name. Every run of Inspect loads this where the package is installed, so it imports little."""
+"""What Inspect finds by name. Every run of Inspect loads it where the package is installed: it imports little."""
 
 from os import PathLike
 from typing import Any
@@ -20,8 +20,8 @@ def conductor_solver(config: str | PathLike[str] | Any) -> Solver:
     """A conductor as a solver, whose workers may be model roles.
 
     Args:
-        config: A `conductor.toml`: each of its workers that has the name of a model role asks that role's model, and
-            the role `planner` plans if there is one. Or a graph made by `create_conductor`, which is used as it is.
+        config: A `conductor.toml`: each of its workers that has the name of a model role asks that role's model,
+            and the role `planner` plans if there is one. Or a graph of `create_conductor`, used as it is.
 
     Raises:
         ConfigError: If the file holds a mistake, or a worker with tools has the name of a role.

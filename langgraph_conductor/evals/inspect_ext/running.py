@@ -1,9 +1,10 @@
-"""One question asked of a conductor for Inspect: the answer, what it took, and what is to blame if there is none."""
+"""One question asked of a conductor for Inspect: the answer, what it took, and what went wrong."""
 
 import json
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from inspect_ai.model import ChatCompletionChoice, ChatMessageAssistant, ModelOutput, StopReason
 from langchain_core.messages import BaseMessage
@@ -11,7 +12,10 @@ from langchain_core.messages import BaseMessage
 from langgraph_conductor.errors import BudgetExceededError, WorkerError
 from langgraph_conductor.graph.accounts import causes, failures, usage_of
 from langgraph_conductor.records import ErrorRecord, RoundRecord
-from langgraph_conductor.workers.failures import without
+from langgraph_conductor.workers.failures import kind_of, without
+
+ends_sample: Final[ContextVar[list[Exception] | None]] = ContextVar("ends_sample", default=None)
+"""Where `InspectChatModel` tells what ends the sample; to a conductor it would be one more failed step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,36 +49,46 @@ async def ask(graph: Any, messages: Sequence[BaseMessage]) -> Run:
         messages: The conversation.
 
     Raises:
-        Exception: Whatever the conductor raises that is no failure of its workers.
+        Exception: Whatever the conductor raises that is no failure of its workers, and what ends the sample: a
+            limit of Inspect's, or a model role that is not bound.
     """
     state: dict[str, Any] = {}
-    error, stopped = "", ""
+    failed: WorkerError | None = None
+    spent: BudgetExceededError | None = None
+    hit: list[Exception] = []
+    token = ends_sample.set(hit)
     try:
         # Streamed, so that what was paid is known of a run that fails, too.
-        async for state in graph.astream({"messages": list(messages)}, stream_mode="values"):
-            pass
-    except BudgetExceededError as failed:
-        stopped = str(failed)
-    except WorkerError as failed:
-        error = str(failed)
+        async for values in graph.astream({"messages": list(messages)}, stream_mode="values"):
+            state = values
+    except BudgetExceededError as error:
+        spent = error
+    except WorkerError as error:
+        failed = error
+    finally:
+        ends_sample.reset(token)
+    if hit:
+        raise hit[0]
     rounds = tuple(state.get("rounds") or ())
     return Run(
-        answer="" if error or stopped else str(state.get("answer") or ""),
+        answer="" if failed or spent else str(state.get("answer") or ""),
         rounds=rounds,
-        stopped=stopped or str(state.get("stopped") or ""),
-        error=error,
-        outage=_outage(rounds),
+        stopped=str(spent or state.get("stopped") or ""),
+        error=str(failed or ""),
+        outage=_outage(rounds, failed),
         usage=usage_of(rounds),
     )
 
 
-def _outage(rounds: Sequence[RoundRecord]) -> WorkerError | None:
+def _outage(rounds: Sequence[RoundRecord], failed: WorkerError | None) -> WorkerError | None:
     """The failures that are nobody's answer: outages, and keys and models that are wrong."""
+    if failed and not failed.errors and (failed.infrastructure or kind_of(failed)):
+        return failed  # of a conductor with on_step_error="raise", which has no records
     blamed = [error for _, error in failures(rounds) if error["infrastructure"] or "kind" in error]
     if not blamed:
         return None
     return WorkerError(
-        "not the models but their providers, or the configuration, are to blame, so nothing can be said of the answer",
+        "providers or the configuration are to blame, and not the models, so the answer says nothing",
         causes=causes(rounds),
         infrastructure=all(error["infrastructure"] for error in blamed),
         errors=blamed,
@@ -84,8 +98,8 @@ def _outage(rounds: Sequence[RoundRecord]) -> WorkerError | None:
 def output_of(run: Run, model: str, about: dict[str, Any]) -> ModelOutput:
     """A run as an output of Inspect, its usage left out.
 
-    `stop_reason` is `max_tokens`, the nearest Inspect has, if the budget ended the run, and `unknown` if there is no
-    answer for another reason.
+    `stop_reason` is `max_tokens`, the nearest Inspect has, if the budget ended the run, and `unknown` if there
+    is no answer for another reason.
     """
     reason: StopReason = "max_tokens" if run.stopped else "unknown" if run.error else "stop"
     message = ChatMessageAssistant(content=run.answer, model=model, source="generate")
@@ -124,10 +138,12 @@ def _round(record: RoundRecord) -> dict[str, Any]:
         "plan_error": _told(plan["error"]),
         "steps": [
             {
-                **{
-                    name: step[name]
-                    for name in ("index", "worker", "answered_by", "subtask", "status", "calls")
-                },  # type: ignore[literal-required]
+                "index": step["index"],
+                "worker": step["worker"],
+                "answered_by": step["answered_by"],
+                "subtask": step["subtask"],
+                "status": step["status"],
+                "calls": step["calls"],
                 "text": step.get("text", ""),
                 "error": _told(step["error"]),
                 "usage": step["usage"],

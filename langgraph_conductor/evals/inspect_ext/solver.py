@@ -8,11 +8,10 @@ from typing import Any
 from inspect_ai.log import transcript
 from inspect_ai.model import model_roles
 from inspect_ai.solver import Generate, Solver, TaskState
-from inspect_ai.util import LimitExceededError
 
 from langgraph_conductor.config import ConductorConfig, read_conductor
 from langgraph_conductor.errors import ConfigError
-from langgraph_conductor.evals.inspect_ext.chat_model import InspectChatModel, limits_hit
+from langgraph_conductor.evals.inspect_ext.chat_model import InspectChatModel
 from langgraph_conductor.evals.inspect_ext.messages import to_langchain
 from langgraph_conductor.evals.inspect_ext.running import account, ask, output_of
 from langgraph_conductor.planners import ChatPlanner
@@ -31,16 +30,9 @@ def solve_with(config: str | PathLike[str] | Any) -> Solver:
         nonlocal graph
         if graph is None and read is not None:
             graph = with_roles(read, set(model_roles())).build()  # known only now
-        hit: list[LimitExceededError] = []
-        token = limits_hit.set(hit)
-        try:
-            run = await ask(graph, to_langchain(state.messages))
-        finally:
-            limits_hit.reset(token)
+        run = await ask(graph, to_langchain(state.messages))
         about = account(run)
         transcript().info(about, source="conductor")
-        if hit:
-            raise hit[0]  # the sample is over, whatever the conductor made of it
         if run.outage:
             raise run.outage
         state.output = output_of(run, "conductor", about)
