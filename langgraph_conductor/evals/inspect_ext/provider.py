@@ -24,7 +24,7 @@ from langgraph_conductor.evals.inspect_ext.messages import to_langchain
 from langgraph_conductor.evals.inspect_ext.running import account, ask, cleaned, output_of
 from langgraph_conductor.evals.inspect_ext.usage import by_worker, count_as_roles, model_usage, served
 from langgraph_conductor.usage import Usage
-from langgraph_conductor.workers.failures import kind_of, secrets_of
+from langgraph_conductor.workers.failures import secrets_of
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +51,12 @@ class ConductorAPI(ModelAPI):
     planner and of each worker. Money is told only where the price of every call is known.
 
     * Tools of the task are refused: workers have tools of their own.
-    * Settings that Inspect sees to (`max_connections`, `max_retries`, `cache`, ...) hold. Those that change the form
-      of an answer (`num_choices`, `stop_seqs`, `response_schema`, ...) are refused. All others (`temperature`,
+    * Settings that Inspect sees to (`max_connections`, `max_retries`, ...) hold. Those that change the form of
+      an answer (`num_choices`, `stop_seqs`, `response_schema`, ...) are refused. All others (`temperature`,
       `max_tokens`, `seed`, ...) belong to the models in the file: a warning says once that they are ignored, and
       each output's metadata names them under `ignored`.
-    * If an outage took part, also in one step of several, the call fails, and Inspect repeats it (by default without
-      end: see `--max-retries`), unless a timeout of the file ended it. A key or model that is wrong fails at once.
+    * If an outage took part, also in one step of several, the call fails, and Inspect repeats it (by default
+      without end: see `--max-retries`), unless a timeout of the file ended it. A key or model that is wrong fails at once.
       Where models refuse or say nothing, the answer is empty and `ModelOutput.error` says why. What a failed call
       paid stands in its `ModelCall` in the log, not in `stats`.
     * If the budget ended the run, `stop_reason` is `max_tokens` and the metadata's `stopped` says which limit did.
@@ -130,7 +130,7 @@ class ConductorAPI(ModelAPI):
         if run.outage:
             return run.outage, call
         parts = by_worker(run.usage)
-        output = output_of(run, str(self.qualified_model_name or self.model_name), about)
+        output = output_of(run, self.model_name, about, self._secrets)
         output.usage = model_usage(Usage.from_json(run.usage["total"]))
         count_as_roles(parts)
         return output, call
@@ -166,7 +166,7 @@ class ConductorAPI(ModelAPI):
         error = ex if isinstance(ex, WorkerError) else ex.__cause__
         if not isinstance(error, WorkerError) or not error.infrastructure:
             return RetryDecision.no()
-        kinds = {kind_of(error), *(record.get("kind") for record in error.errors)}
+        kinds = {record.get("kind") for record in error.errors}
         if "timeout" in kinds:
             return RetryDecision.no()
         return RetryDecision.rate_limit() if "rate_limited" in kinds else RetryDecision.transient()

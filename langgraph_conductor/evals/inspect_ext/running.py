@@ -12,7 +12,7 @@ from langchain_core.messages import BaseMessage
 from langgraph_conductor.errors import BudgetExceededError, WorkerError
 from langgraph_conductor.graph.accounts import causes, failures, usage_of
 from langgraph_conductor.records import ErrorRecord, RoundRecord
-from langgraph_conductor.workers.failures import kind_of, without
+from langgraph_conductor.workers.failures import without
 
 ends_sample: Final[ContextVar[list[Exception] | None]] = ContextVar("ends_sample", default=None)
 """Where `InspectChatModel` tells what ends the sample; to a conductor it would be one more failed step."""
@@ -82,31 +82,32 @@ async def ask(graph: Any, messages: Sequence[BaseMessage]) -> Run:
 
 def _outage(rounds: Sequence[RoundRecord], failed: WorkerError | None) -> WorkerError | None:
     """The failures that are nobody's answer: outages, and keys and models that are wrong."""
-    if failed and not failed.errors and (failed.infrastructure or kind_of(failed)):
-        return failed  # of a conductor with on_step_error="raise", which has no records
-    blamed = [error for _, error in failures(rounds) if error["infrastructure"] or "kind" in error]
+    records = [error for _, error in failures(rounds)]
+    if failed and not rounds:  # of a conductor with on_step_error="raise"
+        records = list(failed.errors)
+    blamed = [error for error in records if error["infrastructure"] or "kind" in error]
     if not blamed:
         return None
     return WorkerError(
         "providers or the configuration are to blame, and not the models, so the answer says nothing",
-        causes=causes(rounds),
+        causes=causes(rounds) or [str(failed)],
         infrastructure=all(error["infrastructure"] for error in blamed),
         errors=blamed,
     )
 
 
-def output_of(run: Run, model: str, about: dict[str, Any]) -> ModelOutput:
-    """A run as an output of Inspect, its usage left out.
+def output_of(run: Run, model: str, about: dict[str, Any], secrets: Iterable[str] = ()) -> ModelOutput:
+    """A run as an output of Inspect, its usage and `secrets` left out.
 
     `stop_reason` is `max_tokens`, the nearest Inspect has, if the budget ended the run, and `unknown` if there
     is no answer for another reason.
     """
     reason: StopReason = "max_tokens" if run.stopped else "unknown" if run.error else "stop"
-    message = ChatMessageAssistant(content=run.answer, model=model, source="generate")
+    message = ChatMessageAssistant(content=without(run.answer, secrets), model=model, source="generate")
     return ModelOutput(
         model=model,
         choices=[ChatCompletionChoice(message=message, stop_reason=reason)],
-        error=run.error or None,
+        error=without(run.error, secrets) or None,
         metadata={"conductor": about},
     )
 
