@@ -75,6 +75,7 @@ def planner_identity(planner: Planner) -> Any:
             "structured": planner.structured,
             "max_subtask_chars": planner.max_subtask_chars,
             "prefill": planner.prefill,
+            "profiles": planner.profiles and planner.profiles.to_json(),
             "examples": [repr(example) for example in planner.examples],
             "prices": {name: repr(price) for name, price in planner.prices.items()},
         }

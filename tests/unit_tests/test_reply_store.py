@@ -53,7 +53,9 @@ def test_the_file_is_in_wal_mode_so_that_readers_and_a_writer_do_not_wait_for_ea
     other.close()
 
 
-@pytest.mark.parametrize("content", [b"no database at all, and long enough to have a header" * 9, "table", "newer"])
+@pytest.mark.parametrize(
+    "content", [b"no database at all, and long enough to have a header" * 9, "table", "newer"]
+)
 def test_another_file_is_refused_and_left_alone(tmp_path, content):
     path = tmp_path / "other"
     if isinstance(content, bytes):
@@ -151,7 +153,15 @@ def test_where_and_how_long_a_worker_is_called_does_not():
     for other in (
         Worker("w", model(temperature=0.1, api_key="sk-another-key-5")),
         Worker("w", model(temperature=0.1, base_url="http://elsewhere:1/v1", timeout=7, max_retries=3)),
-        Worker("w", model(temperature=0.1), timeout=3, retries=0, description="D", tags=["t"], max_concurrency=2),
+        Worker(
+            "w",
+            model(temperature=0.1),
+            timeout=3,
+            retries=0,
+            description="D",
+            tags=["t"],
+            max_concurrency=2,
+        ),
     ):
         assert worker_identity(other) == base
 
@@ -238,7 +248,9 @@ print(json.dumps([pool_identity(pool), planner_identity(planner)]))
 
 
 def test_a_model_of_a_test_is_known_by_its_name():
-    assert worker_identity(Worker("w", ScriptedModel())) == worker_identity(Worker("w", ScriptedModel(replies=["x"])))
+    assert worker_identity(Worker("w", ScriptedModel())) == worker_identity(
+        Worker("w", ScriptedModel(replies=["x"]))
+    )
     named = Worker("w", ScriptedModel(model_name="other"))
     assert worker_identity(named) != worker_identity(Worker("w", ScriptedModel()))
 

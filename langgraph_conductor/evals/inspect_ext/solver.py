@@ -63,7 +63,7 @@ def with_roles(config: ConductorConfig, roles: set[str]) -> ConductorConfig:
 
 
 def _as_role(worker: Worker, file: str) -> Worker:
-    if worker.has_tools:
+    if worker.tools:
         raise ConfigError(
             f"{file}: worker {worker.name!r} has tools, so the role of its name cannot replace it; "
             "rename the role, or leave out the tools"
