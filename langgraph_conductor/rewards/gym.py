@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, Final
 
 from langgraph_conductor.errors import ConfigError
@@ -215,7 +216,7 @@ _ALSO: Final[Mapping[str, Callable[[str, Task], bool]]] = {
 
 
 def _gold(family: str, entry: Mapping[str, Any]) -> str:
-    if entry["answer"] is not None:
+    if entry["answer"] is not None and str(entry["answer"]).strip():
         return str(entry["answer"])
     if family == "graph_color":
         colors: Mapping[int, int] = entry["metadata"]["possible_answer"]
@@ -230,7 +231,7 @@ def _json(value: Any) -> Any:
         return [_json(item) for item in value]
     if value is None or type(value) in (str, int, float, bool):
         return value
-    if isinstance(value, str):  # NumPy's
+    if isinstance(value, str | Fraction):  # NumPy's texts; what gsm_symbolic notes down
         return str(value)
     if hasattr(value, "item"):
         return _json(value.item())

@@ -7,6 +7,7 @@ import signal
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 
 import psutil
 import pytest
@@ -219,6 +220,9 @@ def test_gym_task_keeps_the_items_own_question_and_config():
     assert task.question == "Put it so: <answer>"
     assert task.about["question"] == entry["question"]
     assert task.about["config"] == {"min_terms": 4}
+    assert gym_task("gsm_symbolic", {**entry, "metadata": {"x": Fraction(1, 5)}}).about["metadata"] == {
+        "x": "1/5"
+    }
     assert (task.domain, task.skills, task.difficulty) == ("chain_sum", ("a", "b"), 2)
     assert grade(f"<answer>{task.answer}</answer>", task) == 1.0
 
@@ -231,5 +235,7 @@ def test_gym_task_refuses():
         gym_task("chain_sum", {**entry, "metadata": {"a": object()}})
     with pytest.raises(ConfigError, match="no answer"):
         gym_task("chain_sum", {**entry, "answer": None})
+    with pytest.raises(ConfigError, match="no answer"):
+        gym_task("ab", {**entry, "answer": " "})
     with pytest.raises(ConfigError, match="metadata"):
         grade("1", Task("?", "1", "gym:chain_sum"))
