@@ -136,7 +136,7 @@ def paired(a: Sequence[float | None], b: Sequence[float | None], samples: int = 
         p=sign_flip(differences),
         a_ahead=sum(d > 0 for d in differences),
         b_ahead=sum(d < 0 for d in differences),
-        detectable=smallest_detectable(n, spread),
+        detectable=smallest_detectable(n, spread, samples),
     )
 
 
@@ -169,21 +169,23 @@ def sign_flip(differences: Sequence[float]) -> float:
     return min(1.0, float(chance[sums >= observed].sum()))
 
 
-def smallest_detectable(n: int, spread: float) -> float:
+def smallest_detectable(n: int, spread: float, samples: int = 1) -> float:
     """The smallest true difference a two-sided test at 5 % finds with 80 % power.
 
-    `2.8 * spread / sqrt(n)`, but at least `2.8**2 / n`: a difference needs as many discordant items.
+    `2.8 * spread / sqrt(n)`, but at least `2.8**2 / n / samples`: a difference needs as many discordant samples,
+    which spread.
 
     Args:
         n: Items.
         spread: Standard deviation of the items' differences if the true one is zero; for 0/1 items
             the square root of the share of discordant ones.
+        samples: Samples per item, at most.
 
     Returns:
         From 0 to 1.
     """
     reach = (Z + _POWER) / math.sqrt(n)
-    return min(1.0, max(reach * spread, reach**2))
+    return min(1.0, max(reach * spread, reach**2 / samples))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -173,8 +173,8 @@ def _domains(summary: Summary) -> Figure | None:
     figure, axes = _axes(1.6 + 0.95 * len(domains), 0.9 + 0.34 * len(every))
     values = [[100 * (one.domains[domain].value or 0) for domain in domains] for one in every]
     axes.pcolormesh(
-        values, cmap="YlGnBu", vmin=0, vmax=140, edgecolors="white", linewidth=1
-    )  # 140: dark text stays legible
+        values, cmap="YlGnBu", vmin=0, vmax=160, edgecolors="white", linewidth=1
+    )  # 160: dark text stays legible
     for row, one in enumerate(every):
         for column, domain in enumerate(domains):
             found = percent(one.domains[domain].value).removesuffix(" %")
