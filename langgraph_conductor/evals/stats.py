@@ -148,8 +148,14 @@ def sign_flip(differences: Sequence[float]) -> float:
 
     Args:
         differences: One per item, from -1 to 1.
+
+    Raises:
+        ImportError: If numpy is not installed.
     """
-    import numpy as np
+    try:
+        import numpy as np
+    except ImportError as error:
+        raise ImportError("the exact test needs numpy: pip install 'langgraph-conductor[eval]'") from error
 
     steps = [round(d * _GRID) for d in differences if round(d * _GRID)]
     unit = math.gcd(*steps)
