@@ -232,8 +232,8 @@ def _newcombe(a: Sequence[float], b: Sequence[float], samples: int) -> tuple[flo
         for mean, size in ((one, _effective_size(a, n * samples)), (other, _effective_size(b, n * samples)))
     )
     covariance = fmean((x - one) * (y - other) for x, y in zip(a, b, strict=True))
-    # Method 10 takes half an item off a positive association.
-    shared = max(0.0, covariance - 1 / (2 * n)) if covariance > 0 else covariance
+    # Method 10 takes half a sample off a positive association.
+    shared = max(0.0, covariance - 1 / (2 * n * samples)) if covariance > 0 else covariance
     spreads = math.sqrt(fmean((x - one) ** 2 for x in a) * fmean((y - other) ** 2 for y in b))
     together = max(-1.0, min(1.0, shared / spreads)) if spreads > 1e-12 else 0.0
 

@@ -187,15 +187,18 @@ def test_paired_interval_covers_and_seldom_contradicts_the_test():
     assert apart / tables < 0.06
 
 
-def test_paired_interval_of_means_covers():
+@pytest.mark.parametrize(("n", "k"), [(20, 8), (40, 4), (100, 2)])
+def test_paired_interval_of_means_covers_and_seldom_contradicts_the_test(n, k):
     rng = np.random.default_rng(11)
-    held, runs, n, k = 0, 300, 40, 4
+    held, apart, runs = 0, 0, 300
     for _ in range(runs):
         easy = rng.beta(2, 1, n)
         a, b = (rng.binomial(k, rate) / k for rate in (np.minimum(1, easy + 0.1 * (1 - easy)), easy))
         found = paired(a.tolist(), b.tolist(), k)
         held += found.low <= 0.1 / 3 <= found.high  # E[1 - easy] = 1/3
-    assert held / runs >= 0.93
+        apart += (found.low <= 0 <= found.high) != (found.p >= 0.05)
+    assert held / runs >= 0.925
+    assert apart / runs < 0.05
 
 
 def test_smallest_detectable():
