@@ -9,8 +9,8 @@ import pytest
 
 from langgraph_conductor.evals import paper
 from langgraph_conductor.evals.report import write_report
-from langgraph_conductor.evals.report.contents import sentence
 from langgraph_conductor.evals.report.drawing import workflow_svg
+from langgraph_conductor.evals.report.findings import sentence
 from langgraph_conductor.evals.report.items import MOST_ITEMS, MOST_TEXT
 from langgraph_conductor.evals.report.plots import draw
 from langgraph_conductor.evals.report.words import chance, cut, dollars, in_markdown, points
@@ -293,6 +293,7 @@ def test_a_report_of_nothing(tmp_path):
     ):
         Page(write_report(one, tmp_path)[1].read_text())
         assert "No strategies were compared" in (tmp_path / "report.md").read_text()
+    assert "The infrastructure failed 2 episodes" in (tmp_path / "report.md").read_text()
 
 
 def test_a_missing_package_names_what_to_install(monkeypatch):
