@@ -197,7 +197,7 @@ def published(summary: Summary) -> Section:
             "the paper",
             cost.system,
             "its four benchmarks",
-            f"{cost.score:.1f} %",
+            f"{cost.score:g} %",
             f"{cost.tokens:,}",
             f"${cost.usd}",
         )
