@@ -136,7 +136,7 @@ def paired(a: Sequence[float | None], b: Sequence[float | None], samples: int = 
         p=sign_flip(differences),
         a_ahead=sum(d > 0 for d in differences),
         b_ahead=sum(d < 0 for d in differences),
-        detectable=smallest_detectable(n, spread),
+        detectable=smallest_detectable(n, spread, samples),
     )
 
 
@@ -148,8 +148,14 @@ def sign_flip(differences: Sequence[float]) -> float:
 
     Args:
         differences: One per item, from -1 to 1.
+
+    Raises:
+        ImportError: If numpy is not installed.
     """
-    import numpy as np
+    try:
+        import numpy as np
+    except ImportError as error:
+        raise ImportError("the exact test needs numpy: pip install 'langgraph-conductor[eval]'") from error
 
     steps = [round(d * _GRID) for d in differences if round(d * _GRID)]
     unit = math.gcd(*steps)
@@ -169,21 +175,23 @@ def sign_flip(differences: Sequence[float]) -> float:
     return min(1.0, float(chance[sums >= observed].sum()))
 
 
-def smallest_detectable(n: int, spread: float) -> float:
+def smallest_detectable(n: int, spread: float, samples: int = 1) -> float:
     """The smallest true difference a two-sided test at 5 % finds with 80 % power.
 
-    `2.8 * spread / sqrt(n)`, but at least `2.8**2 / n`: a difference needs as many discordant items.
+    `2.8 * spread / sqrt(n)`, but at least `2.8**2 / n / samples`: a difference needs as many discordant samples,
+    which spread.
 
     Args:
         n: Items.
         spread: Standard deviation of the items' differences if the true one is zero; for 0/1 items
             the square root of the share of discordant ones.
+        samples: Samples per item, at most.
 
     Returns:
         From 0 to 1.
     """
     reach = (Z + _POWER) / math.sqrt(n)
-    return min(1.0, max(reach * spread, reach**2))
+    return min(1.0, max(reach * spread, reach**2 / samples))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -224,8 +232,8 @@ def _newcombe(a: Sequence[float], b: Sequence[float], samples: int) -> tuple[flo
         for mean, size in ((one, _effective_size(a, n * samples)), (other, _effective_size(b, n * samples)))
     )
     covariance = fmean((x - one) * (y - other) for x, y in zip(a, b, strict=True))
-    # Method 10 takes half an item off a positive association.
-    shared = max(0.0, covariance - 1 / (2 * n)) if covariance > 0 else covariance
+    # Method 10 takes half a sample off a positive association.
+    shared = max(0.0, covariance - 1 / (2 * n * samples)) if covariance > 0 else covariance
     spreads = math.sqrt(fmean((x - one) ** 2 for x in a) * fmean((y - other) ** 2 for y in b))
     together = max(-1.0, min(1.0, shared / spreads)) if spreads > 1e-12 else 0.0
 

@@ -28,7 +28,7 @@ class Use:
         worker_tokens: Tokens of the workers.
         planner_usd: US dollars of the planner; `None` if a price is unknown.
         worker_usd: US dollars of the workers; `None` if a price is unknown.
-        unpriced_calls: Calls without a known price, over all episodes.
+        unpriced_calls: Calls without a known price, added up over these episodes.
         planner_calls: Model calls of the planner.
         worker_calls: Model calls of the workers.
         steps: Worker steps.

@@ -8,6 +8,7 @@ from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.workflow import Workflow
 
 _WIDE, _HIGH, _GAP, _DOWN, _EDGE = 150, 40, 24, 34, 6
+_ASIDE: Final = 70
 _NAME: Final = 18
 
 
@@ -22,7 +23,8 @@ def workflow_svg(record: RoundRecord) -> str:
     workflow = Workflow.from_json(record["workflow"])
     levels = workflow.levels()
     widest = max(map(len, levels))
-    across = widest * (_WIDE + _GAP) - _GAP + 2 * _EDGE
+    # Arrows that bend out need room at the sides.
+    across = widest * (_WIDE + _GAP) - _GAP + 2 * (_EDGE if len(levels) < 3 else _ASIDE)
     down = len(levels) * (_HIGH + _DOWN) - _DOWN + 2 * _EDGE
     places = {
         step: (
@@ -51,8 +53,8 @@ def _row(levels: tuple[tuple[int, ...], ...], step: int) -> int:
 
 def _arrow(start: tuple[float, float], end: tuple[float, float], *, far: bool) -> str:
     (x1, y1), (x2, y2) = (start[0] + _WIDE / 2, start[1] + _HIGH), (end[0] + _WIDE / 2, end[1])
-    # An arrow past other rows bends out, so that it does not run behind their boxes.
-    aside = (_WIDE + _GAP) / 2 + 20 if far else 0
+    # An arrow past other rows bends out to its own side, so that it does not run behind their boxes.
+    aside = (_WIDE / 2 + 45 if x1 >= x2 else -_WIDE / 2 - 45) if far else 0
     curve = (
         f"M{x1:g} {y1:g} C{x1 + aside:g} {y1 + _DOWN / 2:g} {x2 + aside:g} {y2 - _DOWN / 2:g} {x2:g} {y2:g}"
     )

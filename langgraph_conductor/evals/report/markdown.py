@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
-from langgraph_conductor.evals.report.contents import Section, Table, sections, warnings
+from langgraph_conductor.evals.report.contents import sections
+from langgraph_conductor.evals.report.findings import warnings
+from langgraph_conductor.evals.report.parts import Section, Table
 from langgraph_conductor.evals.report.words import in_markdown
 from langgraph_conductor.evals.summary import Summary
 

@@ -2,8 +2,10 @@
 
 from typing import Final
 
-from langgraph_conductor.evals.report.contents import Section, Table, sections, warnings
+from langgraph_conductor.evals.report.contents import sections
+from langgraph_conductor.evals.report.findings import warnings
 from langgraph_conductor.evals.report.items import failed_items
+from langgraph_conductor.evals.report.parts import Section, Table
 from langgraph_conductor.evals.report.plots import draw
 from langgraph_conductor.evals.report.words import in_html
 from langgraph_conductor.evals.results import Evaluation

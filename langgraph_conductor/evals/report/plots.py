@@ -97,6 +97,11 @@ def _short(name: str) -> str:
     return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
 
 
+def _label(one: StrategySummary) -> str:
+    name = _short(one.strategy)
+    return f"{name} ({one.kind})" if one.kind in ("floor", "ceiling") else name
+
+
 def _whiskers(found: Iterable[Estimate]) -> tuple[list[float], list[float]]:
     # An interval of rounded figures may miss its middle by a hair, which matplotlib refuses.
     both = [(max(0.0, (e.value or 0) - e.low), max(0.0, e.high - (e.value or 0))) for e in found]
@@ -120,9 +125,7 @@ def _cost(summary: Summary) -> Figure | None:
         axes.errorbar(
             [cost], [right], yerr=whiskers, fmt="o", color=colour, mfc=face, ms=7, capsize=3, lw=1
         )
-        axes.annotate(
-            _short(one.strategy), (cost, right), xytext=(7, 4), textcoords="offset points", fontsize=8
-        )
+        axes.annotate(_label(one), (cost, right), xytext=(7, 4), textcoords="offset points", fontsize=8)
     front = sorted(point for point, one in zip(points, shown, strict=True) if one.front == "on the front")
     axes.step([x for x, _ in front], [y for _, y in front], where="post", color=_INK, lw=0.8, ls=":")
     for ceiling in summary.ceilings:
@@ -130,7 +133,7 @@ def _cost(summary: Summary) -> Figure | None:
             axes.axhline(100 * ceiling.accuracy.value, color=_INK, lw=0.8, ls="--")
             where = (0.0, 100 * ceiling.accuracy.value)
             axes.annotate(
-                f"{_short(ceiling.strategy)} (ceiling)", where, xytext=(3, 3), xycoords=("axes fraction", "data"),
+                _label(ceiling), where, xytext=(3, 3), xycoords=("axes fraction", "data"),
                 textcoords="offset points", fontsize=8,
             )  # fmt: skip
     costs = [cost for cost, _ in points]
@@ -173,8 +176,8 @@ def _domains(summary: Summary) -> Figure | None:
     figure, axes = _axes(1.6 + 0.95 * len(domains), 0.9 + 0.34 * len(every))
     values = [[100 * (one.domains[domain].value or 0) for domain in domains] for one in every]
     axes.pcolormesh(
-        values, cmap="YlGnBu", vmin=0, vmax=140, edgecolors="white", linewidth=1
-    )  # 140: dark text stays legible
+        values, cmap="YlGnBu", vmin=0, vmax=160, edgecolors="white", linewidth=1
+    )  # 160: dark text stays legible
     for row, one in enumerate(every):
         for column, domain in enumerate(domains):
             found = percent(one.domains[domain].value).removesuffix(" %")
@@ -185,7 +188,7 @@ def _domains(summary: Summary) -> Figure | None:
         rotation=30,
         ha="right",
     )
-    axes.set_yticks([i + 0.5 for i in range(len(every))], [_short(one.strategy) for one in every])
+    axes.set_yticks([i + 0.5 for i in range(len(every))], [_label(one) for one in every])
     axes.set_ylim(len(every), 0)
     axes.tick_params(length=0)
     axes.set_title("Right by domain, %", fontsize=10)

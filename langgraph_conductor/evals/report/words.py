@@ -13,8 +13,8 @@ UNKNOWN: Final = "unknown"
 NOTHING: Final = "\N{EN DASH}"
 """A cell there is nothing to write in."""
 
-_MARKUP: Final = re.compile(r"([\\`*_\[\]|~$#])")
-_LIST: Final = re.compile(r"^(\d*)([-+.)])(?=\s|$)")
+_MARKUP: Final = re.compile(r"([\\`*_|~]|](?=[(\[:]))")
+_AT_BEGIN: Final = re.compile(r"^(\d*)([-+.)=]|#+)(?=\s|$)")  # lists and headings
 
 
 def clean(text: object) -> str:
@@ -31,7 +31,9 @@ def in_markdown(text: object) -> str:
     """`text` on one line of Markdown, in a table's cell or outside, where nothing of it is markup."""
     line = " ".join(clean(text).split())
     line = _MARKUP.sub(r"\\\1", html.escape(line, quote=False))
-    return _LIST.sub(r"\1\\\2", line)
+    if line.count("$") > 1:  # else no formula can lie between them
+        line = line.replace("$", r"\$")
+    return _AT_BEGIN.sub(r"\1\\\2", line)
 
 
 def cut(text: str, most: int) -> str:
@@ -88,6 +90,8 @@ def dollars(usd: float | None) -> str:
 
 def number(value: float) -> str:
     """A mean: one figure after the point, or two if it is small."""
+    if value == 0:
+        return "0"
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
