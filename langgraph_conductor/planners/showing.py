@@ -63,12 +63,9 @@ def _measured(profile: WorkerProfile | None, domains: Sequence[str]) -> str:
         return "unmeasured"
     overall = profile.overall
     shares = [f"right {_share(overall)} (n={overall.n})"]
-    shares += [
-        f"{domain} {_share(profile.domains[domain])}"
-        if domain in profile.domains
-        else f"{domain} unmeasured"
-        for domain in domains
-    ]
+    for domain in domains:
+        measured = profile.domains.get(domain)
+        shares.append(f"{_on_its_line(domain)} {_share(measured) if measured else 'unmeasured'}")
     if overall.readable < 0.995:
         shares.append(f"answer readable {overall.readable:.0%}")
     costs = [f"{overall.seconds:.2g} s"]
