@@ -2,6 +2,7 @@
 
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.dialect import ACCEPT, parse_workflow
+from langgraph_conductor.episodes import run_episode
 from langgraph_conductor.errors import (
     BudgetExceededError,
     ConductorError,
@@ -44,6 +45,7 @@ __all__ = [
     "Usage",
     # results
     "ConductorState",
+    "run_episode",
     # errors
     "ConductorError",
     "PlanError",

@@ -1,11 +1,28 @@
 """An episode: one question planned, run and graded once. Evaluation and training both go through here."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final
 
-from langgraph_conductor.records import RoundRecord
+from langchain_core.language_models import BaseChatModel
+
+from langgraph_conductor.budget import Budget
+from langgraph_conductor.dialect import parse_workflow
+from langgraph_conductor.errors import BudgetExceededError, PlanError, WorkerError
+from langgraph_conductor.graph import create_conductor
+from langgraph_conductor.options import Options
+from langgraph_conductor.planners.protocol import Attempt, Plan, Planner, PlanRequest, planner_of
+from langgraph_conductor.records import ErrorRecord, RoundRecord
+from langgraph_conductor.replay import PLANNER, Expenses, Replay, ReplyStore, replayed
+from langgraph_conductor.replay.identity import planner_identity, pool_identity
+from langgraph_conductor.replay.store import key_of
+from langgraph_conductor.rewards.task import Task
 from langgraph_conductor.usage import Usage
+from langgraph_conductor.workers import WorkerPool
+from langgraph_conductor.workflow import Workflow
+
+_FORMAT: Final = 1
+"""Raised when runs that were kept before no longer are what a run would be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +80,190 @@ class Episode:
         """The inverse of `to_json`."""
         used = {name: Usage.from_json(data[name]) for name in ("planner", "workers")}
         return cls(**{**data, **used, "rounds": tuple(data["rounds"])})
+
+
+async def run_episode(
+    task: Task,
+    planner: Planner | BaseChatModel | str,
+    pool: WorkerPool,
+    *,
+    previous: "Episode | Sequence[RoundRecord] | None" = None,
+    seed: int = 0,
+    store: ReplyStore | None = None,
+    max_steps: int = 5,
+    max_rounds: int = 1,
+    budget: Budget | None = None,
+    fallback: str | None = None,
+    expenses: Expenses | None = None,
+) -> Episode:
+    """Plan one task, run the plan, and grade the answer once.
+
+    Args:
+        task: The question and what its answer is checked by.
+        planner: Who plans; or a plan's *text*, as a model in training wrote it. A text that cannot be
+            used scores 0 and calls nobody.
+        pool: The workers.
+        previous: An earlier episode of the same task, or its rounds: this one goes on from them, as a later
+            round. A plan may then accept the earlier answer.
+        seed: Which sample this is. With a store, an episode of the same seed gets the same replies.
+        store: Where replies are kept. Left out, everybody is asked.
+        max_steps: Most steps of a workflow read from text.
+        max_rounds: Most rounds of this episode; a given text is one.
+        budget: What the episode may use. Replies from the store count with what they used.
+        fallback: Who answers alone where planning fails.
+        expenses: Sums up what is really paid, over many episodes, and may limit it.
+
+    Returns:
+        The episode. If the infrastructure failed anywhere (an outage, a refused key, a model that is not
+        there), it has no score.
+
+    Raises:
+        BudgetExceededError: If the limit of `expenses` refused a call: there is no episode then.
+        ConfigError: If the task's grader is unknown.
+        GraderError: If the grader itself could not run.
+        ValueError: If an option does not fit.
+        PlanError: If a fixed strategy names a worker that is not there.
+    """
+    from langgraph_conductor.rewards import agrade, check_grader
+
+    check_grader(task.grader)
+    earlier = tuple(previous.rounds if isinstance(previous, Episode) else previous or ())
+    rounds = len(earlier) + (1 if isinstance(planner, str) else max_rounds)
+    options = {"max_steps": max_steps, "max_rounds": rounds, "budget": budget, "fallback": fallback}
+    Options(max_steps=max_steps, max_rounds=rounds)  # refuses what does not fit
+    expenses = expenses or Expenses()
+    try:
+        chosen = (
+            _Given(planner, pool, max_steps, earlier) if isinstance(planner, str) else planner_of(planner)
+        )
+    except PlanError as error:
+        return Episode(task.id, "", 0.0, valid=False, reached="invalid", seed=seed, error=str(error))
+    key = _key(task, chosen, pool, seed, earlier, options) if store else ""
+    kept = store.run(key) if store and key else None
+    if kept is None:
+        ran = await _run(task, chosen, pool, Replay(seed, store, expenses), earlier, options)
+        episode = Episode.from_json(ran.to_json())  # as it will be read again
+        if store and key and not episode.infra:
+            store.keep_run(key, episode.to_json())
+    else:
+        episode = Episode.from_json(kept)
+        expenses.replayed += episode.usage
+    if episode.infra:
+        return episode
+    return replace(episode, score=await agrade(episode.answer, task) if episode.answer else 0.0)
+
+
+class _Given:
+    """A planner whose one plan was written before, by a model in training say."""
+
+    def __init__(self, text: str, pool: WorkerPool, max_steps: int, earlier: Sequence[RoundRecord]) -> None:
+        self.identity = {"text": text}
+        may_accept = PlanRequest((), pool, rounds=tuple(earlier)).may_accept
+        plan = parse_workflow(text, pool.ordinals, max_steps=max_steps, allow_accept=may_accept)
+        if isinstance(plan, Workflow):
+            pool.check(plan)
+        self._plan = Plan(plan, "unaided", text, attempts=(Attempt("text", text),), final=True)
+
+    def plan(self, request: PlanRequest) -> Plan:
+        return self._plan
+
+    async def aplan(self, request: PlanRequest) -> Plan:
+        return self._plan
+
+
+def _key(
+    task: Task,
+    planner: Planner,
+    pool: WorkerPool,
+    seed: int,
+    earlier: Sequence[RoundRecord],
+    options: Mapping[str, Any],
+) -> str:
+    """What the run is kept under; empty if nothing tells what the planner is."""
+    identity = planner_identity(planner)
+    if identity is None:
+        return ""
+    budget = options["budget"]
+    given = {**options, "budget": budget and budget.to_json(), "seed": seed, "earlier": earlier}
+    return key_of("run", _FORMAT, task.question, identity, pool_identity(pool), given)
+
+
+async def _run(
+    task: Task,
+    planner: Planner,
+    pool: WorkerPool,
+    replay: Replay,
+    earlier: Sequence[RoundRecord],
+    options: Mapping[str, Any],
+) -> Episode:
+    planning, own = replayed(planner, pool, replay)
+    conductor = create_conductor(planning, own, **options)
+    result: Mapping[str, Any] = {}
+    error = stopped = ""
+    try:
+        # Streamed, since its records are wanted also where it ends without an answer.
+        async for values in conductor.astream(
+            {"messages": [{"role": "user", "content": task.question}]},
+            {"configurable": {"conductor": {"rounds": list(earlier)}}},
+            stream_mode="values",
+        ):
+            result = values
+    except BudgetExceededError as refusal:
+        stopped = str(refusal)
+    except WorkerError as failure:
+        error = str(failure)
+    if replay.refused:
+        raise BudgetExceededError(str(replay.refused), limit=replay.refused.limit)
+    rounds = tuple(_timed(record, replay) for record in (result.get("rounds") or ())[len(earlier) :])
+    return Episode(
+        task=task.id,
+        answer=result.get("answer") or "",
+        score=None,
+        valid=all(record["plan"]["error"] is None for record in rounds),
+        reached=rounds[-1]["plan"]["reached"] if rounds else "",
+        rounds=rounds,
+        planner=_sum(record["plan"] for record in rounds),
+        workers=_sum(step for record in rounds for step in record["steps"]),
+        wall_seconds=sum(map(_seconds, rounds)),
+        seed=replay.seed,
+        infra=next(filter(None, map(_infra, rounds)), ""),
+        error=error,
+        stopped=stopped or result.get("stopped") or "",
+    )
+
+
+def _timed(record: RoundRecord, replay: Replay) -> RoundRecord:
+    """The record with the seconds replies took when they were given, without queues and replays."""
+
+    def timed(part: Any, place: int) -> Any:
+        seconds = replay.seconds.get((record["round"], place), 0.0)
+        return {**part, "seconds": seconds, "usage": {**part["usage"], "busy_seconds": seconds}}
+
+    steps = [timed(step, step["index"]) for step in record["steps"]]
+    plan = timed(record["plan"], PLANNER)
+    whole: RoundRecord = {**record, "plan": plan, "steps": steps}
+    whole["wall_seconds"] = _seconds(whole) - plan["seconds"]
+    return whole
+
+
+def _seconds(record: RoundRecord) -> float:
+    """Planning, and the longest chain of steps."""
+    took = [step["seconds"] for step in record["steps"]]
+    if record["workflow"] is None or not took:
+        return record["plan"]["seconds"]
+    chain = Workflow.from_json(record["workflow"]).critical_path(took)
+    return record["plan"]["seconds"] + sum(took[i] for i in chain)
+
+
+def _sum(parts: Iterable[Mapping[str, Any]]) -> Usage:
+    return sum((Usage.from_json(part["usage"]) for part in parts), Usage())
+
+
+def _infra(record: RoundRecord) -> str:
+    """What of the infrastructure failed in a round, if something did; also where a fallback helped out."""
+    parts = [("the planner", record["plan"]), *((f"worker {s['worker']}", s) for s in record["steps"])]
+    for who, part in parts:
+        error: ErrorRecord | None = part["error"]
+        if error and (error["infrastructure"] or "kind" in error):
+            return f"{who}: {error['type']}: {error['message']}"
+    return ""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from langgraph_conductor.budget import Budget
+from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.workflow import Workflow
 
 OPTIONS: Final = "conductor"
@@ -28,6 +29,8 @@ class Options:
         sample: `(k, seed)`: of these, `k` drawn at random are offered.
         permute: A seed: the offered workers' ordinals are dealt anew at random. Only for planners that
             are shown names or descriptions.
+        rounds: Rounds of an earlier run of the same question: the run goes on from them. They count for
+            `max_rounds`, and their usage is in the result's.
         workflow: For drawing alone: the workflow `get_graph(config, xray=True)` shows.
     """
 
@@ -38,6 +41,7 @@ class Options:
     exclude: tuple[str, ...] = ()
     sample: tuple[int, int] | None = None
     permute: int | None = None
+    rounds: tuple[RoundRecord, ...] = ()
     workflow: Workflow | None = None
 
     def __post_init__(self) -> None:
@@ -52,6 +56,9 @@ class Options:
         object.__setattr__(self, "exclude", _words("exclude", self.exclude))
         if self.sample is not None:
             object.__setattr__(self, "sample", _two_numbers(self.sample))
+        if not isinstance(self.rounds, list | tuple) or not all(map(_is_round, self.rounds)):
+            raise ValueError(f"the option `rounds` is a list of records of rounds, not {self.rounds!r:.80}")
+        object.__setattr__(self, "rounds", tuple(self.rounds))
         if self.permute is not None and type(self.permute) is not int:
             raise ValueError(f"the option `permute` is a seed, a whole number, not {self.permute!r}")
 
@@ -73,6 +80,10 @@ class Options:
         elif not isinstance(changes.get("workflow"), Workflow | None):
             raise ValueError(f"the option `workflow` must be a Workflow or its JSON, not {given!r}")
         return replace(self, **changes)
+
+
+def _is_round(record: Any) -> bool:
+    return isinstance(record, Mapping) and RoundRecord.__required_keys__ <= set(record)
 
 
 def _words(name: str, words: Any) -> tuple[str, ...]:

@@ -1,14 +1,18 @@
-"""Commands: `ask`, `draw`, `check`, `demo`, `fetch`. Answers go to stdout, progress and errors to stderr."""
+"""Commands: `ask`, `draw`, `check`, `eval`, `profile`, `demo`, `fetch`.
+
+Answers go to stdout, progress and errors to stderr.
+"""
 
 import json
 import logging
 from collections.abc import Callable
 from functools import wraps
-from typing import Annotated, Any, ParamSpec
+from pathlib import Path
+from typing import Annotated, Any, Literal, ParamSpec
 
 import typer
 
-from langgraph_conductor.cli.exits import EXIT_CODES, one_line_errors
+from langgraph_conductor.cli.exits import BUDGET, EXIT_CODES, one_line_errors
 from langgraph_conductor.display import describe, describe_setup
 from langgraph_conductor.display.words import printable
 
@@ -116,6 +120,99 @@ def check(
     chosen = configured(config)
     chosen.build()
     typer.echo(describe_setup(chosen))
+
+
+Samples = Annotated[int, typer.Option(min=1, help="Episodes for each question.")]
+Seed = Annotated[int, typer.Option(help="Seed of the samples and of random strategies.")]
+Concurrency = Annotated[int, typer.Option(min=1, help="Episodes at once.")]
+LimitUsd = Annotated[str | None, typer.Option(help="Most US dollars to be really paid, such as 5.00.")]
+Store = Annotated[
+    Path | None, typer.Option(help="The file replies are kept in; by default beside what is written.")
+]
+SuiteName = Annotated[
+    str, typer.Argument(metavar="SUITE", help="skills, a .jsonl file, gsm8k:FOLDER or mmlu:FOLDER.")
+]
+
+
+@command
+def eval(  # noqa: A001 - the name of the command
+    suite: SuiteName,
+    config: Config = None,
+    out: Annotated[Path, typer.Option(help="The folder of the report.")] = Path("evaluation"),
+    split: Annotated[Literal["test", "validation"], typer.Option(help="What is reported.")] = "test",
+    items: Annotated[int | None, typer.Option(min=1, help="Most questions of it; all if left out.")] = None,
+    train_items: Annotated[
+        int | None, typer.Option(min=1, help="Most questions that strategies are chosen on.")
+    ] = None,
+    samples: Samples = 1,
+    seed: Seed = 0,
+    concurrency: Concurrency = 32,
+    limit_usd: LimitUsd = None,
+    profiles: Annotated[
+        Path | None,
+        typer.Option(help="Measured profiles; left out, they are measured on the training split."),
+    ] = None,
+    trained: Annotated[
+        str | None, typer.Option(help="A model that was trained to conduct, as provider:model.")
+    ] = None,
+    second_rounds: Annotated[
+        bool, typer.Option(help="Run each strategy with a second round as well.")
+    ] = True,
+    workflow_oracle: Annotated[
+        bool, typer.Option(help="Run every candidate workflow, for the ceiling over them.")
+    ] = True,
+    store: Store = None,
+) -> None:
+    """Compare every strategy over one pool on one suite, and write a report.
+
+    What was answered is kept: broken off, the same command goes on where it was, and repeated it costs nothing.
+    """
+    from langgraph_conductor.cli.asking import configured
+    from langgraph_conductor.cli.evaluating import Amount, run_eval, trained_planner
+    from langgraph_conductor.evals.suites import load_suite
+    from langgraph_conductor.planners.profiles import Profiles
+
+    amount = Amount(samples, seed, concurrency, limit_usd)
+    complete = run_eval(
+        load_suite(suite),
+        configured(config),
+        amount,
+        out,
+        store,
+        split=split,
+        items=items,
+        train_items=train_items,
+        profiles=None if profiles is None else Profiles.load(profiles),
+        trained=trained_planner(trained),
+        second_rounds=second_rounds,
+        workflow_oracle=workflow_oracle,
+    )
+    if not complete:
+        raise typer.Exit(BUDGET)
+
+
+@command
+def profile(
+    suite: SuiteName,
+    config: Config = None,
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("profiles.json"),
+    split: Annotated[Literal["train", "validation"], typer.Option(help="What is asked.")] = "validation",
+    items: Annotated[int | None, typer.Option(min=1, help="Most questions of it; all if left out.")] = None,
+    samples: Samples = 1,
+    seed: Seed = 0,
+    concurrency: Concurrency = 32,
+    limit_usd: LimitUsd = None,
+    store: Store = None,
+) -> None:
+    """Measure each worker alone: accuracy, cost, time and form, by domain, for `profiles` of the planner."""
+    from langgraph_conductor.cli.asking import configured
+    from langgraph_conductor.cli.evaluating import Amount, run_profile
+    from langgraph_conductor.evals.suites import load_suite
+
+    amount = Amount(samples, seed, concurrency, limit_usd)
+    chosen = configured(config)
+    if not run_profile(load_suite(suite), chosen, amount, out, store, split=split, items=items):
+        raise typer.Exit(BUDGET)
 
 
 @command

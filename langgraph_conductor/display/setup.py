@@ -51,7 +51,7 @@ def _worker(ordinal: int, worker: Worker) -> Iterator[str]:
         "retries": worker.retries,
         "fallback": worker.fallback,
         "tags": ", ".join(sorted(worker.tags)),
-        "tools": "yes" if worker.has_tools else "",
+        "tools": "yes" if worker.tools else "",
         "may be last": "" if worker.may_be_last else "no",
     }
     yield "  " + "; ".join(f"{name}: {value}" for name, value in limits.items() if value not in (None, ""))

@@ -44,7 +44,7 @@ def strategies(
     trained: Planner | None = None,
     *,
     best: str | None = None,
-    votes: int = 5,
+    votes: int | None = None,
     seed: int = 0,
     max_steps: int = 5,
     second_rounds: bool = True,
@@ -59,7 +59,7 @@ def strategies(
         trained: A planner trained to conduct; runs as it is.
         best: The worker that was best alone on the training split. Without it there is no self-reflection
             and no majority, and mixture of agents is combined by the first worker.
-        votes: Answers the majority is taken of, see `votes_for`.
+        votes: Answers a majority of the best worker is taken of; none if left out.
         seed: Of the random strategies.
         max_steps: Most steps of planned and of random workflows.
         second_rounds: Whether each is also run with a second round: planners plan again or accept; for all
@@ -85,7 +85,7 @@ def strategies(
 
 
 def _without_model(
-    pool: WorkerPool, best: str | None, votes: int, seed: int, max_steps: int
+    pool: WorkerPool, best: str | None, votes: int | None, seed: int, max_steps: int
 ) -> Iterator[Strategy]:
     able = _able(pool)
     for name in able:
@@ -97,7 +97,8 @@ def _without_model(
     if best is not None:
         reflecting = fixed.self_reflection(1, best)
         yield Strategy(f"self-reflection({best})", "fixed", reflecting, pool, max_steps=2)
-        yield majority(votes, best, pool)
+        if votes is not None:
+            yield majority(votes, best, pool)
     if len(able) > 1:
         mixed = fixed.mixture_of_agents(able, 1, best or able[0])
         note = f"{len(able)} proposers, combined by {best or able[0]}"

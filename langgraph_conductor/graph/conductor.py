@@ -128,7 +128,7 @@ def create_conductor(
         # Everything of an earlier turn on this thread is cleared.
         return {
             "question": question,
-            "rounds": [],
+            "rounds": list(chosen.rounds),
             "answer": "",
             "usage": {},
             "stopped": "",

@@ -27,10 +27,15 @@ class FixedPlanner:
 
     Args:
         build: Gives the workflow for a request; or the one workflow for all.
+        identity: JSON that differs wherever the workflows may; a reply store keeps runs under it. Left out,
+            it is the one workflow, if there is one.
     """
 
-    def __init__(self, build: Callable[[PlanRequest], Workflow] | Workflow) -> None:
+    def __init__(
+        self, build: Callable[[PlanRequest], Workflow] | Workflow, *, identity: Any = None
+    ) -> None:
         self._build = build
+        self.identity = build.to_json() if isinstance(build, Workflow) else identity
 
     def check(self, pool: WorkerPool) -> None:
         """Refuse a pool the one workflow cannot run with.
@@ -114,7 +119,7 @@ def random_router(seed: int) -> FixedPlanner:
         able = [worker.name for worker in request.pool if worker.may_be_last]
         return Workflow((Step(draw.choice(able), SOLVE),))
 
-    return FixedPlanner(build)
+    return FixedPlanner(build, identity=["random router", seed])
 
 
 def random_workflow(seed: int, max_steps: int = 5) -> FixedPlanner:
@@ -136,7 +141,7 @@ def random_workflow(seed: int, max_steps: int = 5) -> FixedPlanner:
             steps.append(Step(worker, USE if access else SOLVE, access))
         return Workflow(tuple(steps))
 
-    return FixedPlanner(build)
+    return FixedPlanner(build, identity=["random workflow", seed, max_steps])
 
 
 class ReviewedPlanner:
@@ -150,6 +155,8 @@ class ReviewedPlanner:
         self.model: Any = getattr(planner, "model", None)
         self.prices: Any = getattr(planner, "prices", None)
         self.show: Any = getattr(planner, "show", None)
+        known = getattr(planner, "identity", None)
+        self.identity: Any = known and ["reviewed", known, worker, subtask]
 
     def check(self, pool: WorkerPool) -> None:
         """Refuse a pool the planner or the reviewer does not fit.

@@ -54,6 +54,7 @@ WORKER: Final[Kinds] = {
     "price": TABLE,
     "max_input_tokens": WHOLE,
     "may_be_last": YES_NO,
+    "version": TEXT,
 }
 _MCP: Final[Kinds] = {"transport": TEXT, "read_timeout": NUMBER}
 _HTTP: Final[Kinds] = {**_MCP, "url": TEXT, "headers": TABLE}

@@ -66,6 +66,11 @@ async def watched(call: Awaitable[ResultT], config: RunnableConfig) -> ResultT:
         raise
 
 
+def meter_in(config: RunnableConfig) -> Meter | None:
+    """The accounts of the step or planner that is called under `config`."""
+    return next((door.meter for door in _doors_in(config)), None)
+
+
 def _doors_in(config: RunnableConfig) -> list["Door"]:
     # The innermost; others watch their own.
     return [door for door in _handlers(config) if isinstance(door, Door)][-1:]

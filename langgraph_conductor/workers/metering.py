@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final, NamedTuple
@@ -225,6 +225,23 @@ class Meter:
             counted = told and used.input_tokens > 0  # a cost may be told without tokens
             sent, said = (used.input_tokens, used.output_tokens) if counted else (None, None)
             self.limiter.end(call.booked, sent, said)
+
+    def replay(self, calls: Iterable[CallRecord]) -> Generator[Wait, None, None]:
+        """Count calls that were made and paid before, against the budget too, with what they used.
+
+        Raises:
+            BudgetExceededError: If the budget does not allow one.
+        """
+        for call in calls:
+            used = Usage.from_json(call["usage"])
+            if self.ledger:
+                kept = Reservation(used.calls, used.total_tokens, used.usd)
+                while future := self.ledger.admit(kept):
+                    yield Wait(future)
+                self.ledger.settle(kept, used)
+            with self._lock:
+                self.usage += used
+                self.records.append({**call, "worker": self.worker})
 
     def fail(self, run_id: UUID, error: BaseException) -> None:
         """A call failed. Whether it was billed is known only if the provider refused it."""

@@ -67,6 +67,8 @@ class Worker:
         max_input_tokens: Longest prompt; a longer one, by estimate, fails before it is paid. Left out, it
             is what the model's profile says.
         may_be_last: Whether it may be given the last step, whose output is the answer.
+        version: A word that changes when a function or graph does. A reply store keeps replies under it,
+            since it cannot look into code (see `ReplyStore`).
 
     Raises:
         ValueError: If the name or an option does not fit.
@@ -95,11 +97,12 @@ class Worker:
         price: Price | Mapping[str, Any] | None = None,
         max_input_tokens: int | None = None,
         may_be_last: bool = True,
+        version: str = "",
     ) -> None:
         check_name(name, "worker")
         what = f"worker {name!r}"
-        if not isinstance(description, str) or not _texts(tags):
-            raise ValueError(f"{what}: description must be a string and tags a list of strings")
+        if not isinstance(description, str) or not isinstance(version, str) or not _texts(tags):
+            raise ValueError(f"{what}: description and version must be strings and tags a list of strings")
         if type(may_be_last) is not bool:
             raise ValueError(f"{what}: may_be_last must be True or False, not {may_be_last!r}")
         _whole(what, "retries", retries, 0)
@@ -127,6 +130,7 @@ class Worker:
         self.fallback = fallback
         self.prices = _in(what, price_table, price)
         self.may_be_last = may_be_last
+        self.version = version
         self.limiter = _limiter(what, limiter, max_concurrency, requests_per_minute, tokens_per_minute)
         if isinstance(runnable, str):
             runnable = chat_model(runnable, what)
@@ -136,7 +140,8 @@ class Worker:
         self.max_input_tokens = max_input_tokens
         servers = mcp_servers(tools, name)
         self.secrets = tuple(secret for holder in (runnable, *servers) for secret in secrets_of(holder))
-        self.has_tools = bool(tools)
+        self.tools = tuple(tools)
+        self.middleware = tuple(middleware)
         self.form = (
             _agent_form(
                 partial(

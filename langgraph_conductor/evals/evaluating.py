@@ -1,0 +1,215 @@
+"""An evaluation: chosen on the training split, measured on another."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from langgraph_conductor.evals.ceilings import candidate_workflows, oracle
+from langgraph_conductor.evals.costs import mean_cost, unit_of
+from langgraph_conductor.evals.profiles import profiles_of
+from langgraph_conductor.evals.results import Evaluation, Outcome
+from langgraph_conductor.evals.running import Runner
+from langgraph_conductor.evals.strategies import Strategy, majority, strategies, votes_for
+from langgraph_conductor.evals.suites import Split, Suite
+from langgraph_conductor.planners import Planner, fixed
+from langgraph_conductor.planners.profiles import Profiles
+from langgraph_conductor.replay.identity import pool_identity
+from langgraph_conductor.rewards import Task, check_grader
+from langgraph_conductor.workers import WorkerPool
+
+MOST_VOTES: Final = 64
+"""Most answers a majority vote is taken of, however dear the planner it is compared with."""
+_VERSIONS: Final = ("langgraph-conductor", "langgraph", "langchain-core", "reasoning-gym", "math-verify")
+
+
+async def evaluate(
+    suite: Suite,
+    pool: WorkerPool,
+    planner: Planner | None,
+    runner: Runner,
+    *,
+    trained: Planner | None = None,
+    profiles: Profiles | None = None,
+    split: Split = "test",
+    items: int | None = None,
+    train_items: int | None = None,
+    max_steps: int = 5,
+    second_rounds: bool = True,
+    workflow_oracle: bool = True,
+) -> Evaluation:
+    """Ask every strategy the same tasks.
+
+    What is chosen (the best worker, the best constant workflow) or measured for planners (profiles) is chosen on
+    the training split and never on what is reported. A majority vote is given as many answers of the best
+    worker as each planner costs.
+
+    Args:
+        suite: Where the tasks are from.
+        pool: The workers.
+        planner: A planner; a `ChatPlanner` is run anonymous, described, and with measured profiles.
+        runner: Runs them; if its limit ends the evaluation, what was done so far is the result.
+        trained: A planner that was trained to conduct.
+        profiles: Measured profiles; left out, they are measured on the training split.
+        split: The split that is reported.
+        items: Most tasks of it, drawn by hash.
+        train_items: Most tasks of the training split, drawn by hash.
+        max_steps: Most steps of a workflow.
+        second_rounds: Whether each strategy is also run with a second round.
+        workflow_oracle: Whether every candidate workflow is run on the reported split, for the ceiling over them.
+
+    Raises:
+        ConfigError: If a grader is unknown.
+        ValueError: If an option does not fit, or the limit could not bound a model's calls.
+    """
+    if split == "train":
+        raise ValueError('strategies are chosen on the training split; report "validation" or "test"')
+    tasks, training = _drawn(suite, split, items), _drawn(suite, "train", train_items)
+    for task in (*training, *tasks):
+        check_grader(task.grader)
+    candidates = [
+        Strategy(name, "fixed", fixed.workflow(workflow), pool, max_steps=len(workflow.steps))
+        for name, workflow in candidate_workflows(pool, max_steps)
+    ]
+    offered = partial(
+        strategies, pool, planner, seed=runner.seed, max_steps=max_steps, second_rounds=second_rounds
+    )
+    for strategy in (*candidates, *offered(trained=trained)):
+        runner.check(strategy)  # all of them, before the first is paid
+
+    tried = [await runner.run(candidate, training, "train") for candidate in candidates]
+    alone = [outcome for outcome in tried if outcome.strategy in _singles(pool)]
+    best, constant = _best(alone, len(training)), _best(tried, len(training))
+    worker = _singles(pool)[best.strategy]
+    measured = profiles or profiles_of(alone, training, suite=suite.name, split="train")
+    chosen = replace(
+        candidates[tried.index(constant)],
+        name="best constant workflow",
+        note=f"{constant.strategy}, the best of {len(tried)} on the training split",
+    )
+
+    todo = [*offered(profiles=measured, trained=trained, best=worker), chosen]
+    outcomes = [await runner.run(strategy, tasks, split) for strategy in todo]
+    equal = _equal_cost(outcomes, best.strategy, worker, pool)
+    votes = {strategy.name: strategy for strategy in equal.values()}
+    outcomes += [await runner.run(strategy, tasks, split) for strategy in votes.values()]
+    singles = [outcome for outcome in outcomes if outcome.strategy in _singles(pool)]
+    ceilings = [oracle("worker oracle", singles)]
+    if workflow_oracle:
+        ran = [await runner.run(candidate, tasks, split) for candidate in candidates]
+        ceilings.append(oracle("workflow oracle", ran))
+    return Evaluation(
+        suite.name,
+        split,
+        tasks,
+        tuple(outcome for outcome in (*outcomes, *ceilings) if outcome.episodes),
+        reference=best.strategy,
+        comparisons=_comparisons(outcomes, {name: strategy.name for name, strategy in equal.items()}),
+        about={
+            "date": datetime.now(UTC).date().isoformat(),
+            "versions": dict(_versions()),
+            "suite": dict(suite.about),
+            "workers": pool_identity(pool),
+            "tasks": {split: len(tasks), "train": len(training)},
+            "options": {"seed": runner.seed, "samples": runner.samples, "max_steps": max_steps},
+            "profiles": measured.to_json(),
+            "stopped": runner.stopped,
+        },
+        complete=not runner.stopped,
+    )
+
+
+async def measure(
+    suite: Suite, pool: WorkerPool, runner: Runner, *, split: Split = "validation", items: int | None = None
+) -> Profiles:
+    """Ask each worker alone, and measure it.
+
+    Args:
+        suite: Where the tasks are from.
+        pool: The workers; those that may not be last are not asked.
+        runner: Runs them.
+        split: The split to measure on; `"test"` is not for it.
+        items: Most tasks of it, drawn by hash.
+
+    Raises:
+        ConfigError: If a grader is unknown.
+        ValueError: If an option does not fit, or the limit could not bound a model's calls.
+    """
+    if split == "test":
+        raise ValueError(
+            'planners would know what they are tested with; measure on "train" or "validation"'
+        )
+    tasks = _drawn(suite, split, items)
+    for task in tasks:
+        check_grader(task.grader)
+    alone = [strategy for strategy in strategies(pool, second_rounds=False) if strategy.kind == "single"]
+    for strategy in alone:
+        runner.check(strategy)
+    outcomes = [await runner.run(strategy, tasks, split) for strategy in alone]
+    return profiles_of(outcomes, tasks, suite=suite.name, split=split)
+
+
+def _drawn(suite: Suite, split: Split, items: int | None) -> tuple[Task, ...]:
+    """The first `items` tasks by hash, which is a draw at random that is the same every time.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    tasks = sorted(suite.tasks(split), key=lambda task: task.id)[:items]
+    if not tasks:
+        needed = (
+            "it is needed to choose strategies on" if split == "train" else "there is nothing to report"
+        )
+        raise ValueError(f"the suite {suite.name!r} has no {split} tasks; {needed}")
+    return tuple(tasks)
+
+
+def _singles(pool: WorkerPool) -> dict[str, str]:
+    return {f"single({worker.name})": worker.name for worker in pool}
+
+
+def _best(outcomes: Sequence[Outcome], tasks: int) -> Outcome:
+    """The most accurate one, the cheaper of equals. An episode without a score helps nobody."""
+
+    def merit(outcome: Outcome) -> tuple[float, Decimal]:
+        right = sum(
+            sum(episode.score or 0.0 for episode in many) / len(many) for many in outcome.episodes.values()
+        )
+        return right / tasks, -mean_cost(outcome, unit_of(outcomes))
+
+    return max(outcomes, key=merit)
+
+
+def _equal_cost(
+    outcomes: Sequence[Outcome], single: str, worker: str, pool: WorkerPool
+) -> dict[str, Strategy]:
+    """For each planner, a majority vote of the best worker that costs as much."""
+    answer = next(outcome for outcome in outcomes if outcome.strategy == single)
+    found: dict[str, Strategy] = {}
+    for outcome in outcomes:
+        if outcome.kind != "planner" or not outcome.episodes:
+            continue
+        unit = unit_of([answer, outcome])
+        one = mean_cost(answer, unit)
+        votes = votes_for(mean_cost(outcome, unit), one) if one else 1
+        found[outcome.strategy] = majority(min(votes, MOST_VOTES), worker, pool)
+    return found
+
+
+def _comparisons(outcomes: Sequence[Outcome], equal: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Planners against votes that cost as much, second rounds against first, profiles against none."""
+    names = [outcome.strategy for outcome in outcomes]
+    pairs = [*equal.items()]
+    for more in (", 2 rounds", " + profiles"):
+        pairs += [(name + more, name) for name in names if name + more in names]
+    return tuple(pairs)
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in _VERSIONS:
+        with suppress(PackageNotFoundError):
+            yield name, version(name)

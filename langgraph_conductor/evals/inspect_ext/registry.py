@@ -1,0 +1,32 @@
+"""What Inspect finds by name. Every run of Inspect loads it where the package is installed: it imports little."""
+
+from os import PathLike
+from typing import Any
+
+from inspect_ai.model import ModelAPI, modelapi
+from inspect_ai.solver import Solver, solver
+
+
+@modelapi(name="conductor")
+def conductor() -> type[ModelAPI]:
+    """The provider `conductor/<file>`, see `provider.ConductorAPI`."""
+    from langgraph_conductor.evals.inspect_ext.provider import ConductorAPI
+
+    return ConductorAPI
+
+
+@solver
+def conductor_solver(config: str | PathLike[str] | Any) -> Solver:
+    """A conductor as a solver, whose workers may be model roles.
+
+    Args:
+        config: A `conductor.toml`: each of its workers that has the name of a model role asks that role's model,
+            and the role `planner` plans if there is one. Or a graph of `create_conductor`, used as it is.
+
+    Raises:
+        ConfigError: If the file holds a mistake, or a worker with tools has the name of a role.
+        WorkerError: If an outage, or a key or model that is wrong, took part in a run.
+    """
+    from langgraph_conductor.evals.inspect_ext.solver import solve_with
+
+    return solve_with(config)

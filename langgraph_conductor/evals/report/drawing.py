@@ -1,0 +1,74 @@
+"""A workflow drawn as SVG: a box per step, a row per superstep, an arrow per granted output."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from langgraph_conductor.evals.report.words import in_html
+from langgraph_conductor.records import RoundRecord
+from langgraph_conductor.workflow import Workflow
+
+_WIDE, _HIGH, _GAP, _DOWN, _EDGE = 150, 40, 24, 34, 6
+_NAME: Final = 18
+
+
+def workflow_svg(record: RoundRecord) -> str:
+    """The drawn workflow of a round; empty if it has none.
+
+    Args:
+        record: The round. Steps that failed, or that have no record, are marked.
+    """
+    if not record["workflow"]:
+        return ""
+    workflow = Workflow.from_json(record["workflow"])
+    levels = workflow.levels()
+    widest = max(map(len, levels))
+    across = widest * (_WIDE + _GAP) - _GAP + 2 * _EDGE
+    down = len(levels) * (_HIGH + _DOWN) - _DOWN + 2 * _EDGE
+    places = {
+        step: (
+            across / 2 + (column - len(level) / 2) * (_WIDE + _GAP) + _GAP / 2,
+            _EDGE + row * (_HIGH + _DOWN),
+        )
+        for row, level in enumerate(levels)
+        for column, step in enumerate(level)
+    }
+    status = {step["index"]: step["status"] for step in record["steps"]}
+    edges = "".join(
+        _arrow(places[j], places[i], far=_row(levels, i) - _row(levels, j) > 1)
+        for i in range(len(workflow.steps))
+        for j in workflow.reads(i)
+    )
+    boxes = "".join(
+        _box(i, step.worker, places[i], status.get(i, "not run")) for i, step in enumerate(workflow.steps)
+    )
+    size = f'width="{across}" height="{down}" viewBox="0 0 {across} {down}"'
+    return f'<svg class="flow" {size} role="img" aria-label="workflow">{edges}{boxes}</svg>'
+
+
+def _row(levels: tuple[tuple[int, ...], ...], step: int) -> int:
+    return next(row for row, level in enumerate(levels) if step in level)
+
+
+def _arrow(start: tuple[float, float], end: tuple[float, float], *, far: bool) -> str:
+    (x1, y1), (x2, y2) = (start[0] + _WIDE / 2, start[1] + _HIGH), (end[0] + _WIDE / 2, end[1])
+    # An arrow past other rows bends out, so that it does not run behind their boxes.
+    aside = (_WIDE + _GAP) / 2 + 20 if far else 0
+    curve = (
+        f"M{x1:g} {y1:g} C{x1 + aside:g} {y1 + _DOWN / 2:g} {x2 + aside:g} {y2 - _DOWN / 2:g} {x2:g} {y2:g}"
+    )
+    head = f"M{x2 - 4:g} {y2 - 6:g} L{x2:g} {y2:g} L{x2 + 4:g} {y2 - 6:g}"
+    return f'<path d="{curve}"/><path d="{head}"/>'
+
+
+def _box(index: int, worker: str, place: tuple[float, float], status: str) -> str:
+    x, y = place
+    name = worker if len(worker) <= _NAME else worker[: _NAME - 1] + "…"
+    marked = "" if status == "ok" else f" · {status}"
+    return "".join(_parts(index, in_html(name), marked, x, y, "box" if status == "ok" else "box bad"))
+
+
+def _parts(index: int, name: str, marked: str, x: float, y: float, kind: str) -> Iterator[str]:
+    yield f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{_WIDE}" height="{_HIGH}" rx="6"/>'
+    middle = x + _WIDE / 2
+    yield f'<text x="{middle:g}" y="{y + 17:g}">{name}</text>'
+    yield f'<text class="small" x="{middle:g}" y="{y + 32:g}">step {index}{in_html(marked)}</text>'

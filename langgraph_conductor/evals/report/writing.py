@@ -1,0 +1,34 @@
+"""Writing the report's files."""
+
+from os import PathLike
+from pathlib import Path
+
+from langgraph_conductor.evals.report.markdown import markdown
+from langgraph_conductor.evals.report.page import page
+from langgraph_conductor.evals.results import Evaluation
+from langgraph_conductor.evals.summarising import summarise
+
+
+def write_report(evaluation: Evaluation, folder: str | PathLike[str]) -> tuple[Path, Path, Path]:
+    """Write `report.md`, `report.html` and `evaluation.json`. The same evaluation gives the same bytes.
+
+    Args:
+        evaluation: What was found.
+        folder: Where to; it is made if it is not there, and files of these names are replaced.
+
+    Returns:
+        Paths of the three files, in this order.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If the evaluation contradicts itself, see `summarise`.
+    """
+    into = Path(folder)
+    into.mkdir(parents=True, exist_ok=True)
+    paths = into / "report.md", into / "report.html", into / "evaluation.json"
+    # The data first: a report can be made again, episodes that were paid for cannot.
+    evaluation.save(paths[2])
+    summary = summarise(evaluation)
+    paths[0].write_text(markdown(summary), encoding="utf-8", newline="\n")
+    paths[1].write_text(page(evaluation, summary), encoding="utf-8", newline="\n")
+    return paths

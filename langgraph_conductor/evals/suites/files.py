@@ -1,0 +1,168 @@
+"""Suites from files: a user's own, and two public ones in the form their authors publish."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from langgraph_conductor.errors import ConfigError
+from langgraph_conductor.evals.suites.suite import FORM, SPLITS, Split, Suite, in_splits, split_of
+from langgraph_conductor.rewards import Task, check_grader
+
+
+def jsonl_suite(path: Path) -> Suite:
+    """A suite from a file with one task as JSON on each line.
+
+    Such as `{"question": "1+1?", "answer": "2", "grader": "number", "split": "test"}`. The keys are those of
+    `Task`, and `split`, which all lines have or none: without it the question's hash decides. Empty lines are
+    passed over.
+
+    Raises:
+        ConfigError: If a line holds a mistake; the message names file and line, and what is allowed.
+    """
+    text = _read(path)
+    tasks: dict[str, Task] = {}
+    lines: dict[str, int] = {}
+    splits: dict[str, Any] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            task, split = _parse(line, where)
+            if task.question in lines:
+                raise ConfigError(
+                    f"{where}: the question is that of line {lines[task.question]}; leave one out"
+                )
+            tasks[task.question], lines[task.question], splits[task.question] = task, number, split
+    if not tasks:
+        raise ConfigError(f"{path}: there is no task in it; each line is a task as JSON")
+    _all_or_none(path, lines, splits)
+    by_own = None not in splits.values()
+    parts = in_splits(tasks.values(), (lambda task: splits[task.question]) if by_own else split_of)
+    return Suite(path.stem, parts, {"file": path.name, "sha256": _sha256(text)})
+
+
+def gsm8k_suite(folder: Path) -> Suite:
+    """GSM8K: word problems whose answer is a number.
+
+    `train.jsonl` is split by hash into train and validation (4 to 1); `test.jsonl` is the test split.
+
+    Args:
+        folder: Holds the two files of the authors' repository; each line has `question`, and `answer`, which ends
+            in `#### ` and the number.
+
+    Raises:
+        ConfigError: If a file is missing or holds a mistake.
+
+    Source: Cobbe et al. 2021, GSM8K (arXiv 2110.14168).
+    """
+    return _public("gsm8k", _gsm8k(folder / "test.jsonl"), _gsm8k(folder / "train.jsonl"))
+
+
+def mmlu_suite(folder: Path) -> Suite:
+    """MMLU: questions of 57 subjects with four choices; a task's domain is its subject.
+
+    The files of `dev/` are split by hash into train and validation (4 to 1), those of `test/` are the test split.
+
+    Args:
+        folder: Holds `dev/` and `test/` with a file `<subject>_dev.csv` or `<subject>_test.csv` for each subject,
+            without header: question, four choices, letter of the right one.
+
+    Raises:
+        ConfigError: If a folder is missing or a file holds a mistake.
+
+    Source: Hendrycks et al. 2020, MMLU (arXiv 2009.03300).
+    """
+    return _public("mmlu", _mmlu(folder, "test"), _mmlu(folder, "dev"))
+
+
+def _public(name: str, test: Iterable[Task], rest: Iterable[Task]) -> Suite:
+    """Test questions first: one that occurs again is asked in the test split, and nobody learns from it."""
+    tasks: dict[str, Task] = {}
+    repeated = 0
+    for task in test:
+        repeated += tasks.setdefault(task.question, task) is not task
+    tested = set(tasks)
+    for task in rest:
+        repeated += tasks.setdefault(task.question, task) is not task
+
+    def split(task: Task) -> Split:
+        return "test" if task.question in tested else "validation" if int(task.id, 16) % 5 == 0 else "train"
+
+    digests = _sha256("".join(task.digest for task in tasks.values()))
+    return Suite(name, in_splits(tasks.values(), split), {"repeated": repeated, "sha256": digests})
+
+
+def _gsm8k(path: Path) -> Iterator[Task]:
+    for number, line in enumerate(_read(path).splitlines(), 1):
+        where = f"{path}, line {number}"
+        data = _object(line, where)
+        question, solution = data.get("question"), data.get("answer")
+        if not isinstance(question, str) or not isinstance(solution, str) or "####" not in solution:
+            raise ConfigError(
+                f"{where}: it needs `question`, and `answer` that ends in '#### ' and the number"
+            )
+        answer = solution.rpartition("####")[2].strip().replace(",", "")
+        yield Task(f"{question.strip()}\n{FORM}", answer, "number", domain="gsm8k")
+
+
+def _mmlu(folder: Path, part: str) -> Iterator[Task]:
+    paths = sorted((folder / part).glob(f"*_{part}.csv"))
+    if not paths:
+        raise ConfigError(f"{folder / part}: there is no file <subject>_{part}.csv in it")
+    for path in paths:
+        subject = path.name.removesuffix(f"_{part}.csv")
+        rows = csv.reader(_read(path).splitlines(keepends=True))
+        for number, row in enumerate(rows, 1):
+            if len(row) != 6 or row[5] not in tuple("ABCD"):
+                raise ConfigError(
+                    f"{path}, row {number}: it needs a question, four choices and A, B, C or D, not {row!r:.200}"
+                )
+            question, *choices, letter = row
+            told = "\n".join(f"{name}. {choice}" for name, choice in zip("ABCD", choices, strict=True))
+            text = f"{question.strip()}\n{told}\nChoose one letter. {FORM}"
+            yield Task(text, letter, "choice", domain=subject, about={"choices": choices})
+
+
+def _parse(line: str, where: str) -> tuple[Task, Split | None]:
+    data = _object(line, where)
+    split = data.pop("split", None)
+    if split is not None and split not in SPLITS:
+        raise ConfigError(f"{where}: there is no split {split!r}; there are {', '.join(SPLITS)}")
+    try:
+        task = Task.from_json(data)
+        check_grader(task.grader)
+        return task, split
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: {error}; `split` may be there too") from None
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+    try:
+        data = json.loads(line)
+    except ValueError as error:
+        raise ConfigError(f"{where}: this is not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where}: a line is a JSON object with the keys of a task, not {line!r:.80}")
+    return data
+
+
+def _all_or_none(path: Path, lines: dict[str, int], splits: dict[str, Any]) -> None:
+    without = [lines[question] for question, split in splits.items() if split is None]
+    if without and len(without) < len(splits):
+        raise ConfigError(
+            f"{path}, line {without[0]}: it has no `split`, and other lines have one; "
+            f"give it to all ({', '.join(SPLITS)}), or to none and the question's hash decides"
+        )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: it cannot be read as UTF-8 text: {error}") from None
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

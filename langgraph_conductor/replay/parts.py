@@ -1,0 +1,156 @@
+"""The pool and the planner of one episode, which go through its `Replay`."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config
+
+from langgraph_conductor.dialect import ACCEPT
+from langgraph_conductor.errors import PlanError
+from langgraph_conductor.planners import ChatPlanner, Plan, Planner, PlanRequest
+from langgraph_conductor.planners.protocol import Attempt, PlanningError
+from langgraph_conductor.records import WorkerTask
+from langgraph_conductor.replay.identity import messages_identity, planner_identity, worker_identity
+from langgraph_conductor.replay.replaying import PLANNER, Asked, Replay, Sample
+from langgraph_conductor.replay.store import key_of
+from langgraph_conductor.usage import Usage
+from langgraph_conductor.workers import Worker, WorkerPool
+from langgraph_conductor.workers.failures import EmptyReplyError, RefusalError
+from langgraph_conductor.workers.forms import text_of_result
+from langgraph_conductor.workflow import Workflow
+
+_FAILURES: Final[dict[str, Callable[[str], Exception]]] = {
+    kind.__name__: kind for kind in (EmptyReplyError, RefusalError)
+}
+"""Failures of workers that are replies: asked and paid again they would say the same."""
+
+
+def replayed(planner: Planner, pool: WorkerPool, replay: Replay) -> tuple[Planner, WorkerPool]:
+    """`planner` and `pool` as one episode uses them; only `aplan` and awaited workers are read and kept.
+
+    Args:
+        planner: Its plans are read and kept if it is a `ChatPlanner`; others cost nothing, or cannot be
+            told apart.
+        pool: Its workers' replies are read and kept.
+        replay: The episode's.
+    """
+    own = WorkerPool(pool)
+    planning = _ReplayedPlanner(planner, replay)
+    own._workers = {n: _worker(pool[name], replay, planning) for n, name in pool.ordinals.items()}
+    return planning, own
+
+
+def _worker(worker: Worker, replay: Replay, planning: "_ReplayedPlanner") -> Worker:
+    who = worker_identity(worker)
+    ask = worker.form.acall
+
+    async def acall(task: WorkerTask, config: RunnableConfig) -> str:
+        sample = Sample(replay.seed, task.round, planning.repeat(worker.name, task))
+        key = key_of("worker", who, messages_identity(task.messages), sample)
+
+        async def live(config: RunnableConfig) -> dict[str, Any]:
+            text = text_of_result(await ask(task, config))
+            if not text:
+                raise EmptyReplyError("the worker replied without any text")
+            return {"text": text}
+
+        reply = await replay.reply(
+            Asked(key, worker.name, task.index, sample), config, live, _failed_worker
+        )
+        if failure := reply.get("failure"):
+            raise _FAILURES[failure["type"]](failure["message"])
+        return str(reply["text"])
+
+    own = copy.copy(worker)
+    own.form = replace(worker.form, acall=acall)
+    return own
+
+
+def _failed_worker(failure: Exception) -> dict[str, Any] | None:
+    name = type(failure).__name__
+    return {"failure": {"type": name, "message": str(failure)}} if name in _FAILURES else None
+
+
+class _ReplayedPlanner:
+    """A planner whose plans are read and kept, and noted: repeated steps are samples of their own."""
+
+    def __init__(self, planner: Planner, replay: Replay) -> None:
+        self._planner = planner
+        self._replay = replay
+        self._workflows: dict[int, Workflow] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._planner, name)  # its model, prices, and what else the conductor asks for
+
+    def plan(self, request: PlanRequest) -> Plan:
+        """As the planner itself does."""
+        return self._planner.plan(request)
+
+    async def aplan(self, request: PlanRequest) -> Plan:
+        """As the planner itself does, or did."""
+        planner, number = self._planner, len(request.rounds)
+        sample = Sample(self._replay.seed, number)
+        prompt = planner.render(request) if isinstance(planner, ChatPlanner) else []
+        offered = [request.max_steps, request.may_accept, list(request.pool.ordinals.items())]
+        identity = planner_identity(planner) if prompt else None
+        key = key_of("plan", identity, offered, messages_identity(prompt), sample) if prompt else ""
+
+        async def live(_: RunnableConfig) -> dict[str, Any]:
+            plan = await planner.aplan(request)
+            return _plan_json(plan) if key else {"plan": plan}
+
+        asked = Asked(key, "", PLANNER, sample)
+        reply = await self._replay.reply(asked, ensure_config(), live, _failed_plan)
+        plan: Plan = replace(_plan_of(reply), messages=tuple(prompt)) if key else reply["plan"]
+        if isinstance(plan, Plan) and isinstance(plan.workflow, Workflow):
+            self._workflows[number] = plan.workflow
+        return plan
+
+    def repeat(self, worker: str, task: WorkerTask) -> int:
+        """How many earlier steps of the task's round are the same step."""
+        steps = self._workflows[task.round].steps if task.round in self._workflows else ()
+        return sum(
+            step.worker == worker
+            and step.subtask == task.subtask
+            and step.access == steps[task.index].access
+            for step in steps[: task.index]
+        )
+
+
+def _plan_json(plan: Plan) -> dict[str, Any]:
+    return {
+        "workflow": plan.workflow.to_json() if isinstance(plan.workflow, Workflow) else None,
+        "reached": plan.reached,
+        "text": plan.text,
+        "attempts": [asdict(attempt) for attempt in plan.attempts],
+        "usage": plan.usage.to_json(),
+        "final": plan.final,
+    }
+
+
+def _plan_of(reply: dict[str, Any]) -> Plan:
+    attempts = tuple(Attempt(**attempt) for attempt in reply["attempts"])
+    usage = Usage.from_json(reply["usage"])
+    if failure := reply.get("failure"):
+        raise PlanningError(PlanError(**failure), attempts, usage)
+    return Plan(
+        ACCEPT if reply["workflow"] is None else Workflow.from_json(reply["workflow"]),
+        reached=reply["reached"],
+        text=reply["text"],
+        attempts=attempts,
+        usage=usage,
+        final=reply["final"],
+    )
+
+
+def _failed_plan(failure: Exception) -> dict[str, Any] | None:
+    if not isinstance(failure, PlanningError):
+        return None
+    return {
+        "failure": {"reason": failure.reason, "step": failure.step, "text": failure.text},
+        "attempts": [asdict(attempt) for attempt in failure.attempts],
+        "usage": failure.usage.to_json(),
+    }

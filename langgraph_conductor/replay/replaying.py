@@ -1,0 +1,201 @@
+"""One episode's dealings with the store: what was said before is read, what is said now is kept."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import ensure_config
+
+from langgraph_conductor.budget import Ledger
+from langgraph_conductor.driving import Wait, adrive, await_, awithin
+from langgraph_conductor.errors import BudgetExceededError
+from langgraph_conductor.replay.store import ReplyStore
+from langgraph_conductor.usage import Usage
+from langgraph_conductor.workers.doors import meter_in, metered
+from langgraph_conductor.workers.metering import Meter
+
+PLANNER: Final = -1
+"""Where a planner's reply stands in a round: before the steps."""
+
+Live = Callable[[RunnableConfig], Awaitable[dict[str, Any]]]
+"""Asks for a reply, under a config."""
+
+
+class Sample(NamedTuple):
+    """Which of several replies to the same messages is wanted.
+
+    Args:
+        seed: Of the episode.
+        round: Number of the round, from 0.
+        repeat: How many earlier steps of its workflow are the same step.
+    """
+
+    seed: int = 0
+    round: int = 0
+    repeat: int = 0
+
+
+_SAMPLE: ContextVar[Sample | None] = ContextVar("sample", default=None)
+
+
+def current_sample() -> Sample | None:
+    """The sample that is asked for, for workers that draw at random and want to be repeatable.
+
+    `None` outside of an episode.
+    """
+    return _SAMPLE.get()
+
+
+@dataclass(slots=True)
+class Expenses:
+    """What many episodes together really pay.
+
+    Args:
+        ledger: Refuses the call that might go over a limit.
+        paid: Use of calls that were made.
+        replayed: Use of calls whose replies were in the store.
+    """
+
+    ledger: Ledger | None = None
+    paid: Usage = field(default_factory=Usage)
+    replayed: Usage = field(default_factory=Usage)
+
+
+class Asked(NamedTuple):
+    """What a reply is to be to.
+
+    Args:
+        key: What it is kept under; empty if it cannot be kept.
+        who: Name of the worker; empty for a planner.
+        step: Position of the step, or `PLANNER`.
+        sample: Which of several.
+    """
+
+    key: str
+    who: str
+    step: int
+    sample: Sample
+
+
+@dataclass(slots=True)
+class Replay:
+    """One episode's dealings with the store.
+
+    Args:
+        seed: Which sample the episode is.
+        store: Where replies are kept; without one, everybody is asked.
+        expenses: What is really paid.
+    """
+
+    seed: int = 0
+    store: ReplyStore | None = None
+    expenses: Expenses = field(default_factory=Expenses)
+    seconds: dict[tuple[int, int], float] = field(default_factory=dict)
+    """By round and step (or `PLANNER`): how long replies took when they were given."""
+    refused: BudgetExceededError | None = None
+    """Set once the limit of the expenses refused a call of this episode."""
+
+    async def reply(
+        self,
+        asked: Asked,
+        config: RunnableConfig,
+        live: Live,
+        failed: Callable[[Exception], dict[str, Any] | None],
+    ) -> dict[str, Any]:
+        """The reply: from the store if it is there, else from `live`, and then kept.
+
+        Args:
+            asked: What it is to be to.
+            config: The config of the call.
+            live: Asks for it.
+            failed: Makes a failure a reply, if it is one.
+
+        Raises:
+            BudgetExceededError: If a budget does not allow it.
+            Exception: Whatever `live` raises that is no reply.
+        """
+        ambient = ensure_config()  # a graph's own config has no callbacks, see `driving.inherited`
+        meter = meter_in(ambient) or Meter(worker=asked.who)
+        store = self.store if asked.key else None
+        while store is not None:
+            if (found := store.reply(asked.key)) is not None:
+                await adrive(meter.replay(found["calls"]), await_)
+                self._took(asked, found["seconds"])
+                self.expenses.replayed += _used(found["calls"])
+                return found
+            if (other := store.fetch(asked.key)) is None:
+                break
+            await await_(Wait(other))
+        try:
+            with self._watched(asked, meter) as account, _sampling(asked.sample):
+                try:
+                    reply = await self._under_limit(asked.who, config, ambient, live)
+                except Exception as failure:
+                    if (told := failed(failure)) is None:
+                        raise
+                    reply = told
+            reply = {**reply, **account}
+            if store is not None:
+                store.keep_reply(asked.key, asked.who, reply)
+            return reply
+        finally:
+            if store is not None:
+                store.fetched(asked.key)
+
+    async def _under_limit(
+        self, who: str, config: RunnableConfig, ambient: RunnableConfig, live: Live
+    ) -> dict[str, Any]:
+        """`live`, every model call below it being admitted by the limit of the expenses too."""
+        ledger = self.expenses.ledger
+        if ledger is None:
+            return await live(config)
+        around = meter_in(ambient)
+        limit = Meter(worker=who, prices=around.prices if around else {}, ledger=ledger)
+        within = metered(ambient, limit)
+        if "callbacks" in config:
+            config = {**config, "callbacks": within["callbacks"]}
+
+        async def call() -> dict[str, Any]:
+            return await live(config)
+
+        try:
+            return await awithin(within, call)
+        except Exception:
+            self.refused = self.refused or ledger.refusal
+            raise
+        finally:
+            limit.close()
+
+    @contextmanager
+    def _watched(self, asked: Asked, meter: Meter) -> Iterator[dict[str, Any]]:
+        """What it uses and how long it takes, also where it fails."""
+        account: dict[str, Any] = {}
+        known, began = len(meter.records), time.perf_counter()
+        try:
+            yield account
+        finally:
+            account["calls"] = meter.records[known:]
+            account["seconds"] = time.perf_counter() - began
+            self._took(asked, account["seconds"])
+            self.expenses.paid += _used(account["calls"])
+
+    def _took(self, asked: Asked, seconds: float) -> None:
+        place = (asked.sample.round, asked.step)
+        self.seconds[place] = self.seconds.get(place, 0.0) + seconds
+
+
+@contextmanager
+def _sampling(sample: Sample) -> Iterator[None]:
+    token = _SAMPLE.set(sample)
+    try:
+        yield
+    finally:
+        _SAMPLE.reset(token)
+
+
+def _used(calls: Iterable[Mapping[str, Any]]) -> Usage:
+    return sum((Usage.from_json(call["usage"]) for call in calls), Usage())

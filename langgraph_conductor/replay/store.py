@@ -1,0 +1,138 @@
+"""The reply store: what workers and planners said, in one SQLite file."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Mapping
+from concurrent.futures import Future
+from os import PathLike, fspath
+from threading import Lock
+from types import TracebackType
+from typing import Any, Final
+
+from langgraph_conductor.errors import ConfigError
+
+_FORMAT: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, who TEXT NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runs (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+"""
+_PATIENCE = 30.0
+"""Seconds to wait for another process that writes."""
+
+
+class ReplyStore:
+    """Replies of workers and planners, so that nothing is paid twice.
+
+    A reply is found by what it is a reply to: the worker (its name, model, the model's parameters, tools,
+    `version`), the messages, and which sample of several it is. It is kept with the tokens, money and seconds
+    it took, and whoever gets it again is charged all of that, though nothing is paid. Where a server is (its
+    URL), keys, time limits and retries are not part of what a worker is. Outages are not replies and are not
+    kept; a refusal is one. Functions and graphs are known by name and `version` alone.
+
+    Whole runs are kept as well, so that an episode that is asked for again is only read.
+
+    The file may be used by several threads, event loops and processes at once. In one process, who asks for
+    a reply that is on its way waits for it.
+
+    Args:
+        path: The file; it is made if it is not there. `":memory:"` keeps everything in this process.
+
+    Raises:
+        ConfigError: If the file is something else, or of another version of this package.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = fspath(path)
+        self._lock = Lock()
+        self._on_the_way: dict[str, Future[None]] = {}
+        try:
+            # Short writes, each its own transaction.
+            self._db = sqlite3.connect(
+                self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            )
+            self._open()
+        except sqlite3.Error as error:
+            raise ConfigError(f"{self.path} cannot be used as a reply store: {error}") from error
+
+    def _open(self) -> None:
+        (found,) = self._db.execute("PRAGMA user_version").fetchone()
+        tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if found != _FORMAT and (found or tables):
+            self._db.close()
+            what = f"it has format {found}, this package reads {_FORMAT}"
+            raise ConfigError(f"{self.path} cannot be used as a reply store: {what}; give another file")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # What is written survives the death of this process; not always the machine's, and then nothing is torn.
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(_SCHEMA)
+        self._db.execute(f"PRAGMA user_version = {_FORMAT}")
+
+    def __enter__(self) -> "ReplyStore":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def reply(self, key: str) -> dict[str, Any] | None:
+        """The reply kept under `key`, or `None`."""
+        return self._read("SELECT body FROM replies WHERE key = ?", key)
+
+    def keep_reply(self, key: str, who: str, reply: Mapping[str, Any]) -> None:
+        """Keep a reply; one that is there already stays."""
+        self._write("INSERT OR IGNORE INTO replies VALUES (?, ?, ?)", key, who, reply)
+
+    def run(self, key: str) -> dict[str, Any] | None:
+        """The run kept under `key`, or `None`."""
+        return self._read("SELECT body FROM runs WHERE key = ?", key)
+
+    def keep_run(self, key: str, run: Mapping[str, Any]) -> None:
+        """Keep a run; one that is there already stays."""
+        self._write("INSERT OR IGNORE INTO runs VALUES (?, ?)", key, None, run)
+
+    def counts(self) -> dict[str, int]:
+        """How many replies are kept of each worker, by name, and of planners, under the empty name."""
+        with self._lock:
+            return dict(self._db.execute("SELECT who, count(*) FROM replies GROUP BY who").fetchall())
+
+    def fetch(self, key: str) -> Future[None] | None:
+        """Say that this caller will get the reply under `key`, and call `fetched` when it is over.
+
+        Returns:
+            `None`; or, if another caller is getting it, what is done when that is over.
+        """
+        with self._lock:
+            if (other := self._on_the_way.get(key)) is not None:
+                return other
+            mine: Future[None] = Future()
+            mine.set_running_or_notify_cancel()  # who waits for it cannot cancel it
+            self._on_the_way[key] = mine
+            return None
+
+    def fetched(self, key: str) -> None:
+        """The counterpart of `fetch`, whether or not there is a reply now."""
+        with self._lock:
+            mine = self._on_the_way.pop(key)
+        mine.set_result(None)
+
+    def _read(self, query: str, key: str) -> dict[str, Any] | None:
+        with self._lock:
+            row = self._db.execute(query, (key,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def _write(self, query: str, key: str, who: str | None, body: Mapping[str, Any]) -> None:
+        text = json.dumps(body, ensure_ascii=False)
+        with self._lock:
+            self._db.execute(query, (key, text) if who is None else (key, who, text))
+
+
+def key_of(*parts: Any) -> str:
+    """The key of something that is made of `parts`, which are JSON."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
