@@ -13,7 +13,7 @@ from langgraph_conductor.testing.prompts import PromptParts, read_worker_prompt
 from langgraph_conductor.testing.providers import FakeProviders
 from langgraph_conductor.testing.requests import AskedForm, ProviderRequest
 from langgraph_conductor.testing.scripted import ScriptedModel
-from langgraph_conductor.testing.skilled import SkilledModel, first_part, sample, skilled_pool
+from langgraph_conductor.testing.skilled import SkilledModel, first_part, skilled_pool
 from langgraph_conductor.testing.skilled_planners import skilled_planner
 
 __all__ = [
@@ -21,5 +21,5 @@ __all__ = [
     "PromptParts", "read_worker_prompt",
     "FakeProviders", "ProviderRequest", "AskedForm", "FakeReply", "FakeToolCall", "plan_or_answer",
     "Fault", "faults",
-    "skilled_pool", "skilled_planner", "SkilledModel", "first_part", "sample",
+    "skilled_pool", "skilled_planner", "SkilledModel", "first_part",
 ]  # fmt: skip

@@ -12,8 +12,9 @@ What a worker does, for every task and every subtask:
   is as good as it is alone.
 
 Wrong answers are numbers of nine digits that differ from draw to draw: no two wrong ones agree. A draw is decided
-by a hash of the seed, the worker, all it is shown, the place of its step, and the sample. The same run gives the
-same answers, and runs that differ in any of these are independent.
+by a hash of the seed, the worker, all it is shown, and the sample (`replay.current_sample`: the episode's seed,
+the round, and how often the same step occurred before). The same run gives the same answers, and runs that differ
+in any of these are independent.
 """
 
 import asyncio
@@ -21,9 +22,7 @@ import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Any, Final
 
@@ -36,6 +35,7 @@ from pydantic import Field
 
 from langgraph_conductor.prices import Price
 from langgraph_conductor.records import StepOutput
+from langgraph_conductor.replay import Sample, current_sample
 from langgraph_conductor.rewards import Task, final_answer
 from langgraph_conductor.testing.prompts import PromptParts, read_worker_prompt
 from langgraph_conductor.workers import Worker, WorkerPool
@@ -45,18 +45,6 @@ Skills = Mapping[str, Mapping[str, float]]
 
 INTERMEDIATE: Final = "intermediate"
 """Where `Task.about` keeps the right result of the first part."""
-
-_SAMPLE: ContextVar[int] = ContextVar("skilled_sample", default=0)
-
-
-@contextmanager
-def sample(number: int) -> Iterator[None]:
-    """Inside, synthetic workers draw anew: other samples of the same question are independent."""
-    token = _SAMPLE.set(number)
-    try:
-        yield
-    finally:
-        _SAMPLE.reset(token)
 
 
 def skilled_pool(
@@ -172,8 +160,11 @@ class SkilledModel(BaseChatModel):
     def _result(self, messages: list[BaseMessage], run: Any) -> ChatResult:
         prompt = str(messages[-1].text)
         told = getattr(run, "metadata", None) or {}
-        place = (told.get("conductor_round", 0), told.get("conductor_step", 0), _SAMPLE.get())
-        draw = int(hashlib.sha256(repr((self.seed, self.worker, prompt, place)).encode()).hexdigest(), 16)
+        alone = Sample(
+            0, told.get("conductor_round", 0), told.get("conductor_step", 0)
+        )  # outside an episode
+        wanted = tuple(current_sample() or alone)
+        draw = int(hashlib.sha256(repr((self.seed, self.worker, prompt, wanted)).encode()).hexdigest(), 16)
         answer = self._answer(read_worker_prompt(prompt), draw)
         reply = f"I am {self.worker} and thought about it.\n<answer>{answer}</answer>"
         sent, said = len(prompt.split()), len(reply.split())

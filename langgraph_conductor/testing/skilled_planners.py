@@ -46,7 +46,8 @@ def skilled_planner(tasks: Iterable[Task], skills: Skills, worth: Worth) -> Fixe
     def build(request: PlanRequest) -> Workflow:
         return by_worth[worth](known[text_of(request.question).strip()])
 
-    return FixedPlanner(build)
+    made_of = {worker: dict(accuracies) for worker, accuracies in skills.items()}
+    return FixedPlanner(build, identity=["skilled planner", worth, best, made_of])
 
 
 def _alone(accuracies: Mapping[str, float], task: Task) -> float:
