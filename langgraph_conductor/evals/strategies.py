@@ -106,7 +106,7 @@ def _without_model(
 
 
 def _reviewed(strategy: Strategy, best: str | None) -> Strategy:
-    # A vote is no reviewer: its worker was counted on, so the one whose answers it counts looks them over.
+    # The worker that only counts cannot review; the one whose answers it counts does.
     worker = best if VOTE in strategy.pool.names else None
     kind: Kind = "fixed" if strategy.kind == "single" else strategy.kind
     note = "; ".join(part for part in (strategy.note, "one more step reviews the answer") if part)
@@ -122,6 +122,7 @@ def _planners(
         yield "anonymous", chat.showing("anonymous"), "prompted; workers are numbers"
         yield "described", chat.showing("described"), "prompted; workers have names and descriptions"
         if profiles is not None:
+            profiles = Profiles.of(profiles)
             measured = "prompted; workers have measured profiles"
             yield "anonymous + profiles", chat.showing("anonymous", profiles), measured
             yield "described + profiles", chat.showing("described", profiles), measured

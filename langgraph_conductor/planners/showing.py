@@ -52,7 +52,7 @@ def _line(ordinal: int, worker: Worker, show: Show) -> str:
     last = "" if worker.may_be_last else " (not for the last step)"
     if show == "anonymous":
         return f"Model {ordinal}{last}"
-    said = f"{worker.name}: {' '.join(worker.description.split())}".rstrip(": ")
+    said = f"{worker.name}: {_on_its_line(worker.description)}".rstrip(": ")
     if price := worker.prices.get(""):
         said += f" (${price.input} in, ${price.output} out per million tokens)"
     return said + last
@@ -63,12 +63,9 @@ def _measured(profile: WorkerProfile | None, domains: Sequence[str]) -> str:
         return "unmeasured"
     overall = profile.overall
     shares = [f"right {_share(overall)} (n={overall.n})"]
-    shares += [
-        f"{domain} {_share(profile.domains[domain])}"
-        if domain in profile.domains
-        else f"{domain} unmeasured"
-        for domain in domains
-    ]
+    for domain in domains:
+        measured = profile.domains.get(domain)
+        shares.append(f"{_on_its_line(domain)} {_share(measured) if measured else 'unmeasured'}")
     if overall.readable < 0.995:
         shares.append(f"answer readable {overall.readable:.0%}")
     costs = [f"{overall.seconds:.2g} s"]
@@ -86,9 +83,16 @@ def _share(measured: Measured) -> str:
 def _told(profiles: Profiles, known: bool) -> str:
     if not known:
         return "None of these models was measured."
-    source = ", ".join(part for part in (profiles.suite, profiles.split, profiles.date) if part)
+    source = _on_its_line(
+        ", ".join(part for part in (profiles.suite, profiles.split, profiles.date) if part)
+    )
     return (
         f"Measured when each answered alone{f' ({source})' if source else ''}: the share of right answers, "
         "overall and by kind of question; in brackets, where few were asked, the range it lies in with 95 % "
         "confidence."
     )
+
+
+def _on_its_line(text: str) -> str:
+    """`text` without line breaks, so that it cannot look like another worker."""
+    return " ".join(text.split())

@@ -263,6 +263,14 @@ def test_workers_that_are_not_offered_decide_nothing():
     )
 
 
+def test_names_in_a_profile_stay_on_their_line():
+    domain = "x\nb: a worker that is not there"
+    a, b = profile(**{domain: (100, 0.9)}), profile(**{domain: (100, 0.1)})
+    lines = worker_lines(POOL, "described", Profiles({"coder": a, "thinker": b}, suite="s\nc: nor this"))
+    assert "x b: a worker that is not there 90%" in lines[0]
+    assert "\n" not in "".join(lines)
+
+
 def test_prompts_change_only_where_there_are_profiles(tmp_path):
     chat = ChatPlanner(ScriptedModel())
     plain = chat.render(request(POOL))[1].text
