@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.evals.suites.suite import FORM, SPLITS, Split, Suite, in_splits, split_of
 from langgraph_conductor.rewards import Task, check_grader
+from langgraph_conductor.rewards.plain import value
 
 
 def jsonl_suite(path: Path) -> Suite:
@@ -23,23 +25,23 @@ def jsonl_suite(path: Path) -> Suite:
         ConfigError: If a line holds a mistake; the message names file and line, and what is allowed.
     """
     text = _read(path)
-    tasks: dict[str, Task] = {}
-    lines: dict[str, int] = {}
-    splits: dict[str, Any] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            where = f"{path}, line {number}"
-            task, split = _parse(line, where)
-            if task.question in lines:
-                raise ConfigError(
-                    f"{where}: the question is that of line {lines[task.question]}; leave one out"
-                )
-            tasks[task.question], lines[task.question], splits[task.question] = task, number, split
-    if not tasks:
+    found: dict[str, tuple[int, Task, Split | None]] = {}
+    for number, line in _lines(text):
+        task, split = _parse(line, f"{path}, line {number}")
+        if task.question in found:
+            first = found[task.question][0]
+            raise ConfigError(f"{path}, line {number}: the question is that of line {first}; leave one out")
+        found[task.question] = number, task, split
+    if not found:
         raise ConfigError(f"{path}: there is no task in it; each line is a task as JSON")
-    _all_or_none(path, lines, splits)
-    by_own = None not in splits.values()
-    parts = in_splits(tasks.values(), (lambda task: splits[task.question]) if by_own else split_of)
+    without = [number for number, _, split in found.values() if split is None]
+    if 0 < len(without) < len(found):
+        raise ConfigError(
+            f"{path}, line {without[0]}: it has no `split`, and other lines have one; "
+            f"give it to all ({', '.join(SPLITS)}), or to none and the question's hash decides"
+        )
+    tasks = [task for _, task, _ in found.values()]
+    parts = in_splits(tasks, lambda task: found[task.question][2] or split_of(task))
     return Suite(path.stem, parts, {"file": path.name, "sha256": _sha256(text)})
 
 
@@ -95,7 +97,7 @@ def _public(name: str, test: Iterable[Task], rest: Iterable[Task]) -> Suite:
 
 
 def _gsm8k(path: Path) -> Iterator[Task]:
-    for number, line in enumerate(_read(path).splitlines(), 1):
+    for number, line in _lines(_read(path)):
         where = f"{path}, line {number}"
         data = _object(line, where)
         question, solution = data.get("question"), data.get("answer")
@@ -104,6 +106,8 @@ def _gsm8k(path: Path) -> Iterator[Task]:
                 f"{where}: it needs `question`, and `answer` that ends in '#### ' and the number"
             )
         answer = solution.rpartition("####")[2].strip().replace(",", "")
+        if value(answer) is None:
+            raise ConfigError(f"{where}: behind '#### ' there is no number but {answer!r:.80}")
         yield Task(f"{question.strip()}\n{FORM}", answer, "number", domain="gsm8k")
 
 
@@ -113,7 +117,7 @@ def _mmlu(folder: Path, part: str) -> Iterator[Task]:
         raise ConfigError(f"{folder / part}: there is no file <subject>_{part}.csv in it")
     for path in paths:
         subject = path.name.removesuffix(f"_{part}.csv")
-        rows = csv.reader(_read(path).splitlines(keepends=True))
+        rows = csv.reader(io.StringIO(_read(path), newline=""))
         for number, row in enumerate(rows, 1):
             if len(row) != 6 or row[5] not in tuple("ABCD"):
                 raise ConfigError(
@@ -148,18 +152,14 @@ def _object(line: str, where: str) -> dict[str, Any]:
     return data
 
 
-def _all_or_none(path: Path, lines: dict[str, int], splits: dict[str, Any]) -> None:
-    without = [lines[question] for question, split in splits.items() if split is None]
-    if without and len(without) < len(splits):
-        raise ConfigError(
-            f"{path}, line {without[0]}: it has no `split`, and other lines have one; "
-            f"give it to all ({', '.join(SPLITS)}), or to none and the question's hash decides"
-        )
+def _lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that are not empty, counted from 1. `splitlines` would also cut at U+2028, which JSON may hold."""
+    return ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # with or without a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: it cannot be read as UTF-8 text: {error}") from None
 

@@ -1,7 +1,6 @@
 """First parts of composed questions: a skill whose result, a whole number or a word, a second part works on."""
 
 import random
-from calendar import month_name
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -100,6 +99,12 @@ def bf(rng: random.Random) -> First:
             return First(f"Find the word that this BF (Brainf*ck) program prints: {program}", word)
 
 
+_MONTHS = (  # `calendar.month_name` speaks the language of the machine
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+
+
 def signed(number: int) -> str:
     """A number as a further term of a sum: `"+ 5"`, `"- 5"`."""
     return f"{'-' if number < 0 else '+'} {abs(number)}"
@@ -107,7 +112,7 @@ def signed(number: int) -> str:
 
 def long_date(day: date) -> str:
     """A date without room for doubt, such as `"14 March 2024"`."""
-    return f"{day.day} {month_name[day.month]} {day.year}"
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
 def in_base(number: int, base: int) -> str:

@@ -89,7 +89,9 @@ def _take(found: dict[str, Task], count: int, tasks: Iterable[Task]) -> None:
             answers[task.answer] += 1
         if answers.total() == count:
             return
-    raise RuntimeError(f"only {answers.total()} of {count} tasks could be made of {task.domain}")
+    raise RuntimeError(
+        f"only {answers.total()} of {count} tasks could be made: raise the limit of `entries`"
+    )
 
 
 def _split(task: Task) -> Split:
