@@ -31,7 +31,7 @@ from inspect_ai.scorer import includes, match
 from inspect_ai.solver import generate
 from inspect_ai.tool import ToolCall, ToolCallError, ToolFunction, ToolInfo
 from inspect_ai.util import LimitExceededError
-from langchain_core.messages import AIMessage, ChatMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, ChatMessage, HumanMessage
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
@@ -92,7 +92,9 @@ class Mock:
 
 
 def said(content, *, sent=10, got=2, stop="stop", **usage):
-    message = content if isinstance(content, ChatMessageAssistant) else ChatMessageAssistant(content=content)
+    message = (
+        content if isinstance(content, ChatMessageAssistant) else ChatMessageAssistant(content=content)
+    )
     return ModelOutput(
         model="mock-1",
         choices=[ChatCompletionChoice(message=message, stop_reason=stop)],
@@ -109,12 +111,16 @@ def test_the_log_tells_accuracy_tokens_and_money_of_each_worker(tmp_path):
         return "wrong" if "Question 3" in asked else "right"
 
     workers = [
-        Worker("draft", ScriptedModel(replies=["some words here"]), price={"input": 0, "output": 1_000_000}),
+        Worker(
+            "draft", ScriptedModel(replies=["some words here"]), price={"input": 0, "output": 1_000_000}
+        ),
         Worker("final", ScriptedModel(replies=sure), price={"input": 0, "output": 3_000_000}),
     ]
     graph = create_conductor(chain("draft", "final"), workers)
     samples = [(f"Question {n}: is it?", "right") for n in range(4)]
-    log = evaluate(samples, tmp_path, model=conductor_model(graph, "two"), log_model_api=True, temperature=0.5)
+    log = evaluate(
+        samples, tmp_path, model=conductor_model(graph, "two"), log_model_api=True, temperature=0.5
+    )
 
     assert log.status == "success", log.error
     assert log.eval.model == "conductor/two"
@@ -128,7 +134,10 @@ def test_the_log_tells_accuracy_tokens_and_money_of_each_worker(tmp_path):
     sample = log.samples[0]
     about = sample.output.metadata["conductor"]
     steps = about["rounds"][0]["steps"]
-    assert [(step["worker"], step["text"]) for step in steps] == [("draft", "some words here"), ("final", "right")]
+    assert [(step["worker"], step["text"]) for step in steps] == [
+        ("draft", "some words here"),
+        ("final", "right"),
+    ]
     assert about["workers"] == ["draft", "final"]
     assert about["usage"]["by_worker"]["draft"]["usd"] == "3"
     assert about["ignored"] == ["temperature"]
@@ -186,7 +195,13 @@ def test_tools_and_settings_that_change_an_answer_are_refused(caplog):
     graph = create_conductor(fixed.single("w"), [Worker("w", ScriptedModel())])
     with pytest.raises(ValueError, match=r"no tools of the task \(look\)"):
         call(graph, tools=[ToolInfo(name="look", description="Looks.")])
-    refused = {"num_choices": 2, "stop_seqs": ["x"], "logprobs": True, "best_of": 2, "modalities": ["image"]}
+    refused = {
+        "num_choices": 2,
+        "stop_seqs": ["x"],
+        "logprobs": True,
+        "best_of": 2,
+        "modalities": ["image"],
+    }
     for name, value in refused.items():
         with pytest.raises(ValueError, match=f"cannot honour {name}"):
             call(graph, **{name: value})
@@ -203,7 +218,9 @@ def test_tools_and_settings_that_change_an_answer_are_refused(caplog):
 
 def test_an_outage_is_an_error_that_may_be_repeated_even_if_another_worker_answered():
     down = ScriptedModel(replies=[ConnectionError("no route")])
-    graph = create_conductor(beside("down", "up"), [Worker("down", down, retries=0), Worker("up", ScriptedModel())])
+    graph = create_conductor(
+        beside("down", "up"), [Worker("down", down, retries=0), Worker("up", ScriptedModel())]
+    )
     error, made = call(graph)
     assert isinstance(error, WorkerError)
     assert error.infrastructure
@@ -225,9 +242,7 @@ def test_what_may_be_repeated_depends_on_the_failure(failure, kind):
         status_code = {"rate": 429, "key": 401}.get(str(failure), 0)
 
     raised = StatusError("no") if isinstance(failure, str) else failure
-    graph = create_conductor(
-        fixed.single("w"), [Worker("w", ScriptedModel(replies=[raised]), retries=0)]
-    )
+    graph = create_conductor(fixed.single("w"), [Worker("w", ScriptedModel(replies=[raised]), retries=0)])
     error, _ = call(graph)
     assert isinstance(error, WorkerError)
     decision = conductor_model(graph).api.should_retry(error)
@@ -247,7 +262,9 @@ def test_a_budget_that_ends_a_run_is_told():
     output, _ = call(create_conductor(chain("a", "b"), workers, budget={"calls": 1}))
     assert (output.completion, output.stop_reason) == ("first", "max_tokens")
     assert "calls" in output.metadata["conductor"]["stopped"]
-    nothing, _ = call(create_conductor(chain("a", "b"), workers, budget={"tokens": 1, "allow_unbounded": True}))
+    nothing, _ = call(
+        create_conductor(chain("a", "b"), workers, budget={"tokens": 1, "allow_unbounded": True})
+    )
     assert (nothing.completion, nothing.stop_reason) == ("", "max_tokens")
 
 
@@ -321,7 +338,9 @@ def test_messages_survive_the_way_there_and_back():
                 ToolCall("2", "look", {}, parse_error="not JSON"),
             ],
         ),
-        ChatMessageTool(content="no", tool_call_id="1", function="look", error=ToolCallError("unknown", "no")),
+        ChatMessageTool(
+            content="no", tool_call_id="1", function="look", error=ToolCallError("unknown", "no")
+        ),
         ChatMessageTool(content="yes", tool_call_id="2", function="look"),
     ]
     there = to_langchain(messages)
@@ -350,7 +369,11 @@ def test_forms_of_providers_are_understood_and_unknown_ones_refused():
 
 def test_roles_plan_and_work_and_inspect_counts_each(tmp_path):
     plan = 'model_id = ["coder", "critic"]\nsubtasks = ["Do it.", "Check it."]\naccess_list = [[], [0]]'
-    planner, coder, critic = Mock(said(plan, sent=50)), Mock(said("draft", sent=20)), Mock(said("right", sent=30))
+    planner, coder, critic = (
+        Mock(said(plan, sent=50)),
+        Mock(said("draft", sent=20)),
+        Mock(said("right", sent=30)),
+    )
     graph = create_conductor(
         ChatPlanner(InspectChatModel(role="planner"), structured=False),
         roles_pool({"coder": "Writes.", "critic": "Checks."}),
@@ -378,10 +401,14 @@ def test_limits_of_the_sample_and_unbound_roles_end_it(tmp_path):
     coder = Mock("right")
     graph = create_conductor(chain("coder", "coder"), roles_pool({"coder": ""}))
     roles = {"coder": coder.model}
-    limited = evaluate([("Is it?", "right")], tmp_path, solver=conductor_solver(graph), model_roles=roles, token_limit=5)
+    limited = evaluate(
+        [("Is it?", "right")], tmp_path, solver=conductor_solver(graph), model_roles=roles, token_limit=5
+    )
     assert limited.samples[0].limit.type == "token"
     unbound = evaluate([("Is it?", "right")], tmp_path, solver=conductor_solver(graph))
-    assert "the model role 'coder' is not bound: give --model-role coder=" in unbound.samples[0].error.message
+    assert (
+        "the model role 'coder' is not bound: give --model-role coder=" in unbound.samples[0].error.message
+    )
 
 
 def test_roles_take_the_place_of_workers_in_a_file(tmp_path):
@@ -412,7 +439,9 @@ def test_roles_take_the_place_of_workers_in_a_file(tmp_path):
     assert log.samples[0].scores["match"].value == "C", log.samples[0].error
     assert mock.sent[0][3].max_tokens == 77
     strategy = tmp_path / "fixed.toml"
-    strategy.write_text('[planner]\nstrategy = "single"\nworker = "calc"\n[[workers]]\nname = "calc"\nlocal = "calculator"\n')
+    strategy.write_text(
+        '[planner]\nstrategy = "single"\nworker = "calc"\n[[workers]]\nname = "calc"\nlocal = "calculator"\n'
+    )
     with pytest.raises(ConfigError, match="is a strategy"):
         with_roles(read_conductor(strategy), {"planner"})
 
@@ -422,11 +451,17 @@ def test_roles_take_the_place_of_workers_in_a_file(tmp_path):
 
 def test_settings_stop_and_usage_pass_through():
     mock = Mock(
-        said("Hello.", input_tokens_cache_read=5, input_tokens_cache_write=3, reasoning_tokens=1, stop="max_tokens")
+        said(
+            "Hello.",
+            input_tokens_cache_read=5,
+            input_tokens_cache_write=3,
+            reasoning_tokens=1,
+            stop="max_tokens",
+        )
     )
     model = InspectChatModel(model=mock.model, temperature=0.25, max_tokens=9, seed=4)
     reply = asyncio.run(model.bind(stop=["END"], reasoning_effort="low", temperature=0.5).ainvoke("Hi"))
-    (messages, tools, _, config), = mock.sent
+    ((messages, tools, _, config),) = mock.sent
     assert (messages[0].text, tools) == ("Hi", [])
     assert (config.temperature, config.max_tokens, config.seed, config.stop_seqs) == (0.5, 9, 4, ["END"])
     assert config.reasoning_effort == "low"
@@ -459,7 +494,9 @@ def test_a_worker_with_tools_calls_them():
     output, _ = call(create_conductor(fixed.single("w"), [worker]))
     assert output.completion == "It holds a key."
     (_, tools, _, _), (history, _, _, _) = mock.sent
-    assert [(t.name, t.description, t.parameters.required) for t in tools] == [("look", "Look into a place.", ["place"])]
+    assert [(t.name, t.description, t.parameters.required) for t in tools] == [
+        ("look", "Look into a place.", ["place"])
+    ]
     asked, result = history[-2:]
     assert asked.content[0].signature == "s1"  # providers want it back as it was
     assert asked.tool_calls[0].arguments == {"place": "box"}
@@ -500,7 +537,9 @@ def test_structured_output_by_schema_and_by_tool():
     assert ask(model.with_structured_output(Answer)) == Answer(value=3, inner=Inner(kind="a"))
     schema = mock.sent[0][3].response_schema
     assert schema.name == "Answer"
-    assert schema.json_schema.properties["inner"].properties["kind"].type == "string"  # references are resolved
+    assert (
+        schema.json_schema.properties["inner"].properties["kind"].type == "string"
+    )  # references are resolved
     broken = InspectChatModel(model=Mock("no").model).with_structured_output(Answer, include_raw=True)
     told = ask(broken)
     assert (told["raw"].text, told["parsed"]) == ("no", None)
@@ -563,12 +602,19 @@ def test_without_inspect_the_install_line_is_named():
 
 def test_private_parts_of_inspect_are_there():
     """`usage.py` imports them: if they move, per-worker usage has to be counted another way."""
-    from inspect_ai.model._model import role_usage_context_var, sample_role_usage_context_var, set_model_usage
+    from inspect_ai.model._model import (
+        role_usage_context_var,
+        sample_role_usage_context_var,
+        set_model_usage,
+    )
 
     found = {}
     set_model_usage("w", ModelUsage(total_tokens=3), found)
     assert found["w"].total_tokens == 3
-    assert {role_usage_context_var.name, sample_role_usage_context_var.name} == {"role_usage", "sample_role_usage"}
+    assert {role_usage_context_var.name, sample_role_usage_context_var.name} == {
+        "role_usage",
+        "sample_role_usage",
+    }
 
 
 def _tokens(sent, got):

@@ -39,7 +39,9 @@ def public(tmp_path: Path, name: str) -> str:
     return f"mmlu:{tmp_path}"
 
 
-@pytest.mark.parametrize(("name", "form"), [("gsm8k", "<answer>{}</answer>"), ("mmlu", "The answer is {}.")])
+@pytest.mark.parametrize(
+    ("name", "form"), [("gsm8k", "<answer>{}</answer>"), ("mmlu", "The answer is {}.")]
+)
 def test_inspect_and_our_graders_agree_item_by_item(tmp_path, name, form):
     task = suite(name=public(tmp_path, name), split="test")
     items = [Task.from_json(sample.metadata["task"]) for sample in task.dataset][:12]
@@ -55,7 +57,9 @@ def test_inspect_and_our_graders_agree_item_by_item(tmp_path, name, form):
     worker = ScriptedModel(replies=reply)
     graph = create_conductor(fixed.single("w"), [Worker("w", worker)])
     task = inspect_task(items, "items")
-    (log,) = inspect_ai.eval(task, model=conductor_model(graph), log_dir=str(tmp_path / "logs"), display="none")
+    (log,) = inspect_ai.eval(
+        task, model=conductor_model(graph), log_dir=str(tmp_path / "logs"), display="none"
+    )
 
     assert log.status == "success", log.error
     metrics = log.results.scores[0].metrics
@@ -63,7 +67,11 @@ def test_inspect_and_our_graders_agree_item_by_item(tmp_path, name, form):
     by_id = {item.id: item for item in items}
     for sample in log.samples:
         item = by_id[sample.id]
-        assert sample.scores["graded"].value == grade(sample.output.completion, item) == float(item.id in right)
+        assert (
+            sample.scores["graded"].value
+            == grade(sample.output.completion, item)
+            == float(item.id in right)
+        )
     assert set(metrics) >= {"accuracy", "stderr", *(item.domain or "none" for item in items)}
     assert len(log.samples) == len(worker.calls) == 12
 

@@ -7,9 +7,9 @@ r"""Inspect (https://inspect.aisi.org.uk): a conductor as a model of it, and its
     inspect eval langgraph_conductor/suite -T name=gsm8k:PATH --model openai/gpt-5
 
 The first runs any task with the conductor of a file in the place of a model. The second runs the file's conductor
-with models of Inspect in the place of the workers that have a role's name, so that Inspect counts each of them. The
-third asks any model of Inspect the questions of a suite, with our graders.
-Inspect finds them by the entry point of this package and loads this module; what it offers is loaded when used.
+with models of Inspect in the place of the workers that have a role's name, so that Inspect counts each of them.
+The third asks any model of Inspect the questions of a suite, with our graders. Inspect finds them by the entry
+point of this package, and loads this module; what it offers is loaded when used.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -48,4 +48,4 @@ def suite(name: str = "skills", split: str = "test") -> Task:
     from langgraph_conductor.evals.suites import load_suite
 
     loaded = load_suite(name)
-    return inspect_task(loaded.tasks(split), f"{loaded.name} {split}")  # type: ignore[arg-type]
+    return inspect_task(loaded.tasks(split), f"{loaded.name}-{split}")
