@@ -34,6 +34,7 @@ from inspect_ai.util import LimitExceededError
 from langchain_core.messages import AIMessage, ChatMessage, HumanMessage
 from langchain_core.tools import tool
 from pydantic import BaseModel
+from tenacity import wait_none
 
 from langgraph_conductor import ChatPlanner, ConfigError, Usage, Worker, WorkerError, create_conductor
 from langgraph_conductor.config import read_conductor
@@ -249,6 +250,18 @@ def test_what_may_be_repeated_depends_on_the_failure(failure, kind):
     assert (decision.kind if decision else None) == kind
 
 
+def test_inspect_repeats_a_call_after_an_outage_and_after_nothing_else(monkeypatch):
+    monkeypatch.setattr(ConductorAPI, "retry_wait", lambda self: wait_none())
+    flaky = ScriptedModel(replies=[ConnectionError("no route"), "right"])
+    graph = create_conductor(fixed.single("w"), [Worker("w", flaky, retries=0)])
+    assert asyncio.run(conductor_model(graph).generate("Is it?")).completion == "right"
+    late = ScriptedModel(replies=[TimeoutError("late"), "right"])
+    graph = create_conductor(fixed.single("w"), [Worker("w", late, retries=0)])
+    with pytest.raises(RuntimeError, match="late"):
+        asyncio.run(conductor_model(graph).generate("Is it?"))
+    assert (len(flaky.calls), len(late.calls)) == (2, 1)
+
+
 def test_a_model_that_says_nothing_gives_an_empty_answer_that_was_paid():
     silent = Worker("w", ScriptedModel(replies=[AIMessage("", usage_metadata=_tokens(7, 1))]), retries=0)
     output, _ = call(create_conductor(fixed.single("w"), [silent]))
@@ -411,6 +424,17 @@ def test_limits_of_the_sample_and_unbound_roles_end_it(tmp_path):
     )
 
 
+def test_an_outage_of_a_role_fails_the_sample_and_is_not_scored(tmp_path):
+    graph = create_conductor(fixed.single("coder"), roles_pool({"coder": ""}))
+    down = Mock(ConnectionError("no route"))
+    log = evaluate(
+        [("Is it?", "right")], tmp_path, solver=conductor_solver(graph), model_roles={"coder": down.model}
+    )
+    (sample,) = log.samples
+    assert "no route" in sample.error.message
+    assert not sample.scores
+
+
 def test_roles_take_the_place_of_workers_in_a_file(tmp_path):
     file = tmp_path / "conductor.toml"
     file.write_text(
@@ -517,6 +541,21 @@ def test_tool_choice(choice, sent):
     assert (told.name if isinstance(told, ToolFunction) else told) == sent
     if sent != "none":  # Inspect leaves out tools that must not be called
         assert mock.sent[0][1][0].parameters.properties["at"].enum == [1]
+
+
+def test_what_inspect_lacks_in_a_schema_is_spelled_out():
+    mock = Mock("{}")
+    schema = {
+        "title": "reply",
+        "type": "object",
+        "properties": {"a": {"$ref": "#/$defs/A"}, "b": {"oneOf": [{"type": "string"}, {"const": 3}]}},
+        "$defs": {"A": {"type": "integer"}},
+    }
+    model = InspectChatModel(model=mock.model)
+    ask(model.with_structured_output(schema))
+    told = mock.sent[0][3].response_schema.json_schema.properties
+    assert told["a"].type == "integer"
+    assert [part.type or part.enum for part in told["b"].anyOf] == ["string", [3]]
 
 
 class Inner(BaseModel):

@@ -43,6 +43,7 @@ def suite(name: str = "skills", split: str = "test") -> Task:
 
     Raises:
         ConfigError: If there is no such suite, or its file holds a mistake.
+        ValueError: If there is no such split.
     """
     from langgraph_conductor.evals.inspect_tasks import inspect_task
     from langgraph_conductor.evals.suites import load_suite
