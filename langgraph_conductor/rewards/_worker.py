@@ -1,8 +1,8 @@
 """The program of a grading process: JSON lines in, JSON lines out.
 
-It is run as a file, by `processes`, and imports nothing of this package, so that it starts quickly. A request is
-`{"call": name, "with": {...}}`; the reply is `{"right": true}` or `{"right": false}`, or `{"error": text}` where the
-task itself cannot be graded.
+It is run as a file, by `processes`, and imports nothing of this package, so that it starts quickly. A
+request is `{"call": name, "with": {...}, "seconds": limit}`; the reply is `{"right": true}` or
+`{"right": false}`, or `{"error": text}` if it is not the answer's fault.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -17,22 +18,27 @@ _SECONDS = 3
 """Of each parse and each comparison of math-verify."""
 
 _SIGNS = (
-    r"<|>|≤|≥|\\[lg]eq?\b|\\[lg]t\b|\\[lg]eqslant\b",
+    r"<|>|\u2264|\u2265|\\[lg]eq?\b|\\[lg]t\b|\\[lg]eqslant\b",
     r"=|\\equiv\b",
-    r"≠|\\neq?\b|\\not",
-    r"≈|~|\\approx\b|\\sim",
-    r"±|\\pm\b|\\mp\b",
-    r"\\c[ua]p\b|∪|∩|\\setminus\b|\\big[a-z]*|\\bigc[ua]p\b",
-    r"\\in\b|∈|\\ni\b|\\notin\b",
+    r"\u2260|\\neq?\b|\\not",
+    r"\u2248|~|\\approx\b|\\sim",
+    r"\u00b1|\\pm\b|\\mp\b",
+    r"\u222a|\u2229|\\c[ua]p\b|\\setminus\b|\\big",
+    r"\u2208|\\in\b|\\ni\b|\\notin\b",
     r"\\\{|\\lbrace\b",
     r"\[|\]|\\lbrack\b",
     r",|;",
-    r"\bor\b|\band\b|\bnot\b|\\lor\b|\\land\b|\\vee\b|\\wedge\b|\\lnot\b|\\neg\b|∨|∧|¬",
-    r"\\to\b|\\[a-z]*arrow\b|→",
-    r"\\begin\b|\\\\|&",
-    r"\\mid\b|\||\\lvert\b",
-    r"\?|\\text|\\mathrm",
-    r"\n",
+    r"\bor\b|\band\b|\bnot\b|\\lor\b|\\land\b|\\vee\b|\\wedge\b|\\lnot\b|\\neg\b|\u2228|\u2227|\u00ac",
+    r"\u2192|\\to\b|\\[a-zA-Z]*arrow\b|\\implies\b|\\iff\b",
+    r"\\begin\b|\\\\|&|\n",
+    r"\\[lr]?vert\b|\\mid\b|\|",
+    r"\?|\\text|\\mathrm|\\mbox|\\operatorname",
+    r"_",
+    r"\u2026|\.\.|\\[a-z]?dots[a-z]?\b",
+    r"\\i*int\b|\\sum\b|\\prod\b|\\lim\b|\u222b|\u2211|\u220f",
+    r"!|\\binom\b",
+    r"\\quad|\\qquad|\\hspace|\\phantom",
+    r"\d\s+\d",
 )
 """Signs that can make one answer out of several. Each line is one kind."""
 
@@ -41,33 +47,34 @@ def math(answer: str, gold: str) -> bool:
     """Whether the answer is equal to the right one, as mathematics, and is of the same form.
 
     math-verify reads a list of candidates, a relation or a word as something that may well equal the right
-    answer, or leaves out what it cannot read. So an answer may only use kinds of signs the right answer uses.
+    answer, and leaves out what it cannot read. So an answer may only use kinds of signs the right answer uses.
     """
     answer, gold = _plain(answer), _plain(gold)
-    if "".join(answer.split()) == "".join(gold.split()):
-        return True
+    if answer == gold:
+        return bool(gold)
     if any(re.search(sign, answer) and not re.search(sign, gold) for sign in _SIGNS):
         return False
     from math_verify import verify
 
-    left, right = _parsed(gold), _parsed(answer)
-    if left is None or right is None or not _alike(left, right):
+    try:
+        left, right = _parsed(gold), _parsed(answer)
+        if left is None or right is None or not _alike(left, right):
+            return False
+        return bool(verify(left, right, timeout_seconds=_SECONDS)) and _near(left, right)
+    except Exception:  # noqa: BLE001 - SymPy raises all sorts of errors on a model's text
         return False
-    return bool(verify(left, right, timeout_seconds=_SECONDS)) and _near(left, right)
 
 
 def _plain(text: str) -> str:
-    """Without dollar signs, units, thousands separators and what stands before `x =`."""
+    """Without dollar signs, thousands separators, a unit at the end and `x =` at the start."""
     text = text.strip().strip("$").strip().removesuffix(".").replace("\u2212", "-")
-    text = re.sub(r"\\left|\\right|\\[,;!:]|\\displaystyle", " ", text).replace("{,}", ",")
-    text = re.sub(r"(?<![\d.,])(\d{1,3})((?:,\d{3})+)(?![\d,])", lambda m: m[0].replace(",", ""), text)
+    text = re.sub(r"\\left\b|\\right\b|\\[,;!:]|\\displaystyle", " ", text).replace("{,}", ",")
+    text = re.sub(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])", lambda m: m[0].replace(",", ""), text)
     text = re.sub(
-        r"\\(?:text|mathrm|mbox)\s*\{\s*((?!or\b|and\b|not\b)[a-zA-Z. ]{1,20})\}(?:\^\d)?$",
-        "",
-        text.strip(),
+        r"(?<=\S)\s*\\(?:text|mathrm|mbox)\s*\{(?!\s*(?:or|and|not)\b)[a-zA-Z. ]{1,20}\}$", "", text
     )
     named = re.fullmatch(r"\s*[A-Za-z](?:_\w|_\{\w+\}|\([a-z]\))?\s*=([^=]*)", text)
-    return (named[1] if named else text).strip()
+    return " ".join((named[1] if named else text).split())
 
 
 @lru_cache(maxsize=64)
@@ -85,12 +92,12 @@ def _parsed(text: str) -> Any:
 
 
 def _alike(gold: Any, answer: Any) -> bool:
-    from sympy import Expr, MatrixBase, Set
+    from sympy import Expr, FiniteSet, Interval, MatrixBase, Set
     from sympy.core.relational import Relational
     from sympy.logic.boolalg import Boolean
 
     def kind(it: Any) -> Any:
-        kinds = (MatrixBase, Set, Relational, Boolean, Expr)
+        kinds = (MatrixBase, FiniteSet, Interval, Set, Relational, Boolean, Expr)
         return next((one for one in kinds if isinstance(it, one)), type(it))
 
     return kind(gold) is kind(answer) and answer.free_symbols <= gold.free_symbols
@@ -108,8 +115,9 @@ def _near(gold: Any, answer: Any) -> bool:
 
 def gym(family: str, config: dict[str, Any], entry: dict[str, Any], answer: str) -> bool:
     """Whether reasoning-gym's scorer of the family gives the full score."""
+    dataset = _dataset(family, json.dumps(config))
     try:
-        score = float(_dataset(family, json.dumps(config)).score_answer(answer, entry))
+        score = float(dataset.score_answer(answer, entry))
     except Exception:  # noqa: BLE001 - the scorers raise all sorts of errors on a model's text
         return False
     return score >= 1 - 1e-6
@@ -139,15 +147,15 @@ def main() -> None:
     warnings.simplefilter("ignore")
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a library prints is no reply
-    calls = {"math": math, "gym": gym, "ping": lambda: True}
+    calls: dict[str, Callable[..., bool]] = {"math": math, "gym": gym, "ping": lambda: True}
     for line in sys.stdin:
         request = json.loads(line)
         _limit(request["seconds"])
         try:
-            right = calls[request["call"]](**request["with"])
-        except RecursionError:
-            right = False
-        out.write(json.dumps({"right": bool(right)}) + "\n")
+            reply: dict[str, Any] = {"right": calls[request["call"]](**request["with"])}
+        except Exception as error:  # noqa: BLE001 - told, and raised there
+            reply = {"error": repr(error)}
+        out.write(json.dumps(reply) + "\n")
         out.flush()
 
 

@@ -7,24 +7,20 @@ from importlib.util import find_spec
 from typing import Final
 
 from langgraph_conductor.errors import ConfigError, GraderError
-from langgraph_conductor.rewards import processes
 from langgraph_conductor.rewards.answers import LIMIT, final_answer
 from langgraph_conductor.rewards.gym import check_family, gym
 from langgraph_conductor.rewards.plain import choice, exact, normal, number
+from langgraph_conductor.rewards.symbolic import math
 from langgraph_conductor.rewards.task import Task
 
 Grader = Callable[[str, Task], float]
-
-
-def _math(answer: str, task: Task) -> bool:
-    return processes.pool().ask("math", {"answer": answer, "gold": task.answer})
 
 
 GRADERS: Final[dict[str, Callable[[str, Task], bool]]] = {
     "exact": exact,
     "choice": choice,
     "number": number,
-    "math": _math,
+    "math": math,
 }
 
 

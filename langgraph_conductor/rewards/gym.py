@@ -1,6 +1,7 @@
 """Graders of reasoning-gym's families, of those whose scorers can be trusted."""
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,20 +15,101 @@ _UNSTEADY: Final = "the same seed gives different questions"
 
 REFUSED: Final[Mapping[str, str]] = {
     **dict.fromkeys(
-        "binary_matrix countdown intermediate_integration n_queens polynomial_multiplication puzzle24 "
-        "simple_integration spiral_matrix string_insertion".split(),
+        [
+            "binary_matrix",
+            "countdown",
+            "intermediate_integration",
+            "n_queens",
+            "polynomial_multiplication",
+            "puzzle24",
+            "simple_integration",
+            "spiral_matrix",
+            "string_insertion",
+        ],
         _RUNS_CODE,
     ),
-    **dict.fromkeys("game_of_life_halting propositional_logic".split(), _UNSOUND),
+    **dict.fromkeys(
+        [
+            "fraction_simplification",
+            "game_of_life_halting",
+            "letter_jumble",
+            "propositional_logic",
+            "sokoban",
+            "spell_backward",
+            "survo",
+            "time_intervals",
+            "word_sorting",
+        ],
+        _UNSOUND,
+    ),
     "prime_factorization": "its scorer fails on answers it cannot read",
-    **dict.fromkeys("codeio list_functions isomorphic_strings ransom_note word_ladder".split(), _UNSTEADY),
+    "coin_flip": "its scorer can be made to compute for minutes",
+    **dict.fromkeys(
+        ["codeio", "list_functions", "isomorphic_strings", "ransom_note", "word_ladder"], _UNSTEADY
+    ),
 }
 """Families that are not offered, and why."""
 
 SOUND: Final = frozenset(
-    "arc_1d base_conversion bf caesar_cipher calendar_arithmetic chain_sum circuit_logic complex_arithmetic "
-    "graph_color gsm_symbolic knights_knaves letter_counting mini_sudoku shortest_path simple_equations "
-    "syllogism zebra_puzzles".split()
+    [
+        "ab",
+        "acre",
+        "aiw",
+        "arc_1d",
+        "base_conversion",
+        "basic_arithmetic",
+        "bf",
+        "binary_alternation",
+        "bitwise_arithmetic",
+        "caesar_cipher",
+        "calendar_arithmetic",
+        "chain_sum",
+        "circuit_logic",
+        "color_cube_rotation",
+        "complex_arithmetic",
+        "count_bits",
+        "count_primes",
+        "course_schedule",
+        "cryptarithm",
+        "dice",
+        "emoji_mystery",
+        "family_relationships",
+        "futoshiki",
+        "gcd",
+        "graph_color",
+        "gsm_symbolic",
+        "knights_knaves",
+        "largest_island",
+        "lcm",
+        "leg_counting",
+        "letter_counting",
+        "mahjong_puzzle",
+        "manipulate_matrix",
+        "maze",
+        "mini_sudoku",
+        "modulo_grid",
+        "needle_haystack",
+        "number_sequence",
+        "palindrome_generation",
+        "path_star",
+        "products",
+        "rectangle_count",
+        "rotate_matrix",
+        "rotten_oranges",
+        "self_reference",
+        "sentence_reordering",
+        "shortest_path",
+        "simple_equations",
+        "simple_geometry",
+        "string_manipulation",
+        "string_splitting",
+        "string_synthesis",
+        "sudoku",
+        "syllogism",
+        "tsumego",
+        "word_sequence_reversal",
+        "zebra_puzzles",
+    ]
 )
 """Families whose scorers give 1 to the right answer and not to others, as far as was checked."""
 
@@ -111,7 +193,21 @@ def gym(answer: str, task: Task) -> bool:
     return processes.pool().ask("gym", arguments)
 
 
+def _is_complex(answer: str, task: Task) -> bool:
+    return re.fullmatch(r"[-+0-9.ij() ]+", answer.strip(), re.IGNORECASE) is not None
+
+
+def _same_words(answer: str, task: Task) -> bool:
+    said, right = (
+        sorted(set(words) - {"a", "an"}) + [str(words.count("is"))]
+        for words in (re.findall(r"\w+|[^\w\s,.]", text.lower()) for text in (answer, task.answer))
+    )
+    return said == right
+
+
 _ALSO: Final[Mapping[str, Callable[[str, Task], bool]]] = {
+    "complex_arithmetic": _is_complex,  # the scorer gives nan full points
+    "knights_knaves": _same_words,  # the scorer passes over words it does not know, such as "not"
     "calendar_arithmetic": plain.exact,  # the scorer gives any number full points where -1 is right
     "gsm_symbolic": plain.number,  # the scorer reads the first number only, without its sign
 }

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from fractions import Fraction
+from math import gcd
 from typing import Final
 
 from langgraph_conductor.errors import ConfigError
@@ -71,17 +72,24 @@ def choice(answer: str, task: Task) -> bool:
 
 
 _NUMBER: Final = re.compile(
-    r"""(?<![\w.,/^:-])[-+]?(?:[$€£¥]\s?)?[-+]?
+    r"""(?<![\w.,/^:)-])[-+]?(?:[$€£¥]\s?)?[-+]?
         (?P<whole>\d{1,3}(?:,\d{3})+|\d{1,3}(?:[ ]\d{3})+(?![ ]?\d)|\d+|(?=\.\d))
         (?P<decimals>\.\d+)?
-        (?P<power>[eE][-+]?\d{1,3})?
+        (?:[eE](?P<power>[-+]?\d{1,3}))?
         (?:\s?/\s?(?P<below>\d{1,30}))?
-        (?![\w^:/*+=<>-])(?![.,]\d)""",
+        (?![\w(^:/*+=<>!-])(?![.,]\d)""",
     re.VERBOSE | re.ASCII,
 )
-_FRACTION: Final = re.compile(r"\\[dt]?frac\s*\{\s*([-+]?\d{1,30})\s*\}\s*\{\s*(\d{1,30})\s*\}")
+_FRACTION: Final = re.compile(
+    r"\\[dt]?frac\s*(?:\{\s*(\d{1,30})\s*\}|(\d))\s*(?:\{\s*(\d{1,30})\s*\}|(\d))"
+)
+_POWER: Final = re.compile(
+    r"(?<=\d)\s*(?:\\times|\\cdot|\u00d7|\*)\s*10\s*\^\s*(?:\{\s*([-+]?\d+)\s*\}|(-?\d+))"
+)
+_SPACE: Final = re.compile(r"[\u00a0\u2009\u202f]|\\[,;!]|\\ ")
 _HEDGES: Final = re.compile(
-    r"\b(?:or|and|not|nor|either|neither|between|than|least|most|up\s?to|except|maybe|isn|no)\b|[<>≤≥≠~±^*|?#\\{}\[\]]",
+    r"\b(?:or|and|not|nor|either|neither|between|than|least|most|up\s?to|except|maybe|isn|no)\b"
+    r"|[<>≤≥≠~±^*|?#\\{}\[\];…]|\.\.|(?<![a-z])/|/(?![a-z])",
     re.IGNORECASE,
 )
 
@@ -109,11 +117,16 @@ def number(answer: str, task: Task) -> bool:
 
 
 def value(text: str) -> Fraction | None:
-    """The one number in a text, exactly; `None` if there is none, more than one, or a hedge about it."""
-    text = text.strip().strip("$").strip()
-    text = re.sub(r"[\u00a0\u2009\u202f]|\\[,;! ]", " ", text).replace("{,}", ",").replace("\u2212", "-")
-    text = re.sub(r"\\text\s*\{([\w\s.]*)\}", r" \1", text).replace("\\%", "%").replace("\\$", "$")
-    text = _FRACTION.sub(r"\1/\2", text)
+    """The one number in a text, exactly; `None` if there is none, more than one, or a hedge about it.
+
+    A fraction that is not in lowest terms is none: `24/2` repeats the question of what 24/2 is.
+    """
+    text = _SPACE.sub(" ", text).replace("{,}", ",").replace("\u2212", "-").replace("**", "")
+    text = text.replace("\\%", "%").replace("\\$", "$").replace("^\\circ", "").replace("^{\\circ}", "")
+    text = re.sub(r"\\(?:text|mathrm)\s*\{([\w\s.]*)\}", r" \1", text.strip())
+    text = text[1:-1] if len(text) > 2 and text[0] == text[-1] == "$" else text
+    text = _FRACTION.sub(lambda m: f"{m[1] or m[2]}/{m[3] or m[4]}", text)
+    text = _POWER.sub(lambda m: f"e{m[1] or m[2]}", text)
     found = list(_NUMBER.finditer(text))
     if len(found) != 1:
         return None
@@ -124,9 +137,14 @@ def value(text: str) -> Fraction | None:
 
 
 def _fraction(found: "re.Match[str]") -> Fraction | None:
-    below = int(found["below"] or 1)
-    digits = re.sub("[, ]", "", found["whole"]) + (found["decimals"] or "") + (found["power"] or "")
-    if below == 0 or len(digits) > 400:
+    digits = re.sub("[, ]", "", found["whole"]) + (found["decimals"] or "")
+    if len(digits) > 400:
         return None
-    signs = found[0][: found.start("whole") - found.start()]
-    return Fraction(digits) * (-1) ** signs.count("-") / below
+    above = Fraction(digits) * Fraction(10) ** int(found["power"] or 0)
+    if "-" in found[0][: found.start("whole") - found.start()]:
+        above = -above
+    if found["below"] is None:
+        return above
+    below = int(found["below"])
+    lowest = above.denominator == 1 and below > 1 and gcd(above.numerator, below) == 1
+    return above / below if lowest else None

@@ -39,7 +39,7 @@ class GradingProcess:
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         environment["OMP_NUM_THREADS"] = environment["OPENBLAS_NUM_THREADS"] = "1"
         try:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-P", str(_PROGRAM)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -61,23 +61,31 @@ class GradingProcess:
         return self._process.pid
 
     def ask(self, call: str, arguments: dict[str, Any], seconds: float) -> bool | None:
-        """What it says; `None` if it ended before it said anything, killed for being late or by itself."""
+        """What it says; `None` if it ended before it said anything, killed for being late or by itself.
+
+        Raises:
+            GraderError: If the grader failed for another reason than the answer.
+        """
         limit = seconds + (0 if call in self._called else START)
         self._called.add(call)
         request = json.dumps({"call": call, "with": arguments, "seconds": int(limit)})
         late = threading.Timer(limit, self._process.kill)
         late.daemon = True
         late.start()
-        try:
-            assert self._process.stdin and self._process.stdout  # noqa: S101 - for mypy
-            self._process.stdin.write(request + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-            return bool(json.loads(line)["right"]) if line.endswith("\n") else None
-        except (OSError, ValueError):
+        pipe_in, pipe_out = self._process.stdin, self._process.stdout
+        line = ""
+        with suppress(OSError, ValueError):  # it has ended
+            if pipe_in and pipe_out:
+                pipe_in.write(request + "\n")
+                pipe_in.flush()
+                line = pipe_out.readline()
+        late.cancel()
+        if not line.endswith("\n"):
             return None
-        finally:
-            late.cancel()
+        reply = json.loads(line)
+        if "error" in reply:
+            raise GraderError(f"grader {call!r} failed: {reply['error']}")
+        return bool(reply["right"])
 
     def close(self) -> None:
         """End it."""
@@ -107,7 +115,7 @@ class Pool:
         """What a process says; `False` if the answer makes it late, or makes it crash twice.
 
         Raises:
-            GraderError: If no process can be started.
+            GraderError: If no process can be started, or the grader failed for another reason than the answer.
         """
         process = self._free.get()
         try:
@@ -137,15 +145,21 @@ class Pool:
         return tuple(process.pid for process in self._all)
 
     def close(self) -> None:
-        """End them all."""
+        """End them all, if this program started them."""
+        if os.getpid() != self._owner:
+            return
         for process in list(self._all):
             process.close()
         self._all.clear()
 
 
-@cache
 def pool() -> Pool:
     """The one pool of this program; its processes end with it."""
+    return _pool(os.getpid())  # a forked program must not talk through its parent's pipes
+
+
+@cache
+def _pool(_owner: int) -> Pool:
     shared = Pool()
     atexit.register(shared.close)
     return shared

@@ -34,8 +34,8 @@ HELD_OUT: frozenset[Pair] = frozenset(
         ("spell_backward", "word_sorting"),
     }
 )
-"""Pairs that occur in the test split only: what a planner does with them it has not
-learned from them. Each of their skills has the same place, first or second, in some other pair as well."""
+"""Pairs that occur in the test split only, so that nothing is learned from them. Each of their skills has the same
+place, first or second, in some other pair as well."""
 
 
 def composed(pair: Pair) -> Iterator[Task]:

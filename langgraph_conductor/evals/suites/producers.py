@@ -24,6 +24,7 @@ class First:
 
 
 Producer = Callable[[random.Random], First]
+"""Draws a first part."""
 
 
 def chain_sum(rng: random.Random) -> First:
