@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, Final
 
 from langgraph_conductor.errors import ConfigError
@@ -181,6 +182,8 @@ def gym(answer: str, task: Task) -> bool:
         raise ConfigError(f"task {task.id}: about of a task of {task.grader} holds metadata; see gym_task")
     if task.answer.endswith(".") and not answer.endswith("."):
         answer += "."  # `final_answer` takes it away
+    if family == "gsm_symbolic":
+        return plain.number(answer, task)  # the scorer reads the first number only, without its sign
     if family in _ALSO and not _ALSO[family](answer, task):
         return False
     about = task.about
@@ -199,7 +202,7 @@ def _is_complex(answer: str, task: Task) -> bool:
 
 def _same_words(answer: str, task: Task) -> bool:
     said, right = (
-        sorted(set(words) - {"a", "an"}) + [str(words.count("is"))]
+        [*sorted(set(words) - {"a", "an"}), str(words.count("is"))]
         for words in (re.findall(r"\w+|[^\w\s,.]", text.lower()) for text in (answer, task.answer))
     )
     return said == right
@@ -209,12 +212,11 @@ _ALSO: Final[Mapping[str, Callable[[str, Task], bool]]] = {
     "complex_arithmetic": _is_complex,  # the scorer gives nan full points
     "knights_knaves": _same_words,  # the scorer passes over words it does not know, such as "not"
     "calendar_arithmetic": plain.exact,  # the scorer gives any number full points where -1 is right
-    "gsm_symbolic": plain.number,  # the scorer reads the first number only, without its sign
 }
 
 
 def _gold(family: str, entry: Mapping[str, Any]) -> str:
-    if entry["answer"] is not None:
+    if entry["answer"] is not None and str(entry["answer"]).strip():
         return str(entry["answer"])
     if family == "graph_color":
         colors: Mapping[int, int] = entry["metadata"]["possible_answer"]
@@ -229,7 +231,7 @@ def _json(value: Any) -> Any:
         return [_json(item) for item in value]
     if value is None or type(value) in (str, int, float, bool):
         return value
-    if isinstance(value, str):  # NumPy's
+    if isinstance(value, str | Fraction):  # NumPy's texts; what gsm_symbolic notes down
         return str(value)
     if hasattr(value, "item"):
         return _json(value.item())

@@ -1,0 +1,223 @@
+"""Graders without a process: what counts as the answer, and how a text, an option, a number is compared."""
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langgraph_conductor.errors import ConfigError, GraderError
+from langgraph_conductor.rewards import Task, agrade, check_grader, final_answer, grade
+from langgraph_conductor.rewards.plain import value
+
+PARIS = {"choices": ["Paris", "Rome", "New York", "B"]}
+ASKED = "What is it? Put your answer into <answer>...</answer>."
+
+
+def score(kind, gold, answer, wrap="<answer>{}</answer>", **about):
+    return grade(wrap.replace("{}", answer), Task(ASKED, gold, kind, about=about))
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("<answer>4</answer>", "4"),
+        ("<answer>4</answer> no, <ANSWER> 5 </ANSWER>", "5"),
+        ("<answer>a <answer>b</answer>", "b"),
+        ("<answer>4</answer> <answer>5", "4"),
+        ("<answer></answer> the answer is 4", None),
+        ("<answer>$\\boxed{4}$</answer>", "4"),
+        ("<answer>\\boxed{4} or \\boxed{5}</answer>", "\\boxed{4} or \\boxed{5}"),
+        ("so \\boxed{3}, then \\boxed{\\frac{1}{2}}, answer: 7", "\\frac{1}{2}"),
+        ("\\boxed{\\{1\\}}", "\\{1\\}"),
+        ("\\boxed{} answer: 7", None),
+        ("\\boxed{4", None),
+        ("The answer is 4.\nI hope this helps.", "4"),
+        ("answer: 3\n\n**Final Answer:** **4.**", "4"),
+        ("The answer is: 4 or 5.", "4 or 5"),
+        ("the answer isn't 4, I think\nnot at all", None),
+        (" Paris. ", "Paris"),
+        ("**Paris**", "Paris"),
+        ("Let me see.\nParis", None),
+        ("x" * 200, "x" * 200),
+        ("x" * 201, None),
+        ("<think>the answer is 3</think>4", "4"),
+        ("<think>the answer is 3", None),
+        ("<answer>4\u200b2</answer>", "42"),
+        ("", None),
+        ("  \n ", None),
+        ("x" * 64_000 + "<answer>4</answer>", None),
+    ],
+)
+def test_final_answer(reply, answer):
+    assert final_answer(reply) == answer
+
+
+def test_answers_of_several_lines_need_no_tag_if_so_many_are_expected():
+    assert final_answer("1 2\n2 1", lines=2) == "1 2\n2 1"
+    assert final_answer("The answer is:\n1 2\n2 1\nBye", lines=2) == "1 2\n2 1"
+    assert final_answer("1 2\n2 1\n1 2", lines=2) is None
+
+
+@given(st.text())
+def test_a_tagged_answer_is_found_whatever_stands_around_it(text):
+    inner = text.replace("<", "").replace(">", "")
+    found = final_answer(f"{inner} <answer>17</answer> {inner}")
+    assert found == "17"
+
+
+RIGHT = {
+    ("exact", "Hello world"): ["hello  World.", '"Hello world"', "\uff28ello world", "hello\u00a0world", "hel\u200blo world"],
+    ("choice", "A"): ["A", "a", "(A)", "A)", "A.", "A. Paris", "Option A", "(A) Paris", "Paris", "paris.", "the correct answer is A", "A - Paris"],
+    ("choice", "D"): ["D", "D. B"],
+    ("number", "12"): ["12", "+12", "12.0", "$12", "12 dollars", "12%", "x = 12", "12 km/h", "12\\text{ cm}", "€ 12", "1.2e1", "1.2 \\times 10^1", "12^\\circ"],
+    ("number", "-3.5"): ["-3.5", "\u22123.5", "-7/2", "-\\frac{7}{2}", "-$3.50"],
+    ("number", "1234567"): ["1,234,567", "1 234 567", "1{,}234{,}567", "$1,234,567.00"],
+    ("number", "0"): ["0", "-0", "0.0"],
+    ("number", "1000000.5"): ["1000000.6"],
+}  # fmt: skip
+WRONG = {
+    ("exact", "Hello world"): ["hello", "not hello world", "hello world or bye", "helloworld", "h\u0435llo world"],
+    ("choice", "A"): ["B", "A or B", "A, B", "A/B", "AB", "A and B", "not A", "A. Rome", "B. Paris", "Paris or Rome", "A B C D", "(A) (B)", "A. Paris or Rome", "\u0410", "all of the above", "A?", "A but B", "(A", "A.B", "A: B", "none", "A dog"],
+    ("choice", "D"): ["B", "A"],
+    ("number", "12"): [
+        "112", "121", "12.5", "12 or 13", "13, 12", "12 13", "12 12", "12/13", "1/12", "-12", "1 2", "1,2", "12,0", "12-13", "10-20", "12..13", "not 12", "neither 12", "less than 12", "at most 12",
+        "up to 12", "<12", "\u226512", "~12", "12?", "12|", "12e3", "x12", "12x", "12:30", "24/2", "6*2", "6+6", "12=12", "13=12", "12!", "3^2", "12(13)", "12\u00b2", "\u00bd", "12 \u00bd", "\u0661\u0662", "12\u200b3",
+        "\\{12,13\\}", "[12]", "nan", "inf", "1e400", "1e999999999", "9" * 5000, "twelve", " ".join(map(str, range(1001))), "[" + ",".join(map(str, range(1001))) + "]",
+    ],
+    ("number", "-3.5"): ["3.5", "-3", "-14/4"],
+    ("number", "1234567"): ["1,234", "1,23,4567", "1.234.567", "234,567", "11,234,567"],
+    ("number", "0"): ["nan", "1e-9", "0 or 1", "x"],
+    ("number", "1000000"): ["1000000.5"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "gold", "answer"), [(*key, a) for key, many in RIGHT.items() for a in many]
+)
+def test_right_answers(kind, gold, answer):
+    assert score(kind, gold, answer, **(PARIS if kind == "choice" else {})) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "gold", "answer"), [(*key, a) for key, many in WRONG.items() for a in many]
+)
+def test_wrong_answers_and_hedges(kind, gold, answer):
+    assert score(kind, gold, answer, **(PARIS if kind == "choice" else {})) == 0.0
+
+
+@pytest.mark.parametrize(
+    "answer", ["B or A", "B, A", "B. not A", "B (C)", "B: C", "B (or c)", "BC", "B. Either B or C"]
+)
+def test_a_choice_without_texts_takes_no_second_option(answer):
+    assert score("choice", "B", answer) == 0.0
+    assert score("choice", "B", "B. the red one") == 1.0
+
+
+def test_options_that_graders_honour():
+    assert score("exact", "Abc", "abc") == 1.0
+    assert score("exact", "Abc", "abc", case_sensitive=True) == 0.0
+    assert score("number", "10", "10.4", tolerance=0.5) == 1.0
+    assert score("number", "10", "10.6", tolerance=0.5) == 0.0
+
+
+INVARIANT = {"exact": ("blue whale", {}), "choice": ("B", {"choices": ["red", "blue", "green"]}), "number": ("42", {}), "math": ("\\sqrt{2}", {})}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", INVARIANT)
+def test_invariants(kind):
+    gold, about = INVARIANT[kind]
+    task = Task(ASKED, gold, kind, about=about)
+    for reply in (
+        gold,
+        f"<answer>{gold}</answer>",
+        f"The answer is {gold}.",
+        f"<answer>1</answer><answer>{gold}</answer>",
+    ):
+        assert grade(reply, task) == 1.0, reply
+    long = "junk " * 20_000
+    payload = "__import__('os').system('touch X')"
+    for reply in (
+        "", " \n", "junk", ASKED, f"<answer>{ASKED}</answer>", "<answer></answer>", "\\boxed{}", "your answer", long,
+        gold * (100_000 // len(gold)), f"{long}<answer>{gold}</answer>", f"answer: {gold} or other",
+        f"<answer>{gold}</answer> <answer>other</answer>", f"<answer>not {gold}</answer>", f"<answer>{payload}</answer>",
+        f"<answer>{gold} {gold}x</answer>", f"<think>{gold}</think>", f"It may be {gold},\nor not.", "1 = 1",
+    ):  # fmt: skip
+        assert grade(reply, task) == 0.0, reply[:80]
+
+
+def test_repeating_the_question_is_no_answer():
+    task = Task("What number is 5?", "5", "number")
+    assert grade("What number is 5?", task) == 0.0
+    assert grade("5", task) == 1.0
+
+
+@given(st.integers(-(10**12), 10**12), st.integers(-(10**12), 10**12))
+def test_numbers_are_equal_only_to_themselves(a, b):
+    assert value(f"{a:,}") == a
+    task = Task("?", str(a), "number")
+    assert grade(f"It is {b} apples", task) == float(a == b)
+    assert grade(f"{a} {b}x", task) == 0.0
+
+
+@given(st.text())
+def test_reading_a_number_never_fails(text):
+    value(text)
+
+
+@pytest.mark.parametrize(("kind", "gold"), [("number", "many"), ("number", "1 or 2"), ("choice", "Paris"), ("choice", "E"), ("exact", " . ")])  # fmt: skip
+def test_tasks_that_do_not_fit_their_grader_are_told(kind, gold):
+    with pytest.raises(ConfigError, match="task"):
+        score(kind, gold, "1", **PARIS)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("fuzzy", "'exact', 'choice', 'number', 'math'"),
+        ("gym:countdown", "executes code"),
+        ("gym:word_ladder", "same seed"),
+        ("gym:figlet_font", "not checked"),
+        ("gym:nothing", "not checked"),
+        ("nowhere:f", "cannot be imported"),
+        ("json:nothing", "cannot be imported"),
+        ("json:__name__", "no function"),
+        (":f", "cannot be imported"),
+    ],
+)
+def test_graders_that_are_refused(name, why):
+    with pytest.raises(ConfigError, match=why):
+        check_grader(name)
+    with pytest.raises(ConfigError, match=why):
+        grade("1", Task("?", "1", name))
+
+
+def test_a_missing_package_is_told_with_the_line_that_installs_it(monkeypatch):
+    monkeypatch.setattr("langgraph_conductor.rewards.grading.find_spec", lambda name: None)
+    for name in ("math", "gym:chain_sum"):
+        with pytest.raises(ImportError, match=r"pip install 'langgraph-conductor\[eval\]'"):
+            check_grader(name)
+
+
+def half(answer, task):
+    return {"raise": 1 / 2, "more": 2.0}.get(answer, 0.5) if answer != "error" else 1 / 0
+
+
+def test_a_grader_of_the_users_own():
+    task = Task("?", "1", f"{__name__}:half")
+    assert grade("<answer>x</answer>", task) == 0.5
+    for reply, why in (("more", "from 0 to 1"), ("error", "ZeroDivisionError")):
+        with pytest.raises(GraderError, match=why):
+            grade(reply, task)
+
+
+def test_agrade():
+    assert asyncio.run(agrade("12", Task("?", "12", "number"))) == 1.0
+
+
+def test_importing_graders_is_light():
+    script = "import langgraph_conductor.rewards, sys; print(*sys.modules)"
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert not {"sympy", "reasoning_gym", "math_verify", "numpy"} & set(out.split())
