@@ -56,9 +56,9 @@ class ConductorAPI(ModelAPI):
       `max_tokens`, `seed`, ...) belong to the models in the file: a warning says once that they are ignored, and
       each output's metadata names them under `ignored`.
     * If an outage took part, also in one step of several, the call fails, and Inspect repeats it (by default
-      without end: see `--max-retries`), unless a timeout of the file ended it. A key or model that is wrong fails at once.
-      Where models refuse or say nothing, the answer is empty and `ModelOutput.error` says why. What a failed call
-      paid stands in its `ModelCall` in the log, not in `stats`.
+      without end: see `--max-retries`), unless a timeout of the file ended it. A key or model that is wrong
+      fails at once. Where models refuse or say nothing, the answer is empty and `ModelOutput.error` says why. What
+      a failed call paid stands in its `ModelCall` in the log, not in `stats`.
     * If the budget ended the run, `stop_reason` is `max_tokens` and the metadata's `stopped` says which limit did.
 
     Args:

@@ -3,6 +3,7 @@
 from os import PathLike
 from typing import Any
 
+from inspect_ai import Task, task
 from inspect_ai.model import ModelAPI, modelapi
 from inspect_ai.solver import Solver, solver
 
@@ -30,3 +31,22 @@ def conductor_solver(config: str | PathLike[str] | Any) -> Solver:
     from langgraph_conductor.evals.inspect_ext.solver import solve_with
 
     return solve_with(config)
+
+
+@task
+def suite(name: str = "skills", split: str = "test") -> Task:
+    """A suite of questions with our graders: `inspect eval langgraph_conductor/suite -T name=gsm8k:PATH`.
+
+    Args:
+        name: As in `evals.suites.load_suite`.
+        split: `train`, `validation` or `test`.
+
+    Raises:
+        ConfigError: If there is no such suite, or its file holds a mistake.
+        ValueError: If there is no such split.
+    """
+    from langgraph_conductor.evals.inspect_tasks import inspect_task
+    from langgraph_conductor.evals.suites import load_suite
+
+    loaded = load_suite(name)
+    return inspect_task(loaded.tasks(split), f"{loaded.name}-{split}")

@@ -107,7 +107,7 @@ def output_of(run: Run, model: str, about: dict[str, Any], secrets: Iterable[str
     return ModelOutput(
         model=model,
         choices=[ChatCompletionChoice(message=message, stop_reason=reason)],
-        error=without(run.error, secrets) or None,
+        error=run.error or None,
         metadata={"conductor": about},
     )
 
