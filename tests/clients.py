@@ -7,6 +7,8 @@ from langchain_google_genai import ChatGoogleGenerativeAI
 from langchain_openai import ChatOpenAI
 from langchain_openrouter import ChatOpenRouter
 
+from langgraph_conductor.workers.models import over_httpx
+
 WIRES = ["openai", "responses", "anthropic", "gemini", "openrouter"]
 
 
@@ -39,7 +41,7 @@ def client(wire, providers, *, timeout=5, **options):
     if wire == "anthropic":
         return ChatAnthropic(base_url=providers.anthropic_url, **options)
     if wire == "gemini":
-        return ChatGoogleGenerativeAI(base_url=providers.google_url, **options)
+        return over_httpx(ChatGoogleGenerativeAI(base_url=providers.google_url, **options))
     options["timeout"] = int(timeout * 1000)
     model = ChatOpenRouter(base_url=providers.openrouter_url, **options)
     # With max_retries=0 the SDK falls back on its own default: retries for an hour.

@@ -31,7 +31,8 @@ _OUTAGES = (
     ModelTimeoutError,
 )
 _OUTAGE_STATUS = {408, 409, 425, 429}
-_OUTAGE_NAMES = {"TransportError", "URLError"}  # of httpx, which also has the timeouts, and of urllib
+_OUTAGE_NAMES = {"TransportError", "URLError", "ClientConnectionError", "ClientPayloadError"}
+"""Of httpx, which also has the timeouts; of urllib; of aiohttp."""
 _LONGEST = 2000
 _DEEPEST = 5
 _LONGEST_WAIT = 60.0
@@ -44,7 +45,7 @@ _STATUS_OF_TYPE: Final[Mapping[str, int]] = {
 """Anthropic's and OpenAI's words for a status, in an error that comes in a stream begun with 200."""
 
 _BROKEN_NAMES = {"JSONDecodeError", "UnknownApiResponseError", "ResponseValidationError"}
-_UNSENT_NAMES = {"ConnectError", "ConnectionRefusedError"}
+_UNSENT_NAMES = {"ConnectError", "ConnectionRefusedError", "ClientConnectorError"}
 
 
 class EmptyReplyError(Exception):

@@ -96,7 +96,7 @@ def _built(provider: str, name: str, model: str, options: dict[str, Any]) -> Any
     if provider == "openrouter":
         return _openrouter(init_chat_model(name, model_provider=provider, **{"max_retries": 0, **options}))
     if provider == "google_genai":
-        return init_chat_model(name, model_provider=provider, **{**_of_google(), **options})
+        return over_httpx(init_chat_model(name, model_provider=provider, **{**_of_google(), **options}))
     try:
         return init_chat_model(model, **options)
     except ValueError as error:
@@ -123,6 +123,16 @@ def _of_google() -> dict[str, Any]:
     # LangChain's own temperature of 0.7 would take the place of the model's; `max_retries` counts all
     # tries.
     return {"max_retries": 1, "temperature": None, "client_args": {"limits": httpx.Limits(**_LIMITS)}}
+
+
+def over_httpx(google: Any) -> Any:
+    """A Google model whose awaited calls go over httpx, whatever else is installed.
+
+    With aiohttp installed its client would go over that: with other errors, and sessions it leaves open.
+    """
+    client = google.client._api_client
+    client._http_options.httpx_async_client = client._async_httpx_client
+    return google
 
 
 def _anthropic(built: Any) -> Any:

@@ -3,6 +3,7 @@
 import json
 import time
 
+import aiohttp
 import anthropic
 import httpx2
 import openai
@@ -190,3 +191,16 @@ def test_a_silent_mcp_server_is_an_outage(code, outage):
     from mcp.types import ErrorData
 
     assert is_outage(McpError(ErrorData(code=code, message="Timed out"))) is outage
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        aiohttp.ClientPayloadError("cut off"),
+        aiohttp.ServerDisconnectedError(),
+        aiohttp.ClientOSError("reset"),
+    ],
+)
+def test_failures_of_aiohttp_which_some_clients_use_where_it_is_installed_are_outages(error):
+    assert is_outage(error)
+    assert not was_refused(error)

@@ -147,7 +147,7 @@ def test_the_signature_is_whole():
     assert list(parameters) == [
         "name", "runnable", "description", "tools", "middleware", "max_tool_turns", "tags",
         "max_concurrency", "requests_per_minute", "tokens_per_minute", "limiter", "timeout", "retries",
-        "fallback", "price", "max_input_tokens", "may_be_last",
+        "fallback", "price", "max_input_tokens", "may_be_last", "version",
     ]  # fmt: skip
     kinds = [p.kind for p in parameters.values()]
     assert kinds[:2] == [inspect.Parameter.POSITIONAL_ONLY] * 2
@@ -187,7 +187,7 @@ def test_an_async_function_in_a_blocking_workflow_is_a_clear_error():
 
 def test_bad_options_and_forms_are_refused():
     for options in ({"description": None}, {"tags": "fast"}, {"tags": [1]}, {"tags": None}):
-        with pytest.raises(ValueError, match="description must be a string and tags a list"):
+        with pytest.raises(ValueError, match="strings and tags a list"):
             Worker("w", lambda t: "", **options)
     with pytest.raises(ValueError, match="retries"):
         Worker("w", lambda t: "", retries=-1)
