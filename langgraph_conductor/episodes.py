@@ -1,10 +1,12 @@
 """An episode: one question planned, run and graded once. Evaluation and training both go through here."""
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 from langchain_core.language_models import BaseChatModel
+from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.dialect import parse_workflow
@@ -13,7 +15,16 @@ from langgraph_conductor.graph import create_conductor
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.protocol import Attempt, Plan, Planner, PlanRequest, planner_of
 from langgraph_conductor.records import ErrorRecord, RoundRecord
-from langgraph_conductor.replay import PLANNER, Expenses, Replay, ReplyStore, replayed
+from langgraph_conductor.replay import (
+    PLANNER,
+    Expenses,
+    Replay,
+    ReplayedPlanner,
+    ReplyStore,
+    current_replay,
+    replayed_pool,
+    replaying,
+)
 from langgraph_conductor.replay.identity import planner_identity, pool_identity
 from langgraph_conductor.replay.store import key_of
 from langgraph_conductor.rewards.task import Task
@@ -21,6 +32,7 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Workflow
 
+_MOST_CONDUCTORS: Final = 64
 _FORMAT: Final = 1
 """Raised when runs that were kept before no longer are what a run would be."""
 
@@ -128,20 +140,21 @@ async def run_episode(
 
     check_grader(task.grader)
     earlier = tuple(previous.rounds if isinstance(previous, Episode) else previous or ())
-    rounds = len(earlier) + (1 if isinstance(planner, str) else max_rounds)
-    options = {"max_steps": max_steps, "max_rounds": rounds, "budget": budget, "fallback": fallback}
-    Options(max_steps=max_steps, max_rounds=rounds)  # refuses what does not fit
+    text = planner if isinstance(planner, str) else None
+    rounds = len(earlier) + (max_rounds if text is None else 1)
+    options = Options(max_steps, rounds, budget, rounds=earlier)
     expenses = expenses or Expenses()
+    chosen: Planner = _GIVEN if text is not None else planner_of(planner)
+    replay = Replay(seed, store, expenses)
     try:
-        chosen = (
-            _Given(planner, pool, max_steps, earlier) if isinstance(planner, str) else planner_of(planner)
-        )
+        replay.plan = None if text is None else _read(text, pool, options)
     except PlanError as error:
         return Episode(task.id, "", 0.0, valid=False, reached="invalid", seed=seed, error=str(error))
-    key = _key(task, chosen, pool, seed, earlier, options) if store else ""
+    key = _key(task, text, chosen, pool, seed, fallback, options) if store else ""
     kept = store.run(key) if store and key else None
     if kept is None:
-        ran = await _run(task, chosen, pool, Replay(seed, store, expenses), earlier, options)
+        with replaying(replay):
+            ran = await _run(task, _conductor(chosen, pool, fallback), options)
         episode = Episode.from_json(ran.to_json())  # as it will be read again
         if store and key and not episode.infra:
             store.keep_run(key, episode.to_json())
@@ -153,58 +166,77 @@ async def run_episode(
     return replace(episode, score=await agrade(episode.answer, task) if episode.answer else 0.0)
 
 
-class _Given:
-    """A planner whose one plan was written before, by a model in training say."""
+def _read(text: str, pool: WorkerPool, options: Options) -> Plan:
+    may_accept = PlanRequest((), pool, rounds=options.rounds).may_accept
+    plan = parse_workflow(text, pool.ordinals, max_steps=options.max_steps, allow_accept=may_accept)
+    if isinstance(plan, Workflow):
+        pool.check(plan)
+    return Plan(plan, "unaided", text, attempts=(Attempt("text", text),), final=True)
 
-    def __init__(self, text: str, pool: WorkerPool, max_steps: int, earlier: Sequence[RoundRecord]) -> None:
-        self.identity = {"text": text}
-        may_accept = PlanRequest((), pool, rounds=tuple(earlier)).may_accept
-        plan = parse_workflow(text, pool.ordinals, max_steps=max_steps, allow_accept=may_accept)
-        if isinstance(plan, Workflow):
-            pool.check(plan)
-        self._plan = Plan(plan, "unaided", text, attempts=(Attempt("text", text),), final=True)
+
+class _Given:
+    """A planner whose one plan is the episode's own."""
 
     def plan(self, request: PlanRequest) -> Plan:
-        return self._plan
+        if (plan := current_replay().plan) is None:
+            raise PlanError("no plan was given")
+        return plan
 
     async def aplan(self, request: PlanRequest) -> Plan:
-        return self._plan
+        return self.plan(request)
+
+
+_GIVEN: Final = _Given()
+
+
+def _conductor(
+    planner: Planner, pool: WorkerPool, fallback: str | None
+) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """The conductor of many episodes: compiling it takes as long as running it."""
+    built: OrderedDict[Any, CompiledStateGraph[Any, Any, Any, Any]]
+    built = pool.memo.setdefault("conductors", OrderedDict())
+    key = (planner, fallback)
+    if key not in built:
+        built[key] = create_conductor(ReplayedPlanner(planner), replayed_pool(pool), fallback=fallback)
+        if len(built) > _MOST_CONDUCTORS:
+            built.popitem(last=False)
+    return built[key]
 
 
 def _key(
     task: Task,
+    text: str | None,
     planner: Planner,
     pool: WorkerPool,
     seed: int,
-    earlier: Sequence[RoundRecord],
-    options: Mapping[str, Any],
+    fallback: str | None,
+    options: Options,
 ) -> str:
     """What the run is kept under; empty if nothing tells what the planner is."""
-    identity = planner_identity(planner)
+    identity = planner_identity(planner) if text is None else {"text": text}
     if identity is None:
         return ""
-    budget = options["budget"]
-    given = {**options, "budget": budget and budget.to_json(), "seed": seed, "earlier": earlier}
-    return key_of("run", _FORMAT, task.question, identity, pool_identity(pool), given)
+    if "identity" not in pool.memo:
+        pool.memo["identity"] = pool_identity(pool)
+    who = pool.memo["identity"]
+    return key_of("run", _FORMAT, task.question, identity, who, seed, fallback, _json(options))
 
 
-async def _run(
-    task: Task,
-    planner: Planner,
-    pool: WorkerPool,
-    replay: Replay,
-    earlier: Sequence[RoundRecord],
-    options: Mapping[str, Any],
-) -> Episode:
-    planning, own = replayed(planner, pool, replay)
-    conductor = create_conductor(planning, own, **options)
+def _json(options: Options) -> dict[str, Any]:
+    budget = options.budget and options.budget.to_json()
+    sizes = {"max_steps": options.max_steps, "max_rounds": options.max_rounds}
+    return {**sizes, "budget": budget, "rounds": list(options.rounds)}
+
+
+async def _run(task: Task, conductor: CompiledStateGraph[Any, Any, Any, Any], options: Options) -> Episode:
+    replay = current_replay()
     result: Mapping[str, Any] = {}
     error = stopped = ""
     try:
         # Streamed, since its records are wanted also where it ends without an answer.
         async for values in conductor.astream(
             {"messages": [{"role": "user", "content": task.question}]},
-            {"configurable": {"conductor": {"rounds": list(earlier)}}},
+            {"configurable": {"conductor": _json(options)}},
             stream_mode="values",
         ):
             result = values
@@ -214,7 +246,8 @@ async def _run(
         error = str(failure)
     if replay.refused:
         raise BudgetExceededError(str(replay.refused), limit=replay.refused.limit)
-    rounds = tuple(_timed(record, replay) for record in (result.get("rounds") or ())[len(earlier) :])
+    records = (result.get("rounds") or ())[len(options.rounds) :]
+    rounds = tuple(_timed(record, replay) for record in records)
     return Episode(
         task=task.id,
         answer=result.get("answer") or "",

@@ -1,4 +1,4 @@
-"""The pool and the planner of one episode, which go through its `Replay`."""
+"""Planners and pools of episodes: whatever they are asked goes through the `Replay` of the episode."""
 
 import copy
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from langgraph_conductor.planners import ChatPlanner, Plan, Planner, PlanRequest
 from langgraph_conductor.planners.protocol import Attempt, PlanningError
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replay.identity import messages_identity, planner_identity, worker_identity
-from langgraph_conductor.replay.replaying import PLANNER, Asked, Replay, Sample
+from langgraph_conductor.replay.replaying import PLANNER, Asked, Sample, current_replay
 from langgraph_conductor.replay.store import key_of
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
@@ -28,27 +28,22 @@ _FAILURES: Final[dict[str, Callable[[str], Exception]]] = {
 """Failures of workers that are replies: asked and paid again they would say the same."""
 
 
-def replayed(planner: Planner, pool: WorkerPool, replay: Replay) -> tuple[Planner, WorkerPool]:
-    """`planner` and `pool` as one episode uses them; only `aplan` and awaited workers are read and kept.
-
-    Args:
-        planner: Its plans are read and kept if it is a `ChatPlanner`; others cost nothing, or cannot be
-            told apart.
-        pool: Its workers' replies are read and kept.
-        replay: The episode's.
-    """
+def replayed_pool(pool: WorkerPool) -> WorkerPool:
+    """`pool`, whose workers' replies are read and kept. They can only be awaited, and only in an episode."""
     own = WorkerPool(pool)
-    planning = _ReplayedPlanner(planner, replay)
-    own._workers = {n: _worker(pool[name], replay, planning) for n, name in pool.ordinals.items()}
-    return planning, own
+    own._workers = {n: _worker(pool[name]) for n, name in pool.ordinals.items()}
+    return own
 
 
-def _worker(worker: Worker, replay: Replay, planning: "_ReplayedPlanner") -> Worker:
+def _worker(worker: Worker) -> Worker:
     who = worker_identity(worker)
     ask = worker.form.acall
 
     async def acall(task: WorkerTask, config: RunnableConfig) -> str:
-        sample = Sample(replay.seed, task.round, planning.repeat(worker.name, task))
+        replay = current_replay()
+        sample = Sample(
+            replay.seed, task.round, _repeat(replay.workflows.get(task.round), worker.name, task)
+        )
         key = key_of("worker", who, messages_identity(task.messages), sample)
 
         async def live(config: RunnableConfig) -> dict[str, Any]:
@@ -69,18 +64,28 @@ def _worker(worker: Worker, replay: Replay, planning: "_ReplayedPlanner") -> Wor
     return own
 
 
+def _repeat(workflow: Workflow | None, worker: str, task: WorkerTask) -> int:
+    """How many earlier steps of the task's round are the same step."""
+    steps = workflow.steps if workflow else ()
+    return sum(
+        step.worker == worker and step.subtask == task.subtask and step.access == steps[task.index].access
+        for step in steps[: task.index]
+    )
+
+
 def _failed_worker(failure: Exception) -> dict[str, Any] | None:
     name = type(failure).__name__
     return {"failure": {"type": name, "message": str(failure)}} if name in _FAILURES else None
 
 
-class _ReplayedPlanner:
-    """A planner whose plans are read and kept, and noted: repeated steps are samples of their own."""
+class ReplayedPlanner:
+    """A planner whose plans are read and kept if it is a `ChatPlanner`; others cannot be told apart.
 
-    def __init__(self, planner: Planner, replay: Replay) -> None:
+    It can only be awaited, and only in an episode.
+    """
+
+    def __init__(self, planner: Planner) -> None:
         self._planner = planner
-        self._replay = replay
-        self._workflows: dict[int, Workflow] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._planner, name)  # its model, prices, and what else the conductor asks for
@@ -91,8 +96,8 @@ class _ReplayedPlanner:
 
     async def aplan(self, request: PlanRequest) -> Plan:
         """As the planner itself does, or did."""
-        planner, number = self._planner, len(request.rounds)
-        sample = Sample(self._replay.seed, number)
+        planner, replay, number = self._planner, current_replay(), len(request.rounds)
+        sample = Sample(replay.seed, number)
         prompt = planner.render(request) if isinstance(planner, ChatPlanner) else []
         offered = [request.max_steps, request.may_accept, list(request.pool.ordinals.items())]
         identity = planner_identity(planner) if prompt else None
@@ -102,22 +107,11 @@ class _ReplayedPlanner:
             plan = await planner.aplan(request)
             return _plan_json(plan) if key else {"plan": plan}
 
-        asked = Asked(key, "", PLANNER, sample)
-        reply = await self._replay.reply(asked, ensure_config(), live, _failed_plan)
+        reply = await replay.reply(Asked(key, "", PLANNER, sample), ensure_config(), live, _failed_plan)
         plan: Plan = replace(_plan_of(reply), messages=tuple(prompt)) if key else reply["plan"]
         if isinstance(plan, Plan) and isinstance(plan.workflow, Workflow):
-            self._workflows[number] = plan.workflow
+            replay.workflows[number] = plan.workflow
         return plan
-
-    def repeat(self, worker: str, task: WorkerTask) -> int:
-        """How many earlier steps of the task's round are the same step."""
-        steps = self._workflows[task.round].steps if task.round in self._workflows else ()
-        return sum(
-            step.worker == worker
-            and step.subtask == task.subtask
-            and step.access == steps[task.index].access
-            for step in steps[: task.index]
-        )
 
 
 def _plan_json(plan: Plan) -> dict[str, Any]:

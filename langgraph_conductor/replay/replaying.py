@@ -13,10 +13,12 @@ from langchain_core.runnables.config import ensure_config
 from langgraph_conductor.budget import Ledger
 from langgraph_conductor.driving import Wait, adrive, await_, awithin
 from langgraph_conductor.errors import BudgetExceededError
+from langgraph_conductor.planners import Plan
 from langgraph_conductor.replay.store import ReplyStore
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.doors import meter_in, metered
 from langgraph_conductor.workers.metering import Meter
+from langgraph_conductor.workflow import Workflow
 
 PLANNER: Final = -1
 """Where a planner's reply stands in a round: before the steps."""
@@ -40,6 +42,7 @@ class Sample(NamedTuple):
 
 
 _SAMPLE: ContextVar[Sample | None] = ContextVar("sample", default=None)
+_REPLAY: ContextVar["Replay"] = ContextVar("replay")
 
 
 def current_sample() -> Sample | None:
@@ -89,13 +92,17 @@ class Replay:
         seed: Which sample the episode is.
         store: Where replies are kept; without one, everybody is asked.
         expenses: What is really paid.
+        plan: The plan, if it was written before.
     """
 
     seed: int = 0
     store: ReplyStore | None = None
     expenses: Expenses = field(default_factory=Expenses)
+    plan: Plan | None = None
     seconds: dict[tuple[int, int], float] = field(default_factory=dict)
     """By round and step (or `PLANNER`): how long replies took when they were given."""
+    workflows: dict[int, Workflow] = field(default_factory=dict)
+    """By round: what was planned, since repeated steps of it are samples of their own."""
     refused: BudgetExceededError | None = None
     """Set once the limit of the expenses refused a call of this episode."""
 
@@ -186,6 +193,25 @@ class Replay:
     def _took(self, asked: Asked, seconds: float) -> None:
         place = (asked.sample.round, asked.step)
         self.seconds[place] = self.seconds.get(place, 0.0) + seconds
+
+
+@contextmanager
+def replaying(replay: Replay) -> Iterator[None]:
+    """Make `replay` the one that `replayed` planners and pools go through, in this task and those it begins."""
+    token = _REPLAY.set(replay)
+    try:
+        yield
+    finally:
+        _REPLAY.reset(token)
+
+
+def current_replay() -> Replay:
+    """The episode's.
+
+    Raises:
+        LookupError: Outside of an episode.
+    """
+    return _REPLAY.get()
 
 
 @contextmanager

@@ -30,6 +30,7 @@ class WorkerPool:
 
     def __init__(self, workers: "Iterable[Worker | Mapping[str, Any]] | WorkerPool") -> None:
         self._workers: dict[int, Worker] = {}
+        self.memo: dict[str, Any] = {}  # what others worked out for it, as long as it lives
         if isinstance(workers, WorkerPool):
             self._workers.update(workers._workers)
             return
