@@ -85,7 +85,8 @@ async def evaluate(
     alone = [outcome for outcome in tried if outcome.strategy in _singles(pool)]
     best, constant = _best(alone, len(training)), _best(tried, len(training))
     worker = _singles(pool)[best.strategy]
-    measured = profiles or profiles_of(alone, training, suite=suite.name, split="train")
+    # Without a date, which planners are shown: repeated tomorrow, their prompts are the same.
+    measured = profiles or profiles_of(alone, training, suite=suite.name, split="train", date="")
     chosen = replace(
         candidates[tried.index(constant)],
         name="best constant workflow",
