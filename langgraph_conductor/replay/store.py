@@ -30,7 +30,8 @@ class ReplyStore:
     URL), keys, time limits and retries are not part of what a worker is. Outages are not replies and are not
     kept; a refusal is one. Functions and graphs are known by name and `version` alone.
 
-    Whole runs are kept as well, so that an episode that is asked for again is only read.
+    A reply that takes several calls (an agent's turns, a planner's repairs) is kept when it is whole: broken off
+    before, it is begun anew. Whole runs are kept as well, so that an episode that is asked for again is only read.
 
     The file may be used by several threads, event loops and processes at once. In one process, who asks for
     a reply that is on its way waits for it.
