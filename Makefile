@@ -18,7 +18,7 @@ demo: model  ## Answer a few questions offline and show every step
 	@$(BIN)/langgraph-conductor demo
 
 test: model  ## Every test; no network but loopback
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-vllm: $(VLLM_MODELS)  ## Against a real vLLM server on the CPU; 5 minutes and 4 GB the first time
 	$(BIN)/python -m pytest -q -x --timeout=300 --durations=5 tests/vllm_tests
