@@ -335,7 +335,9 @@ def _intervals(found: Sequence[Found]) -> bool:
         good &= held[name] >= least
         print(f"  {name:<44} {held[name]:>2} of {n}  (limit {least})")
     total, least = asked.total(), fewest(asked.total(), 0.95)
-    print(f"  all {len(asked)} figures: {held.total()} of {total}, {held.total() / total:.1%}  (limit {least})")
+    print(
+        f"  all {len(asked)} figures: {held.total()} of {total}, {held.total() / total:.1%}  (limit {least})"
+    )
     return good and held.total() >= least
 
 
@@ -345,14 +347,18 @@ def _verdicts(found: Sequence[Found]) -> bool:
         power = min(one.power[name] for one in found)
         right, least = sum(one.verdicts[name] == name for one in found), fewest(len(found), power)
         good &= right >= least and power > 0.95
-        print(f"  {name} by construction, found {name}: {right} of {len(found)}  (power {power:.4f}, limit {least})")
+        print(
+            f"  {name} by construction, found {name}: {right} of {len(found)}  (power {power:.4f}, limit {least})"
+        )
     shown = 0
     for name in (*NULLS, "itself"):
         none = sum(one.verdicts[name] == "no difference shown" for one in found)
         least = fewest(len(found), 0.95)
         shown += len(found) - none
         good &= none >= least
-        print(f"  {name}: no difference by construction, none shown: {none} of {len(found)}  (limit {least})")
+        print(
+            f"  {name}: no difference by construction, none shown: {none} of {len(found)}  (limit {least})"
+        )
     n = len(found) * (len(NULLS) + 1)
     print(f"  differences shown where there are none: {shown} of {n}, {shown / n:.1%}  (level 5 %)")
     return good
