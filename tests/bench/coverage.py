@@ -6,7 +6,10 @@ interval holds the truth. The truth is that of the drawn tasks, the mean of thei
 allow for other tasks, so that they are a little wide where tasks differ: coverage may exceed 95 %.
 
 Limits are what chance allows: of n outcomes that each go well with chance p, the fewest that are not rarer than
-one in a thousand (`fewest`). So an interval of 95 % must hold the truth in at least 15 of 20 seeds.
+one in a thousand (`fewest`). So an interval of 95 % must hold the truth in at least 15 of 20 seeds, and a
+difference that is not there may be shown in at most 5. One that is there must be shown as often as the power
+says: that of the normal distribution at the level 5 % over the number of comparisons, than which Holm's is never
+stricter. All draws are hashes of the seed: the figures are the same each time.
 """
 
 import asyncio
@@ -15,68 +18,37 @@ import logging
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass, field
 from math import comb, isclose, sqrt
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import NormalDist, fmean
-from typing import Any
 
-from langgraph_conductor import Worker, WorkerPool
-from langgraph_conductor.evals.ceilings import candidate_workflows, oracle
+from langgraph_conductor.evals.ceilings import oracle
 from langgraph_conductor.evals.results import Evaluation, Outcome
 from langgraph_conductor.evals.running import Runner
 from langgraph_conductor.evals.stats import wilson
-from langgraph_conductor.evals.strategies import Strategy, majority
-from langgraph_conductor.evals.suites import SPLITS, load_suite
 from langgraph_conductor.evals.summarising import summarise
 from langgraph_conductor.evals.summary import StrategySummary, Summary
-from langgraph_conductor.planners import ChatPlanner, fixed
+from langgraph_conductor.planners import fixed
 from langgraph_conductor.prompts import worker_prompt
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.testing import (
-    ScriptedModel,
-    SkilledModel,
-    plan_text,
-    skilled_planner,
-    skilled_pool,
+from tests.bench.synthetic import (
+    NULLS,
+    OUTAGES,
+    REFERENCE,
+    SKILLS,
+    VALID,
+    VOTES,
+    all_tasks,
+    chances,
+    strategies,
 )
-from tests.closed_forms import alone, by_experts, mixture, one_of, vote
 
-SEEDS, TASKS, VOTES = 20, 100, 3
-VALID, OUTAGES = 0.7, 0.15
-"""How often a plan can be used, and a provider is down."""
-
-GROUPS: Mapping[str, Sequence[str]] = {
-    "numbers": ("chain_sum", "gsm_symbolic", "simple_equations", "base_conversion", "calendar_arithmetic"),
-    "words": ("letter_counting", "caesar_cipher", "spell_backward", "word_sorting"),
-    "puzzles": ("bf", "knights_knaves", "shortest_path", "mini_sudoku", "arc_1d"),
-}
-STRENGTHS = {"ann": (0.9, 0.2, 0.2), "ben": (0.15, 0.9, 0.2), "eve": (0.6, 0.6, 0.85)}
-"""Accuracy in each group."""
-
-SKILLS = {
-    worker: {s: p for p, skills in zip(strengths, GROUPS.values(), strict=True) for s in skills}
-    for worker, strengths in STRENGTHS.items()
-}
-BEST = "eve"
-REFERENCE = f"single({BEST})"
-PRICE = {"input": 1, "output": 10}
-NULLS = ("equal", "chain(ben, eve)")
-"""As good as the reference by construction."""
-
-
-class Unreliable(SkilledModel):
-    """A synthetic worker whose provider is down at a known rate."""
-
-    def _result(self, messages: list[Any], run: Any) -> Any:
-        if random.Random(f"{self.seed}:{messages[-1].text}").random() < OUTAGES:
-            raise ConnectionError("the provider is down")
-        return super()._result(messages, run)
+SEEDS, TASKS = 20, 100
 
 
 @dataclass
@@ -107,68 +79,6 @@ def fewest(n: int, chance: float) -> int:
         least += 1
         below += comb(n, least) * chance**least * (1 - chance) ** (n - least)
     return least
-
-
-@cache
-def all_tasks() -> tuple[Task, ...]:
-    """The suite, with the group of its skills as a task's domain."""
-    suite = load_suite("skills")
-    group = {skill: name for name, skills in GROUPS.items() for skill in skills}
-
-    def grouped(task: Task) -> Task:
-        of = "composed" if len(task.skills) > 1 else group[task.skills[0]] if task.skills else task.domain
-        return replace(task, domain=of)
-
-    return tuple(grouped(task) for split in SPLITS for task in suite.tasks(split))
-
-
-def chances(tasks: Iterable[Task]) -> dict[str, list[float]]:
-    """By strategy, how likely each task is answered right."""
-    found: dict[str, list[float]] = {}
-    for task in tasks:
-        own = {worker: alone(SKILLS, worker, task) for worker in SKILLS}
-        best = own[BEST]
-        of = {
-            **{f"single({worker})": p for worker, p in own.items()},
-            "random router": fmean(own.values()),
-            "majority": vote(best, VOTES),
-            "mixture": mixture([*own.values()], best),
-            "chain(ben, eve)": best,
-            "better": by_experts(SKILLS, task),
-            "equal": best,
-            "worse": min(own.values()),
-            "sometimes valid": VALID * own["ben"] + (1 - VALID) * own["ann"],
-            "outages": best,
-            "worker oracle": one_of(*own.values()),
-        }
-        for name, p in of.items():
-            found.setdefault(name, []).append(p)
-    return found
-
-
-def strategies(seed: int, tasks: Sequence[Task]) -> list[Strategy]:
-    """What is run, named as in `chances`."""
-    pool = skilled_pool(tasks, SKILLS, seed, prices=dict.fromkeys(SKILLS, PRICE))
-    known = pool[BEST].runnable.tasks
-    down = Unreliable(worker="down", seed=seed, skills=SKILLS[BEST], tasks=known)
-
-    def plan(messages: list[Any]) -> str:
-        valid = random.Random(f"plan {seed}:{messages[1].text}").random() < VALID
-        return plan_text(("ben", "Answer as well as you can.", [])) if valid else "Let me think."
-
-    chain = dict(candidate_workflows(pool))["chain(ben, eve)"]
-    made = [
-        *(Strategy(f"single({name})", "single", fixed.single(name), pool) for name in SKILLS),
-        Strategy("random router", "floor", fixed.random_router(seed), pool),
-        replace(majority(VOTES, BEST, pool), name="majority"),
-        Strategy("mixture", "fixed", fixed.mixture_of_agents(list(SKILLS), 1, BEST), pool),
-        Strategy("chain(ben, eve)", "fixed", fixed.workflow(chain), pool),
-        Strategy("sometimes valid", "planner", ChatPlanner(ScriptedModel(replies=plan), price=PRICE), pool),
-        Strategy("outages", "fixed", fixed.single("down"), WorkerPool([Worker("down", down, retries=0)])),
-    ]
-    for worth in ("better", "equal", "worse"):
-        made.append(Strategy(worth, "planner", skilled_planner(all_tasks(), SKILLS, worth), pool))
-    return made
 
 
 async def evaluated(seed: int, tasks: tuple[Task, ...]) -> tuple[Evaluation, Outcome]:
@@ -307,7 +217,7 @@ def uses(found: Found, by_name: Mapping[str, StrategySummary], evaluation: Evalu
         found.exact(f"dollars of {worker}", use and use.usd, (sent + 10 * said) / 1e6 / TASKS)
 
 
-def _alone_at_work() -> None:
+def _prepare() -> None:
     """In a process that only studies: plans that fail are no news, and little garbage is there to collect."""
     logging.disable(logging.WARNING)
     gc.freeze()
@@ -315,7 +225,7 @@ def _alone_at_work() -> None:
 
 
 def main() -> bool:
-    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_alone_at_work) as pool:
+    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_prepare) as pool:
         found = list(pool.map(study, range(SEEDS)))
     print(f"coverage: {SEEDS} seeds, {TASKS} tasks of the suite, {len(SKILLS)} workers of known accuracy")
     good = [_intervals(found), _verdicts(found)]
