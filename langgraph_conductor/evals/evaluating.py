@@ -71,10 +71,7 @@ async def evaluate(
     tasks, training = _drawn(suite, split, items), _drawn(suite, "train", train_items)
     for task in (*training, *tasks):
         check_grader(task.grader)
-    candidates = [
-        Strategy(name, "fixed", fixed.workflow(workflow), pool, max_steps=len(workflow.steps))
-        for name, workflow in candidate_workflows(pool, max_steps)
-    ]
+    candidates = _candidates(pool, max_steps)
     offered = partial(
         strategies, pool, planner, seed=runner.seed, max_steps=max_steps, second_rounds=second_rounds
     )
@@ -90,6 +87,7 @@ async def evaluate(
     chosen = replace(
         candidates[tried.index(constant)],
         name="best constant workflow",
+        kind="fixed",
         note=f"{constant.strategy}, the best of {len(tried)} on the training split",
     )
 
@@ -167,6 +165,21 @@ def _drawn(suite: Suite, split: Split, items: int | None) -> tuple[Task, ...]:
         )
         raise ValueError(f"the suite {suite.name!r} has no {split} tasks; {needed}")
     return tuple(tasks)
+
+
+def _candidates(pool: WorkerPool, max_steps: int) -> list[Strategy]:
+    """The candidate workflows as strategies; profiles are measured on those of one worker alone."""
+    singles = _singles(pool)
+    return [
+        Strategy(
+            name,
+            "single" if name in singles else "fixed",
+            fixed.workflow(workflow),
+            pool,
+            max_steps=len(workflow.steps),
+        )
+        for name, workflow in candidate_workflows(pool, max_steps)
+    ]
 
 
 def _singles(pool: WorkerPool) -> dict[str, str]:

@@ -2,7 +2,17 @@
 
 import asyncio
 
-from tests.bench import budgets, embedded, faults, imports, memory, overhead, scheduling, throughput
+from tests.bench import (
+    budgets,
+    coverage,
+    embedded,
+    faults,
+    imports,
+    memory,
+    overhead,
+    scheduling,
+    throughput,
+)
 
 if __name__ == "__main__":
     results = {
@@ -11,6 +21,7 @@ if __name__ == "__main__":
         "throughput": asyncio.run(throughput.main()),
         "budgets": asyncio.run(budgets.main()),
         "faults": faults.main(),
+        "coverage": coverage.main(),
         "imports": imports.main(),
         "memory": asyncio.run(memory.main()),
         "embedded": embedded.main(),

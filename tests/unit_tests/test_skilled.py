@@ -3,7 +3,7 @@
 from decimal import Decimal
 from functools import cache
 from itertools import product
-from math import comb, prod, sqrt
+from math import prod, sqrt
 from statistics import fmean
 
 import pytest
@@ -21,6 +21,7 @@ from langgraph_conductor.prompts import worker_prompt
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.rewards import Task, grade
 from langgraph_conductor.testing import SkilledModel, first_part, skilled_planner, skilled_pool
+from tests.closed_forms import alone, mixture, one_of, vote
 from tests.helpers import ask, flow
 
 SKILLS = {
@@ -52,33 +53,6 @@ POOL = skilled_pool(TASKS, SKILLS, seed=11, prices=dict.fromkeys(SKILLS, PRICE))
 
 
 # ------------------------------------------------------------- closed formulas
-
-
-def alone(worker, task):
-    return prod(SKILLS[worker][skill] for skill in task.skills)
-
-
-def one_of(*chances):
-    """At least one is right: an oracle's pick of single answers."""
-    return 1 - prod(1 - p for p in chances)
-
-
-def vote(p, n):
-    """The majority of n answers of which no two wrong ones are equal, ties to the earliest.
-
-    Two right ones already win. A lone right one wins if it is the first.
-    """
-    none, lone = (1 - p) ** n, comb(n, 1) * p * (1 - p) ** (n - 1)
-    return 1 - none - lone + lone / n
-
-
-def mixture(proposers, aggregator):
-    """Two right proposals agree; otherwise nothing does, and the aggregator answers itself."""
-    agree = 0.0
-    for right in product((0, 1), repeat=len(proposers)):
-        if sum(right) > 1:
-            agree += prod(p if hit else 1 - p for p, hit in zip(proposers, right, strict=True))
-    return agree + (1 - agree) * aggregator
 
 
 def test_the_formula_of_the_vote_is_exact():
@@ -189,7 +163,7 @@ def test_a_chain_is_as_good_as_its_checker_and_reflection_as_the_worker():
 
 def test_a_composed_task_is_split_or_it_is_not():
     whole = outcome_of(strategy(fixed.single("ann")), BOTH)
-    assert accuracy(whole) == near(alone("ann", BOTH[0]))
+    assert accuracy(whole) == near(alone(SKILLS, "ann", BOTH[0]))
     split = outcome_of(strategy(skilled_planner(TASKS, SKILLS, "better")), BOTH)
     assert accuracy(split) == near(0.9 * 0.8)
     steps = [many[0].rounds[0]["steps"] for many in split.episodes.values()]
@@ -205,7 +179,7 @@ def test_planners_are_worth_what_they_are_made_for():
              for worth in ("better", "equal", "worse")}  # fmt: skip
     assert found["better"] == near(fmean((0.9, 0.8)), 70)
     assert found["worse"] == near(fmean((0.4, 0.3)), 70)
-    best = max(SKILLS, key=lambda worker: fmean(alone(worker, task) for task in TASKS))
+    best = max(SKILLS, key=lambda worker: fmean(alone(SKILLS, worker, task) for task in TASKS))
     assert found["equal"] == near(fmean(SKILLS[best].values()), 70)
     with pytest.raises(ValueError, match="worth is one of better, equal, worse"):
         skilled_planner(TASKS, SKILLS, "good")
