@@ -22,10 +22,9 @@ def accuracy(summary: Summary) -> Section:
     rows = tuple(
         (
             _label(one),
-            one.kind,
+            estimate(one.accuracy),
             f"{one.accuracy.n:,}",
             f"{one.samples:,}",
-            estimate(one.accuracy),
             f"{one.infra:,}",
             dollars(one.use.usd) if one.use else NOTHING,
             number(one.use.tokens) if one.use else NOTHING,
@@ -34,13 +33,15 @@ def accuracy(summary: Summary) -> Section:
         for one in summary.strategies
     )
     head = (
-        *("strategy", "kind", "tasks scored", "samples", "right [95 %]", "infrastructure failed"),
-        *("money a question", "tokens a question", "accuracy for its cost"),
+        *("strategy", "right [95 %]", "tasks", "samples", "outages"),
+        *("money", "tokens", "accuracy for its cost"),
     )
     unit = (
         "money" if summary.currency == "usd" else "tokens, as money is not known for all or is zero for all"
     )
     says = (
+        "Money and tokens are those of one question, the mean. Tasks are those with a score; outages are samples "
+        "that the infrastructure failed. What each strategy does stands under “Strategies”.",
         f"Accuracy for its cost is in {unit}. On the front: no other strategy is as cheap and as accurate, "
         "and better in one of the two. Not ruled out: one is, but by chance it may be less accurate. Dominated: "
         "one costs no more, and the paired 95 % interval of its lead in accuracy does not reach below zero. "
@@ -77,6 +78,16 @@ def comparisons(summary: Summary) -> Section:
     return Section(
         "Comparisons on the same tasks", says, (Table(head, rows),) if rows else (), plot="forest"
     )
+
+
+def described(summary: Summary) -> Section:
+    """What each strategy does."""
+    rows = tuple((one.strategy, one.kind, one.note or NOTHING) for one in summary.strategies)
+    says = (
+        "Kinds: single, one worker alone; floor, random; fixed, the same hand-written plan for every question; "
+        "planner, a plan made for each question.",
+    )
+    return Section("Strategies", says, (Table(("strategy", "kind", "what it does"), rows),) if rows else ())
 
 
 def plans(summary: Summary) -> Section:
@@ -207,6 +218,7 @@ def published(summary: Summary) -> Section:
         ("this evaluation", _label(one), f"{summary.suite}, {summary.split}", percent(one.accuracy.value))
         + ((number(one.use.tokens), dollars(one.use.usd)) if one.use else (NOTHING, NOTHING))
         for one in summary.strategies
+        if one.kind == "planner" or one.strategy == summary.reference
     ]
     head = ("whose figures", "system", "asked", "right", "tokens a question", "money a question")
     says = (
@@ -234,7 +246,6 @@ def _benchmarks(table: paper.PaperTable) -> Table:
 def method(summary: Summary) -> Section:
     """What a reader needs to judge and repeat it."""
     domains = _listed({domain or "(none)": count for domain, count in summary.domains.items()})
-    notes = tuple(f"{one.strategy}: {one.note}" for one in summary.strategies if one.note)
     says = (
         f"Tasks: {summary.tasks:,} ({domains}). Reference: {summary.reference or 'none'}.",
         "The task is the unit: several samples of one task are averaged first. Intervals of a share are "
@@ -242,7 +253,6 @@ def method(summary: Summary) -> Section:
         "Newcombe's for paired shares (1998, method 10). p is of the exact sign-flip test, which for one sample "
         "is McNemar's exact test; adjusted is Holm's, for all comparisons of this report.",
         "Episodes that the infrastructure failed have no score: they are counted apart, never as wrong answers.",
-        *notes,
     )
     rows = tuple((str(key), str(value)) for key, value in summary.about.items())
     return Section("How it was made", says, (Table(("what", "value"), rows),) if rows else ())

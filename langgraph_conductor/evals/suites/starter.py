@@ -91,18 +91,17 @@ def _two_step() -> Iterator[Task]:
     for rng in _draws("two-step"):
         word, factor, other = rng.choice(_DISTINCT), rng.randint(12, 99), rng.randint(100, 999)
         place = rng.randint(1, len(word))
-        words = "words", "arithmetic"
-        text, answer, grader, skills = rng.choice(
+        letters = f"the number of letters in the word '{word}'"
+        difference = f"Work out {other} - {other - place} and call it n."
+        text, answer, *skills = rng.choice(
             (
-                (f"Multiply the number of letters in the word '{word}' by {factor}.",)
-                + (str(len(word) * factor), "number", words),
-                (f"Add the number of letters in the word '{word}' to {other}.",)
-                + (str(len(word) + other), "number", words),
-                (f"Work out {other} - {other - place} and call it n. What is letter n of the word '{word}'?",)
-                + (word[place - 1], "exact", words[::-1]),
+                (f"Multiply {letters} by {factor}.", str(len(word) * factor), "words", "arithmetic"),
+                (f"Add {letters} to {other}.", str(len(word) + other), "words", "arithmetic"),
+                (f"{difference} What is letter n of '{word}'?", word[place - 1], "arithmetic", "words"),
             )
         )
-        yield Task(text, answer, grader, domain="two-step", difficulty=2, skills=skills)
+        grader = "number" if answer.isdecimal() else "exact"
+        yield Task(text, answer, grader, domain="two-step", difficulty=2, skills=tuple(skills))
 
 
 def _draws(kind: str) -> Iterator[random.Random]:
