@@ -69,10 +69,10 @@ def _asked(summary: Summary) -> Iterator[str]:
     yield f"Asked: {asked}, of {who}{each}{when}.{_paid(summary.about)}"
     for one in summary.strategies:
         if one.strategy == summary.reference and one.accuracy.value is not None:
-            yield (
-                f"The reference is {one.strategy}, right in {estimate(one.accuracy)}: the worker that was the "
-                "best alone on the training split."
+            best = (
+                f"The reference is {one.strategy}, the worker that was the best alone on the training split"
             )
+            yield f"{best}. It is right in {estimate(one.accuracy)}."
 
 
 def _paid(about: Mapping[str, Any]) -> str:
@@ -134,7 +134,10 @@ def _others(rest: Iterable[Comparison]) -> str:
             one.b if again else one.a
         )
     second = against.pop("a second round and none", [])
-    parts = [f"between {b} and each of {_named(names)}" for b, names in against.items()]
+    parts = [
+        f"between {b} and {'each of ' if len(names) > 1 else ''}{_named(names)}"
+        for b, names in against.items()
+    ]
     parts += [f"between a second round and none for {_named(second)}"] if second else []
     return f"No difference shown {'; nor '.join(parts)}."
 

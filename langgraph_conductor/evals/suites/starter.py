@@ -61,6 +61,8 @@ def _arithmetic() -> Iterator[Task]:
 def _words() -> Iterator[Task]:
     for rng in _draws("words"):
         word, several = rng.choice(_DISTINCT), rng.sample(WORDS, rng.randint(3, 6))
+        if several == sorted(several):  # else the question would hold its answer
+            several.reverse()
         letter = rng.choice(several[0])
         text, answer, grader = rng.choice(
             (
