@@ -1,6 +1,7 @@
 """The tables of a report."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from langgraph_conductor.evals import paper
 from langgraph_conductor.evals.report.findings import difference_and_interval
@@ -15,6 +16,9 @@ from langgraph_conductor.evals.report.words import (
     percent,
 )
 from langgraph_conductor.evals.summary import StrategySummary, Summary
+
+_LEFT_TO_JSON: Final = ("profiles", "paid", "replayed")
+"""Too long for a table, or told in the head."""
 
 
 def accuracy(summary: Summary) -> Section:
@@ -253,9 +257,19 @@ def method(summary: Summary) -> Section:
         "Newcombe's for paired shares (1998, method 10). p is of the exact sign-flip test, which for one sample "
         "is McNemar's exact test; adjusted is Holm's, for all comparisons of this report.",
         "Episodes that the infrastructure failed have no score: they are counted apart, never as wrong answers.",
+        "Every episode, and the workers' profiles if they were measured, are in evaluation.json.",
     )
-    rows = tuple((str(key), str(value)) for key, value in summary.about.items())
+    rows = tuple(
+        row for key, value in summary.about.items() if key not in _LEFT_TO_JSON for row in _flat(key, value)
+    )
     return Section("How it was made", says, (Table(("what", "value"), rows),) if rows else ())
+
+
+def _flat(key: str, value: object) -> list[tuple[str, str]]:
+    """A row, or one for each entry."""
+    if isinstance(value, Mapping):
+        return [row for name, inner in value.items() for row in _flat(f"{key}, {name}", inner)]
+    return [(str(key), NOTHING if value is None or value == "" else str(value))]
 
 
 def _label(one: StrategySummary) -> str:

@@ -1,12 +1,16 @@
 """The report as Markdown."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from langgraph_conductor.evals.report.contents import sections
 from langgraph_conductor.evals.report.findings import warnings
 from langgraph_conductor.evals.report.parts import Section, Table
 from langgraph_conductor.evals.report.words import in_markdown
 from langgraph_conductor.evals.summary import Summary
+
+_WIDEST: Final = 80
+"""Columns are aligned up to this width; a longer cell sticks out."""
 
 
 def markdown(summary: Summary) -> str:
@@ -42,7 +46,7 @@ def _table(table: Table) -> Iterator[str]:
         yield from (in_markdown(table.title), "")
     rows = [[in_markdown(cell) for cell in row] for row in (table.head, *table.rows)]
     # Aligned, since it is read in terminals and editors as well.
-    wide = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
+    wide = [min(_WIDEST, max(3, *map(len, column))) for column in zip(*rows, strict=True)]
     head, *body = (_row([cell.ljust(width) for cell, width in zip(row, wide, strict=True)]) for row in rows)
     yield from (head, _row(["-" * width for width in wide]), *body, "")
 
