@@ -14,7 +14,7 @@ from langgraph_conductor.cli.exits import say
 from langgraph_conductor.config import ConductorConfig
 from langgraph_conductor.display.words import printable
 from langgraph_conductor.evals.evaluating import evaluate, measure
-from langgraph_conductor.evals.report import write_report
+from langgraph_conductor.evals.report import opening, write_report
 from langgraph_conductor.evals.running import Progress, Runner
 from langgraph_conductor.evals.suites import Split, Suite
 from langgraph_conductor.planners import ChatPlanner, Planner
@@ -68,8 +68,8 @@ def run_eval(
             evaluate(suite, config.workers, config.planner, runner, max_steps=steps, **options)
         )
     markdown, html, _ = write_report(evaluation, out)
-    typer.echo(printable(markdown.read_text(encoding="utf-8")))
-    _conclude(runner, f"the report is in {markdown} and {html}")
+    typer.echo(printable(opening(markdown.read_text(encoding="utf-8"))))
+    _conclude(runner, f"the whole report is in {markdown} and {html}")
     return evaluation.complete
 
 

@@ -116,6 +116,8 @@ async def evaluate(
             "tasks": {split: len(tasks), "train": len(training)},
             "options": {"seed": runner.seed, "samples": runner.samples, "max_steps": max_steps},
             "profiles": measured.to_json(),
+            "paid": runner.expenses.paid.to_json(),
+            "replayed": runner.expenses.replayed.to_json(),
             "stopped": runner.stopped,
         },
         complete=not runner.stopped,

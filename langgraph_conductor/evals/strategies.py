@@ -79,8 +79,17 @@ def strategies(
     for name, planner, note in _planners(chat_planner, profiles, trained):
         found.append(Strategy(name, "planner", planner, pool, 1, max_steps, note))
         if second_rounds:
-            again = f"{note}; it may plan again" if note else "it may plan again"
-            found.append(Strategy(f"{name}, 2 rounds", "planner", planner, pool, 2, max_steps, again))
+            found.append(
+                Strategy(
+                    f"{name}, 2 rounds",
+                    "planner",
+                    planner,
+                    pool,
+                    2,
+                    max_steps,
+                    f"{note}; it may plan again",
+                )
+            )
     return tuple(found)
 
 
@@ -89,14 +98,20 @@ def _without_model(
 ) -> Iterator[Strategy]:
     able = _able(pool)
     for name in able:
-        yield Strategy(f"single({name})", "single", fixed.single(name), pool, max_steps=1)
+        alone = f"{name} answers alone"
+        yield Strategy(f"single({name})", "single", fixed.single(name), pool, max_steps=1, note=alone)
     drawn = f"drawn anew for each question, seed {seed}"
-    yield Strategy("random router", "floor", fixed.random_router(seed), pool, max_steps=1, note=drawn)
+    yield Strategy(
+        "random router", "floor", fixed.random_router(seed), pool, max_steps=1, note=f"a worker {drawn}"
+    )
     anything = fixed.random_workflow(seed, max_steps)
-    yield Strategy("random workflow", "floor", anything, pool, max_steps=max_steps, note=drawn)
+    yield Strategy(
+        "random workflow", "floor", anything, pool, max_steps=max_steps, note=f"a workflow {drawn}"
+    )
     if best is not None:
         reflecting = fixed.self_reflection(1, best)
-        yield Strategy(f"self-reflection({best})", "fixed", reflecting, pool, max_steps=2)
+        note = f"{best} answers, then looks for mistakes in its answer and improves it"
+        yield Strategy(f"self-reflection({best})", "fixed", reflecting, pool, max_steps=2, note=note)
         if votes is not None:
             yield majority(votes, best, pool)
     if len(able) > 1:
@@ -109,7 +124,7 @@ def _reviewed(strategy: Strategy, best: str | None) -> Strategy:
     # The worker that only counts cannot review; the one whose answers it counts does.
     worker = best if VOTE in strategy.pool.names else None
     kind: Kind = "fixed" if strategy.kind == "single" else strategy.kind
-    note = "; ".join(part for part in (strategy.note, "one more step reviews the answer") if part)
+    note = f"{strategy.note}; then one more step reviews the answer"
     planner = fixed.reviewed(strategy.planner, worker)
     name = f"{strategy.name}, 2 rounds"
     return Strategy(name, kind, planner, strategy.pool, 2, strategy.max_steps, note)
@@ -127,9 +142,9 @@ def _planners(
             yield "anonymous + profiles", chat.showing("anonymous", profiles), measured
             yield "described + profiles", chat.showing("described", profiles), measured
     elif chat is not None:
-        yield "prompted", chat, "as it was given"
+        yield "prompted", chat, "prompted; the planner as it was given"
     if trained is not None:
-        yield "trained", trained, ""
+        yield "trained", trained, "trained to conduct"
 
 
 def majority(n: int, worker: str, pool: WorkerPool) -> Strategy:
@@ -153,7 +168,7 @@ def majority(n: int, worker: str, pool: WorkerPool) -> Strategy:
     workflow = Workflow((*answers, *count))
     voting = pool.joined_by(vote_worker())
     voting.check(workflow)
-    note = f"{n} answers, counted without a model"
+    note = f"{n} answers of {worker}, counted without a model"
     return Strategy(
         f"majority({worker}, {n})", "fixed", fixed.workflow(workflow), voting, max_steps=n + 1, note=note
     )

@@ -46,10 +46,10 @@ _SQUARES = {"²": "**2", "squared": "**2", "³": "**3", "cubed": "**3"}
 _BEFORE = re.compile(
     r"""\s*+(?:(?:please|kindly|(?:can|could|would|will)\s++you|hello|hi|hey
       |what(?:\s++(?:is|are|does|do)\b|['’]?s\b)?+|how\s++much\s++(?:is|are)
-      |(?:tell|give|show)(?:\s++me\b)?+|for\s++me|compute|calculate|evaluate|solve|determine
+      |(?:tell|give|show|state)(?:\s++me\b)?+|for\s++me|compute|calculate|evaluate|solve|determine
       |work\s++out|figure\s++out|find(?:\s++out\b)?+
-      |the\s++(?:exact\s++)?+(?:result|value|answer)(?:\s++(?:of|to|for|is)\b|(?=:))
-      |the\s++(?:following\s++)?+(?:expression|calculation)|the\s++following
+      |the\s++(?:(?:exact|final)\s++)?+(?:result|value|answer)(?:\s++(?:of|to|for|is)\b|(?=:))
+      |the\s++(?:following\s++)?+(?:expression|calculation|arithmetic\s++problem)|the\s++following
       )\b(?:[,.!?]\s++|:\s*+|\s++))*+""",
     re.VERBOSE | re.IGNORECASE,
 )

@@ -77,7 +77,7 @@ class EmbeddedPlanner(ChatPlanner):
             plan = _ONE_AFTER_THE_OTHER if not worker else ((worker, subtask or question, []),)
             if len(plan) <= request.max_steps and all(name in request.pool.names for name, _, _ in plan):
                 messages += [HumanMessage(question), AIMessage(_shown(thought, plan))]
-        text = text_of(request.question)
+        text = _asked(text_of(request.question))
         return [*messages, HumanMessage(with_attachments(text, request.question))]
 
 
@@ -163,8 +163,12 @@ def _talker() -> Callable[[WorkerTask], str]:
     chat = model(max_tokens=160)
 
     def talk(task: WorkerTask) -> str:
-        # The full prompt of a worker is too much for this model: what it was granted and its subtask.
+        # The full prompt of a worker is too much for this model: what it was granted and its subtask, and
+        # the question, if the subtask only speaks of it ("Answer the question.").
+        question = _asked(text_of(task.question))
+        told = task.subtask.rstrip(".?! ").casefold() in question.casefold()
         texts = [*(output.text for output in task.inputs if output.text), task.subtask]
+        texts = texts if told else [question, *texts]
         return str(chat.invoke([SystemMessage(_WORKER_TASK), HumanMessage("\n".join(texts))]).text)
 
     return talk
@@ -195,10 +199,16 @@ def wordsmith(task: WorkerTask) -> str:
     return _first(known, task) or transform(task.subtask)
 
 
+def _asked(question: str) -> str:
+    """The question without lines on the form of its answer, such as those of evaluations: they speak of a tag."""
+    lines = question.splitlines()
+    return "\n".join(line for line in lines if "</answer>" not in line) or question
+
+
 def _first(read: Callable[[str], str | None], task: WorkerTask) -> str | None:
     # The question before the subtask: the planner's wording of it may be wrong, the user's is not.
     # But in a workflow of several steps the subtask says which part of the question is meant.
-    texts = [text_of(task.question), task.subtask]
+    texts = [_asked(text_of(task.question)), task.subtask]
     if not task.is_final or task.inputs:
         texts.reverse()
     return next((found for text in texts if (found := read(text)) is not None), None)

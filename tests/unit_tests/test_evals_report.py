@@ -3,14 +3,15 @@
 import importlib
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from langgraph_conductor.evals import paper
-from langgraph_conductor.evals.report import write_report
+from langgraph_conductor.evals.report import opening, write_report
 from langgraph_conductor.evals.report.drawing import workflow_svg
-from langgraph_conductor.evals.report.findings import sentence
+from langgraph_conductor.evals.report.findings import findings, sentence
 from langgraph_conductor.evals.report.items import MOST_ITEMS, MOST_TEXT
 from langgraph_conductor.evals.report.plots import draw
 from langgraph_conductor.evals.report.words import chance, cut, dollars, in_markdown, points
@@ -153,7 +154,9 @@ def test_markdown_tables_are_rectangular(which, request):
     for head, line, *rows in blocks:
         assert set(line) == set("|- ")
         assert rows
-        assert {len(cells(row)) for row in (head, *rows)} == {line.count("---")}
+        assert {len(cells(row)) for row in (head, *rows)} == {len(cells(line))}
+        if which == "plain":
+            assert len({*map(len, (head, line, *rows))}) == 1, "the columns are aligned"
 
 
 def test_markdown_has_no_markup_from_outside():
@@ -173,9 +176,9 @@ def test_what_was_shown_comes_first(plain):
     assert first[0] == "# Evaluation of arithmetic, test"
     said = "\n".join(first)
     assert "planned is better than single(coder): +31.0 points, interval [" in said
-    assert "No difference shown between random and single(coder): 0.0 points, interval [" in said
-    assert "with these 29 tasks a difference under 27.1 points would usually not be seen" in said
+    assert "No difference shown between single(coder) and random." in said
     assert said.index("planned is better") < said.index("No difference shown")
+    assert "on the training split. It is right in 69.0 % [50.8, 82.7]." in said
     assert "INCOMPLETE" not in plain[0]
     assert "oracle and" not in said
 
@@ -187,19 +190,117 @@ def test_an_incomplete_evaluation_says_so_before_anything_else(evil):
 
 
 def test_sentences():
-    def said(verdict, difference, low, high, p=0.62, adjusted=0.62, n=120):
-        return sentence(
-            Comparison("X", "Y", Paired(n, 0, difference, low, high, p, 9, 7, 0.09), adjusted, verdict)
-        )
-
-    assert said("no difference shown", 0.012, -0.03, 0.054) == (
-        "No difference shown between X and Y: +1.2 points, interval [-3.0, +5.4], p = 0.62; "
-        "with these 120 tasks a difference under 9.0 points would usually not be seen."
-    )
-    assert said("worse", -0.2, -0.3, -0.1, 0.0001, 0.0004) == (
+    paired = Paired(120, 0, -0.2, -0.3, -0.1, 0.0001, 9, 7, 0.09)
+    assert sentence(Comparison("X", "Y", paired, 0.0004, "worse")) == (
         "X is worse than Y: -20.0 points, interval [-30.0, -10.0], p < 0.001 (< 0.001 adjusted), on 120 tasks."
     )
-    assert said("no difference shown", 0, -1, 1, n=0).endswith("no task has a score from both.")
+
+
+def head_of(found, *comparisons):
+    """What the head says of these comparisons: (a, b, difference, verdict), all on 40 tasks."""
+    made = tuple(
+        Comparison(a, b, Paired(n, 0, points, points - 0.1, points + 0.1, 0.5, 1, 2, 0.12), 0.5, verdict)
+        for a, b, points, verdict, n in comparisons
+    )
+    return findings(replace(found, comparisons=made)).sentences
+
+
+@pytest.fixture(scope="module")
+def many():
+    asked = tasks(4)
+    names = ("described", "described, 2 rounds", "described + profiles", "described + profiles, 2 rounds")
+    others = ("single(a)", "single(b)", "single(b), 2 rounds", "majority(a, 3)")
+    made = [outcome(name, "planner", asked, [1.0] * 4) for name in names]
+    made += [outcome(name, "fixed", asked, [0.0] * 4) for name in others]
+    return summarise(evaluation(asked, *made, reference="single(a)"))
+
+
+def test_the_head_spells_out_planners_and_names_the_rest_once(many):
+    no, first = "no difference shown", "single(a)"
+    said = head_of(
+        many,
+        ("described", first, 0.05, no, 40),
+        ("described, 2 rounds", first, 0.02, no, 40),
+        ("described", "majority(a, 3)", -0.05, no, 40),
+        ("described + profiles", "described", 0.0, no, 40),
+        ("described + profiles, 2 rounds", "described, 2 rounds", 0.01, no, 40),
+        ("described, 2 rounds", "described", -0.03, no, 40),
+        ("single(b)", first, 0.0, no, 40),
+        ("majority(a, 3)", first, 0.0, no, 40),
+        ("single(b), 2 rounds", "single(b)", 0.0, no, 40),
+    )[2:]
+    assert said[0] == "9 comparisons made; a difference was shown in none."
+    starts = [sentence.partition(": no difference shown. ") for sentence in said[1:5]]
+    assert [start for start, _, _ in starts] == [
+        "Planners against the reference single(a)",
+        "Planners against a majority vote that costs as much",
+        "What profiles are worth",
+        "What a second round is worth to planners",
+    ]
+    assert starts[0][2] == (
+        "described +5.0 points, interval [-5.0, +15.0], p = 0.50; described, 2 rounds +2.0 points, interval "
+        "[-8.0, +12.0], p = 0.50. With these 40 tasks a difference under 12.0 points would usually not be seen."
+    )
+    assert "described + profiles, 2 rounds +1.0 points" in starts[2][2]
+    assert said[5:] == (
+        "No difference shown between single(a) and each of single(b) | majority(a, 3); nor between a second "
+        "round and none for single(b).",
+    )
+
+
+def test_shown_differences_come_first_the_largest_first(many):
+    said = head_of(
+        many,
+        ("single(b)", "single(a)", 0.2, "better", 40),
+        ("described", "single(a)", -0.4, "worse", 40),
+        ("described, 2 rounds", "single(a)", 0.0, "no difference shown", 0),
+    )[3:]
+    assert [text.split(":")[0] for text in said] == [
+        "described is worse than single(a)",
+        "single(b) is better than single(a)",
+        "Planners against the reference single(a)",
+    ]
+    assert said[2].endswith("no difference shown, as no task has a score from both.")
+
+
+def test_the_head_says_what_was_really_paid(many):
+    def first(**about):
+        return findings(replace(many, about=about)).sentences[0]
+
+    assert first() == "Asked: 4 tasks of the suite arithmetic, split test, of 8 strategies."
+    paid = {"date": "2030-01-02", "options": {"samples": 3}, "paid": usage(5, 100, "0.25").to_json()}
+    assert first(**paid).endswith(
+        "8 strategies, each 3 times, on 2030-01-02. Really paid in all: $0.25 for 5 model calls."
+    )
+    free = {"paid": usage(1, 10, None).to_json(), "replayed": usage(2).to_json()}
+    assert first(**free).endswith(
+        "Really paid in all: $0 for 1 model call, 1 of them without a known price; 2 replies more came from the "
+        "reply store."
+    )
+
+
+def test_a_terminal_is_shown_the_head_and_the_accuracy(plain):
+    shown = opening(plain[0])
+    assert plain[0].startswith(shown.rstrip())
+    assert re.findall("^## (.*)$", shown, re.MULTILINE) == ["What was shown", "Accuracy and cost"]
+    assert "| planned " in shown
+    assert len(shown.split("\n")) < 30
+
+
+def test_what_is_needed_to_repeat_it_has_a_row_each(tmp_path):
+    about = {"versions": {"a": "1.2", "b": "3"}, "stopped": "", "profiles": {"long": "one"}}
+    text = write_report(evaluation(tasks(1), about=about), tmp_path)[0].read_text()
+    rows = [re.sub(" +", " ", line) for line in text.split("\n") if line.startswith("| ")]
+    assert {"| versions, a | 1.2 |", "| versions, b | 3 |", "| stopped | \N{EN DASH} |"} <= {*rows}
+    assert "long" not in text
+
+
+def test_every_strategy_is_explained(many, tmp_path):
+    text = write_report(evaluation(tasks(1), Outcome("x", "fixed", {}, note="as it is")), tmp_path)[
+        0
+    ].read_text()
+    rows = text.split("## Strategies")[1].split("\n## ")[0]
+    assert re.search(r"\| x +\| fixed +\| as it is", rows)
 
 
 def test_figures():
@@ -211,8 +312,8 @@ def test_figures():
 
 
 def test_unknown_money_is_unknown_in_both(plain):
-    for row in (line for line in plain[0].split("\n") if line.startswith("| random (floor) | floor")):
-        assert cells(row)[6].strip() == "unknown"
+    for row in (line for line in plain[0].split("\n") if line.startswith("| random (floor)")):
+        assert cells(row)[5].strip() == "unknown"
         break
     else:
         pytest.fail("no row")
@@ -345,7 +446,7 @@ def test_a_drawn_workflow():
 
 def test_the_papers_figures_are_marked_and_whole(plain):
     section = plain[0].split("## The paper's figures, not ours")[1].split("\n## ")[0]
-    rows = [line for line in section.split("\n") if line.startswith("| ")]
+    rows = [re.sub(" +", " ", line) for line in section.split("\n") if line.startswith("| ")]
     for table in paper.TABLES:
         for benchmark, scores in table.scores.items():
             assert len(scores) == len(table.systems)

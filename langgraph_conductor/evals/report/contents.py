@@ -12,6 +12,7 @@ def sections(summary: Summary) -> list[Section]:
         findings(summary),
         figures.accuracy(summary),
         figures.comparisons(summary),
+        figures.described(summary),
         figures.plans(summary),
         figures.cost(summary),
         figures.steps(summary),

@@ -1,6 +1,7 @@
 """The tables of a report."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from langgraph_conductor.evals import paper
 from langgraph_conductor.evals.report.findings import difference_and_interval
@@ -16,16 +17,18 @@ from langgraph_conductor.evals.report.words import (
 )
 from langgraph_conductor.evals.summary import StrategySummary, Summary
 
+_LEFT_TO_JSON: Final = ("profiles", "paid", "replayed")
+"""Too long for a table, or told in the head."""
+
 
 def accuracy(summary: Summary) -> Section:
     """How often each is right, and whether that is worth its cost."""
     rows = tuple(
         (
             _label(one),
-            one.kind,
+            estimate(one.accuracy),
             f"{one.accuracy.n:,}",
             f"{one.samples:,}",
-            estimate(one.accuracy),
             f"{one.infra:,}",
             dollars(one.use.usd) if one.use else NOTHING,
             number(one.use.tokens) if one.use else NOTHING,
@@ -34,13 +37,15 @@ def accuracy(summary: Summary) -> Section:
         for one in summary.strategies
     )
     head = (
-        *("strategy", "kind", "tasks scored", "samples", "right [95 %]", "infrastructure failed"),
-        *("money a question", "tokens a question", "accuracy for its cost"),
+        *("strategy", "right [95 %]", "tasks", "samples", "outages"),
+        *("money", "tokens", "accuracy for its cost"),
     )
     unit = (
         "money" if summary.currency == "usd" else "tokens, as money is not known for all or is zero for all"
     )
     says = (
+        "Money and tokens are those of one question, the mean. Tasks are those with a score; outages are samples "
+        "that the infrastructure failed. What each strategy does stands under “Strategies”.",
         f"Accuracy for its cost is in {unit}. On the front: no other strategy is as cheap and as accurate, "
         "and better in one of the two. Not ruled out: one is, but by chance it may be less accurate. Dominated: "
         "one costs no more, and the paired 95 % interval of its lead in accuracy does not reach below zero. "
@@ -77,6 +82,16 @@ def comparisons(summary: Summary) -> Section:
     return Section(
         "Comparisons on the same tasks", says, (Table(head, rows),) if rows else (), plot="forest"
     )
+
+
+def described(summary: Summary) -> Section:
+    """What each strategy does."""
+    rows = tuple((one.strategy, one.kind, one.note or NOTHING) for one in summary.strategies)
+    says = (
+        "Kinds: single, one worker alone; floor, random; fixed, the same hand-written plan for every question; "
+        "planner, a plan made for each question.",
+    )
+    return Section("Strategies", says, (Table(("strategy", "kind", "what it does"), rows),) if rows else ())
 
 
 def plans(summary: Summary) -> Section:
@@ -207,6 +222,7 @@ def published(summary: Summary) -> Section:
         ("this evaluation", _label(one), f"{summary.suite}, {summary.split}", percent(one.accuracy.value))
         + ((number(one.use.tokens), dollars(one.use.usd)) if one.use else (NOTHING, NOTHING))
         for one in summary.strategies
+        if one.kind == "planner" or one.strategy == summary.reference
     ]
     head = ("whose figures", "system", "asked", "right", "tokens a question", "money a question")
     says = (
@@ -234,7 +250,6 @@ def _benchmarks(table: paper.PaperTable) -> Table:
 def method(summary: Summary) -> Section:
     """What a reader needs to judge and repeat it."""
     domains = _listed({domain or "(none)": count for domain, count in summary.domains.items()})
-    notes = tuple(f"{one.strategy}: {one.note}" for one in summary.strategies if one.note)
     says = (
         f"Tasks: {summary.tasks:,} ({domains}). Reference: {summary.reference or 'none'}.",
         "The task is the unit: several samples of one task are averaged first. Intervals of a share are "
@@ -242,10 +257,19 @@ def method(summary: Summary) -> Section:
         "Newcombe's for paired shares (1998, method 10). p is of the exact sign-flip test, which for one sample "
         "is McNemar's exact test; adjusted is Holm's, for all comparisons of this report.",
         "Episodes that the infrastructure failed have no score: they are counted apart, never as wrong answers.",
-        *notes,
+        "Every episode, and the workers' profiles if they were measured, are in evaluation.json.",
     )
-    rows = tuple((str(key), str(value)) for key, value in summary.about.items())
+    rows = tuple(
+        row for key, value in summary.about.items() if key not in _LEFT_TO_JSON for row in _flat(key, value)
+    )
     return Section("How it was made", says, (Table(("what", "value"), rows),) if rows else ())
+
+
+def _flat(key: str, value: object) -> list[tuple[str, str]]:
+    """A row, or one for each entry."""
+    if isinstance(value, Mapping):
+        return [row for name, inner in value.items() for row in _flat(f"{key}, {name}", inner)]
+    return [(str(key), NOTHING if value is None or value == "" else str(value))]
 
 
 def _label(one: StrategySummary) -> str:

@@ -1,9 +1,16 @@
-"""What was shown and what was not, in plain words."""
+"""The report's head: what was asked, what it cost, and what was shown, in plain words."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from langgraph_conductor.evals.report.parts import Section
-from langgraph_conductor.evals.report.words import chance, counted, p_equals, points
+from langgraph_conductor.evals.report.words import chance, counted, dollars, estimate, p_equals, points
 from langgraph_conductor.evals.stats import Paired
 from langgraph_conductor.evals.summary import Comparison, Summary
+from langgraph_conductor.usage import Usage
+
+_NOT_SHOWN: Final = "no difference shown"
+_AGAIN, _PROFILES = ", 2 rounds", " + profiles"
 
 
 def warnings(summary: Summary) -> list[str]:
@@ -20,14 +27,17 @@ def warnings(summary: Summary) -> list[str]:
 
 
 def findings(summary: Summary) -> Section:
-    """A verdict for each comparison, planners first, then what could not be compared."""
-    shown = sum(one.verdict != "no difference shown" for one in summary.comparisons)
-    total = counted(len(summary.comparisons), "comparison")
-    first = f"{total} made; a difference was shown in {shown or 'none'}."
-    # Planners first: they are what the evaluation is about.
-    kinds = {one.strategy: one.kind for one in summary.strategies}
-    ranked = sorted(summary.comparisons, key=lambda one: kinds[one.a] != "planner")
-    said = [first if ranked else "No strategies were compared.", *map(sentence, ranked)]
+    """What was asked, each difference that was shown, and the planners' comparisons that showed none."""
+    shown = [one for one in summary.comparisons if one.verdict != _NOT_SHOWN]
+    shown.sort(key=lambda one: -abs(one.paired.difference))
+    said = [*_asked(summary), _count(summary, len(shown)), *map(sentence, shown)]
+    rest = [one for one in summary.comparisons if one.verdict == _NOT_SHOWN]
+    planners = {one.strategy for one in summary.strategies if one.kind == "planner"}
+    for what, fits in _questions(summary.reference):
+        about = [one for one in rest if one.a in planners and fits(one)]
+        rest = [one for one in rest if one not in about]
+        said += [_undecided(what, about)] if about else []
+    said += [_others(rest)] if rest else []
     said += [f"{reason}." for reason in summary.left_out]
     if failed := sum(one.infra for one in summary.strategies):
         outages = f"The infrastructure failed {counted(failed, 'episode')}"
@@ -36,25 +46,110 @@ def findings(summary: Summary) -> Section:
 
 
 def sentence(one: Comparison) -> str:
-    """The verdict in plain words."""
-    pair = one.paired
-    if not pair.n:
-        return f"No difference shown between {one.a} and {one.b}: no task has a score from both."
-    difference, interval = difference_and_interval(pair)
-    figures = f"{difference} points, interval {interval}, {p_equals(pair.p)}"
-    if abs(one.adjusted - pair.p) > 1e-9:
+    """The verdict of a comparison that showed a difference."""
+    figures = _figures(one.paired)
+    if abs(one.adjusted - one.paired.p) > 1e-9:
         figures += f" ({chance(one.adjusted)} adjusted)"
-    if one.verdict == "no difference shown":
-        return (
-            f"No difference shown between {one.a} and {one.b}: {figures}; with {_these(pair.n)} a "
-            f"difference under {100 * pair.detectable:.1f} points would usually not be seen."
-        )
-    return f"{one.a} is {one.verdict} than {one.b}: {figures}, on {counted(pair.n, 'task')}."
+    return f"{one.a} is {one.verdict} than {one.b}: {figures}, on {counted(one.paired.n, 'task')}."
 
 
 def difference_and_interval(pair: Paired) -> tuple[str, str]:
     """Both in points."""
     return points(pair.difference), f"[{points(pair.low)}, {points(pair.high)}]"
+
+
+def _asked(summary: Summary) -> Iterator[str]:
+    """What was asked, when, for how much, and what the others are compared with."""
+    options, date = summary.about.get("options"), summary.about.get("date")
+    samples = options.get("samples", 1) if isinstance(options, Mapping) else 1
+    each = f", each {samples} times" if samples > 1 else ""
+    when = f", on {date}" if date else ""
+    who = counted(len(summary.strategies), "strategy", "strategies")
+    asked = f"{counted(summary.tasks, 'task')} of the suite {summary.suite}, split {summary.split}"
+    yield f"Asked: {asked}, of {who}{each}{when}.{_paid(summary.about)}"
+    for one in summary.strategies:
+        if one.strategy == summary.reference and one.accuracy.value is not None:
+            best = (
+                f"The reference is {one.strategy}, the worker that was the best alone on the training split"
+            )
+            yield f"{best}. It is right in {estimate(one.accuracy)}."
+
+
+def _paid(about: Mapping[str, Any]) -> str:
+    """What the whole evaluation really cost, training split and ceilings included."""
+    if not isinstance(about.get("paid"), Mapping):
+        return ""
+    paid, replayed = Usage.from_json(about["paid"]), Usage.from_json(about.get("replayed", {"usd": None}))
+    unknown = f", {paid.unpriced_calls:,} of them without a known price" if paid.unpriced_calls else ""
+    cost = dollars(float(paid.usd or 0))
+    spent = f" Really paid in all: {cost} for {counted(paid.calls, 'model call')}{unknown}"
+    kept = f"; {counted(replayed.calls, 'reply', 'replies')} more came from the reply store"
+    return f"{spent}{kept if replayed.calls else ''}."
+
+
+def _count(summary: Summary, shown: int) -> str:
+    if not summary.comparisons:
+        return "No strategies were compared."
+    made = counted(len(summary.comparisons), "comparison")
+    return f"{made} made; a difference was shown in {shown or 'none'}."
+
+
+def _questions(reference: str) -> tuple[tuple[str, Callable[[Comparison], bool]], ...]:
+    """What an evaluation asks of planners, each with the comparisons that answer it."""
+    return (
+        (f"Planners against the reference {reference}", lambda one: one.b == reference),
+        ("Planners against a majority vote that costs as much", lambda one: one.b.startswith("majority(")),
+        (
+            "What profiles are worth",
+            lambda one: one.a == one.b.removesuffix(_AGAIN) + _PROFILES + _again(one.b),
+        ),
+        ("What a second round is worth to planners", lambda one: one.a == one.b + _AGAIN),
+        ("Planners against others", lambda _: True),
+    )
+
+
+def _again(name: str) -> str:
+    return _AGAIN if name.endswith(_AGAIN) else ""
+
+
+def _undecided(what: str, about: Iterable[Comparison]) -> str:
+    """One sentence on comparisons of one sort, none of which showed a difference."""
+    found = [one for one in about if one.paired.n]
+    if not found:
+        return f"{what}: {_NOT_SHOWN}, as no task has a score from both."
+    figures = "; ".join(f"{one.a} {_figures(one.paired)}" for one in found)
+    pair = max((one.paired for one in found), key=lambda pair: pair.detectable)
+    return (
+        f"{what}: {_NOT_SHOWN}. {figures}. With {_these(pair.n)} a difference under "
+        f"{100 * pair.detectable:.1f} points would usually not be seen."
+    )
+
+
+def _others(rest: Iterable[Comparison]) -> str:
+    """One sentence that names all of them."""
+    against: dict[str, list[str]] = {}
+    for one in rest:
+        again = one.a == one.b + _AGAIN
+        against.setdefault("a second round and none" if again else one.b, []).append(
+            one.b if again else one.a
+        )
+    second = against.pop("a second round and none", [])
+    parts = [
+        f"between {b} and {'each of ' if len(names) > 1 else ''}{_named(names)}"
+        for b, names in against.items()
+    ]
+    parts += [f"between a second round and none for {_named(second)}"] if second else []
+    return f"No difference shown {'; nor '.join(parts)}."
+
+
+def _named(names: list[str]) -> str:
+    # Names may hold commas.
+    return " | ".join(names)
+
+
+def _figures(pair: Paired) -> str:
+    difference, interval = difference_and_interval(pair)
+    return f"{difference} points, interval {interval}, {p_equals(pair.p)}"
 
 
 def _these(n: int) -> str:

@@ -13,8 +13,8 @@ def load_suite(name_or_path: str | PathLike[str]) -> Suite:
     """A suite by its name or from a file.
 
     Args:
-        name_or_path: `"skills"`, which needs no file; a `.jsonl` file of one's own (`files.jsonl_suite`);
-            `"gsm8k:FOLDER"` or `"mmlu:FOLDER"` for these in the form their authors publish.
+        name_or_path: `"starter"` or `"skills"`, which need no file; a `.jsonl` file of one's own
+            (`files.jsonl_suite`); `"gsm8k:FOLDER"` or `"mmlu:FOLDER"` for these in the form their authors publish.
 
     Raises:
         ConfigError: If there is no such suite, a file holds a mistake, or `"skills"` differs from its manifest.
@@ -24,6 +24,10 @@ def load_suite(name_or_path: str | PathLike[str]) -> Suite:
 
     text = fspath(name_or_path)
     kind, _, folder = text.partition(":")
+    if text == "starter":
+        from langgraph_conductor.evals.suites.starter import starter_suite
+
+        return starter_suite()
     if text == "skills":
         # Loaded here, so that a suite from a file needs neither reasoning-gym nor the generators.
         from langgraph_conductor.evals.suites.manifest import verified
@@ -37,5 +41,6 @@ def load_suite(name_or_path: str | PathLike[str]) -> Suite:
     if text.endswith(".jsonl"):
         return files.jsonl_suite(Path(text))
     raise ConfigError(
-        f"there is no suite {text!r}; there are 'skills', a .jsonl file, 'gsm8k:FOLDER' and 'mmlu:FOLDER'"
+        f"there is no suite {text!r}; there are 'starter', 'skills', a .jsonl file, 'gsm8k:FOLDER' and "
+        "'mmlu:FOLDER'"
     )

@@ -3,13 +3,12 @@
 The questions for one skill are reasoning-gym's; the composed ones name the same skills.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langgraph_conductor.evals.suites.composed import HELD_OUT, PAIRS, composed
 from langgraph_conductor.evals.suites.gym import VERSION, check_version, entries
-from langgraph_conductor.evals.suites.suite import FORM, Split, Suite, in_splits, split_of
+from langgraph_conductor.evals.suites.suite import FORM, Split, Suite, in_splits, split_of, take
 from langgraph_conductor.evals.suites.unsolvable import unsolvable
 from langgraph_conductor.rewards import Task, gym_task
 
@@ -60,10 +59,10 @@ def skills_suite() -> Suite:
     check_version()
     found: dict[str, Task] = {}
     for name in SKILLS:
-        _take(found, SINGLE, _single(name))
+        take(found, SINGLE, _single(name))
     for pair in PAIRS:
-        _take(found, COMPOSED, composed(pair))
-    _take(found, UNSOLVABLE, unsolvable())
+        take(found, COMPOSED, composed(pair))
+    take(found, UNSOLVABLE, unsolvable())
     about = {"revision": REVISION, "reasoning_gym": VERSION, "held_out": sorted(map("+".join, HELD_OUT))}
     # In the order of their hashes the first n of a split are a mixture of all.
     return Suite(NAME, in_splits(sorted(found.values(), key=lambda task: task.id), _split), about)
@@ -76,23 +75,6 @@ def _single(name: str) -> Iterable[Task]:
             yield Task(question, entry["answer"], PLAIN[name], domain=name, skills=(name,))
         else:
             yield gym_task(name, entry, question=question, config=SKILLS[name])
-
-
-def _take(found: dict[str, Task], count: int, tasks: Iterable[Task]) -> None:
-    """Add the next `count` tasks whose questions are new; no answer is that of more than an eighth of them.
-
-    So guessing what is often right does not pay.
-    """
-    answers: Counter[str] = Counter()
-    for task in tasks:
-        if task.question not in found and answers[task.answer] < count // 8:
-            found[task.question] = task
-            answers[task.answer] += 1
-        if answers.total() == count:
-            return
-    raise RuntimeError(
-        f"only {answers.total()} of {count} tasks could be made: raise the limit of `entries`"
-    )
 
 
 def _split(task: Task) -> Split:

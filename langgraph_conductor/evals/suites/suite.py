@@ -1,5 +1,6 @@
 """A suite: the tasks an evaluation asks, in three parts that share no question."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -71,3 +72,28 @@ def in_splits(
     for task in tasks:
         found[split(task)].append(task)
     return {name: tuple(some) for name, some in found.items()}
+
+
+def take(found: dict[str, Task], count: int, tasks: Iterable[Task]) -> None:
+    """Add the next `count` tasks whose questions are new; no answer is that of more than an eighth of them.
+
+    So guessing what is often right does not pay.
+
+    Args:
+        found: The tasks by question; more are put in.
+        count: How many, at least 8.
+        tasks: Where they are from.
+
+    Raises:
+        RuntimeError: If there are too few.
+    """
+    answers: Counter[str] = Counter()
+    for task in tasks:
+        if task.question not in found and answers[task.answer] < count // 8:
+            found[task.question] = task
+            answers[task.answer] += 1
+        if answers.total() == count:
+            return
+    raise RuntimeError(
+        f"only {answers.total()} of {count} tasks could be made; whatever makes them must make more"
+    )

@@ -15,11 +15,15 @@ _QUESTIONS = (
 )
 
 
-def unsolvable() -> Iterator[Task]:
-    """Questions without end; the right answer is drawn from a generator that the question does not determine."""
+def unsolvable(form: str = FORM) -> Iterator[Task]:
+    """Questions without end; the right answer is drawn from a generator that the question does not determine.
+
+    Args:
+        form: The last line of each; none if empty.
+    """
     number = 0
     while True:
         rng = random.Random(f"unsolvable:{number}")  # noqa: S311 - nobody is kept out by it
         text = _QUESTIONS[number % len(_QUESTIONS)].format(rng.randint(1000, 9999))
-        yield Task(f"{text}\n{FORM}", f"{rng.randrange(10**6):06}", "exact", domain=DOMAIN)
+        yield Task(f"{text}\n{form}".rstrip(), f"{rng.randrange(10**6):06}", "exact", domain=DOMAIN)
         number += 1
