@@ -168,7 +168,7 @@ def majority(n: int, worker: str, pool: WorkerPool) -> Strategy:
     workflow = Workflow((*answers, *count))
     voting = pool.joined_by(vote_worker())
     voting.check(workflow)
-    note = f"{n} answers of {worker}, counted without a model"
+    note = f"{n} answer{'s' if n > 1 else ''} of {worker}, counted without a model"
     return Strategy(
         f"majority({worker}, {n})", "fixed", fixed.workflow(workflow), voting, max_steps=n + 1, note=note
     )

@@ -163,6 +163,7 @@ def test_markdown_has_no_markup_from_outside():
     assert in_markdown("a|b\nc `d` *e* _f_ <i> & [x](y) ~z~") == (
         r"a\|b c \`d\` \*e\* \_f\_ &lt;i&gt; &amp; [x\](y) \~z\~"
     )
+    assert in_markdown("p < 0.001, a <b> < /c>") == "p < 0.001, a &lt;b&gt; < /c&gt;"
     assert in_markdown("# a") == r"\# a"
     assert in_markdown("1. a") == r"1\. a"
     assert in_markdown("- a") == r"\- a"
@@ -243,7 +244,7 @@ def test_the_head_spells_out_planners_and_names_the_rest_once(many):
     )
     assert "described + profiles, 2 rounds +1.0 points" in starts[2][2]
     assert said[5:] == (
-        "No difference shown between single(a) and each of single(b) | majority(a, 3); nor between a second "
+        "No difference shown between single(a) and each of single(b) / majority(a, 3); nor between a second "
         "round and none for single(b).",
     )
 
@@ -274,7 +275,7 @@ def test_the_head_says_what_was_really_paid(many):
     )
     free = {"paid": usage(1, 10, None).to_json(), "replayed": usage(2).to_json()}
     assert first(**free).endswith(
-        "Really paid in all: $0 for 1 model call, 1 of them without a known price; 2 replies more came from the "
+        "Really paid in all: $0 for 1 model call, none with a known price; 2 replies more came from the "
         "reply store."
     )
 

@@ -17,7 +17,7 @@ from langgraph_conductor.evals.report.words import (
 )
 from langgraph_conductor.evals.summary import StrategySummary, Summary
 
-_LEFT_TO_JSON: Final = ("profiles", "paid", "replayed")
+_LEFT_TO_JSON: Final = ("profiles", "workers", "paid", "replayed")
 """Too long for a table, or told in the head."""
 
 
@@ -257,7 +257,7 @@ def method(summary: Summary) -> Section:
         "Newcombe's for paired shares (1998, method 10). p is of the exact sign-flip test, which for one sample "
         "is McNemar's exact test; adjusted is Holm's, for all comparisons of this report.",
         "Episodes that the infrastructure failed have no score: they are counted apart, never as wrong answers.",
-        "Every episode, and the workers' profiles if they were measured, are in evaluation.json.",
+        "Every episode, what the workers are, and their profiles if they were measured, are in evaluation.json.",
     )
     rows = tuple(
         row for key, value in summary.about.items() if key not in _LEFT_TO_JSON for row in _flat(key, value)

@@ -80,7 +80,8 @@ def _paid(about: Mapping[str, Any]) -> str:
     if not isinstance(about.get("paid"), Mapping):
         return ""
     paid, replayed = Usage.from_json(about["paid"]), Usage.from_json(about.get("replayed", {"usd": None}))
-    unknown = f", {paid.unpriced_calls:,} of them without a known price" if paid.unpriced_calls else ""
+    few = "none" if paid.unpriced_calls == paid.calls else f"{paid.calls - paid.unpriced_calls:,} of them"
+    unknown = f", {few} with a known price" if paid.unpriced_calls else ""
     cost = dollars(float(paid.usd or 0))
     spent = f" Really paid in all: {cost} for {counted(paid.calls, 'model call')}{unknown}"
     kept = f"; {counted(replayed.calls, 'reply', 'replies')} more came from the reply store"
@@ -144,7 +145,7 @@ def _others(rest: Iterable[Comparison]) -> str:
 
 def _named(names: list[str]) -> str:
     # Names may hold commas.
-    return " | ".join(names)
+    return " / ".join(names)
 
 
 def _figures(pair: Paired) -> str:

@@ -31,6 +31,7 @@ def in_markdown(text: object) -> str:
     """`text` on one line of Markdown, in a table's cell or outside, where nothing of it is markup."""
     line = " ".join(clean(text).split())
     line = _MARKUP.sub(r"\\\1", html.escape(line, quote=False))
+    line = line.replace("&lt; ", "< ")  # no tag begins so, and `p < 0.05` is read in terminals
     if line.count("$") > 1:  # else no formula can lie between them
         line = line.replace("$", r"\$")
     return _AT_BEGIN.sub(r"\1\\\2", line)
