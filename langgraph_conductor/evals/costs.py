@@ -6,6 +6,7 @@ from typing import Literal
 
 from langgraph_conductor.episodes import Episode
 from langgraph_conductor.evals.results import Outcome
+from langgraph_conductor.usage import Usage
 
 Unit = Literal["money", "tokens", "steps"]
 
@@ -15,10 +16,16 @@ def unit_of(outcomes: Iterable[Outcome]) -> Unit:
 
     Workers that are functions cost neither money nor tokens.
     """
-    used = [episode.usage for outcome in outcomes for many in outcome.episodes.values() for episode in many]
-    if any(usage.usd for usage in used) and not any(usage.unpriced_calls for usage in used):
+    used = sum(map(used_by, outcomes), Usage())
+    if used.usd and not used.unpriced_calls:
         return "money"
-    return "tokens" if any(usage.total_tokens for usage in used) else "steps"
+    return "tokens" if used.total_tokens else "steps"
+
+
+def used_by(outcome: Outcome) -> Usage:
+    """What a strategy used in all."""
+    episodes = (episode for many in outcome.episodes.values() for episode in many)
+    return sum((episode.usage for episode in episodes), Usage())
 
 
 def mean_cost(outcome: Outcome, unit: Unit) -> Decimal:

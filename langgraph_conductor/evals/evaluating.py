@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from langgraph_conductor.evals.ceilings import candidate_workflows, oracle
-from langgraph_conductor.evals.costs import mean_cost, unit_of
+from langgraph_conductor.evals.costs import mean_cost, unit_of, used_by
 from langgraph_conductor.evals.profiles import profiles_of
 from langgraph_conductor.evals.results import Evaluation, Outcome
 from langgraph_conductor.evals.running import Runner
@@ -20,6 +20,7 @@ from langgraph_conductor.planners import Planner, fixed
 from langgraph_conductor.planners.profiles import Profiles
 from langgraph_conductor.replay.identity import pool_identity
 from langgraph_conductor.rewards import Task, check_grader
+from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import WorkerPool
 
 MOST_VOTES: Final = 64
@@ -116,8 +117,7 @@ async def evaluate(
             "tasks": {split: len(tasks), "train": len(training)},
             "options": {"seed": runner.seed, "samples": runner.samples, "max_steps": max_steps},
             "profiles": measured.to_json(),
-            "paid": runner.expenses.paid.to_json(),
-            "replayed": runner.expenses.replayed.to_json(),
+            "charged": sum(map(used_by, outcomes), Usage()).to_json(),
             "stopped": runner.stopped,
         },
         complete=not runner.stopped,
@@ -210,9 +210,9 @@ def _equal_cost(
         if outcome.kind != "planner" or not outcome.episodes:
             continue
         unit = unit_of([answer, outcome])
-        one = mean_cost(answer, unit)
-        votes = votes_for(mean_cost(outcome, unit), one) if one else 1
-        found[outcome.strategy] = majority(min(votes, MOST_VOTES), worker, pool)
+        if one := mean_cost(answer, unit):  # of a worker that costs nothing no number of answers is as dear
+            votes = votes_for(mean_cost(outcome, unit), one)
+            found[outcome.strategy] = majority(min(votes, MOST_VOTES), worker, pool)
     return found
 
 

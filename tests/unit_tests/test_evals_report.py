@@ -264,20 +264,17 @@ def test_shown_differences_come_first_the_largest_first(many):
     assert said[2].endswith("no difference shown, as no task has a score from both.")
 
 
-def test_the_head_says_what_was_really_paid(many):
+def test_the_head_says_what_the_strategies_used(many):
     def first(**about):
         return findings(replace(many, about=about)).sentences[0]
 
     assert first() == "Asked: 4 tasks of the suite arithmetic, split test, of 8 strategies."
-    paid = {"date": "2030-01-02", "options": {"samples": 3}, "paid": usage(5, 100, "0.25").to_json()}
+    paid = {"date": "2030-01-02", "options": {"samples": 3}, "charged": usage(5, 100, "0.25").to_json()}
     assert first(**paid).endswith(
-        "8 strategies, each 3 times, on 2030-01-02. Really paid in all: $0.25 for 5 model calls."
+        "8 strategies, each 3 times, on 2030-01-02. They used $0.25 for 5 model calls."
     )
-    free = {"paid": usage(1, 10, None).to_json(), "replayed": usage(2).to_json()}
-    assert first(**free).endswith(
-        "Really paid in all: $0 for 1 model call, none with a known price; 2 replies more came from the "
-        "reply store."
-    )
+    free = {"charged": usage(1, 10, None).to_json()}
+    assert first(**free).endswith("They used $0 for 1 model call, none with a known price.")
 
 
 def test_a_terminal_is_shown_the_head_and_the_accuracy(plain):

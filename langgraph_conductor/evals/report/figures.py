@@ -17,7 +17,7 @@ from langgraph_conductor.evals.report.words import (
 )
 from langgraph_conductor.evals.summary import StrategySummary, Summary
 
-_LEFT_TO_JSON: Final = ("profiles", "workers", "paid", "replayed")
+_LEFT_TO_JSON: Final = ("profiles", "workers", "charged")
 """Too long for a table, or told in the head."""
 
 

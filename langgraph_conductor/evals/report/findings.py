@@ -59,14 +59,14 @@ def difference_and_interval(pair: Paired) -> tuple[str, str]:
 
 
 def _asked(summary: Summary) -> Iterator[str]:
-    """What was asked, when, for how much, and what the others are compared with."""
+    """What was asked, when, what was used, and what the others are compared with."""
     options, date = summary.about.get("options"), summary.about.get("date")
     samples = options.get("samples", 1) if isinstance(options, Mapping) else 1
     each = f", each {samples} times" if samples > 1 else ""
     when = f", on {date}" if date else ""
     who = counted(len(summary.strategies), "strategy", "strategies")
     asked = f"{counted(summary.tasks, 'task')} of the suite {summary.suite}, split {summary.split}"
-    yield f"Asked: {asked}, of {who}{each}{when}.{_paid(summary.about)}"
+    yield f"Asked: {asked}, of {who}{each}{when}.{_charged(summary.about)}"
     for one in summary.strategies:
         if one.strategy == summary.reference and one.accuracy.value is not None:
             best = (
@@ -75,17 +75,14 @@ def _asked(summary: Summary) -> Iterator[str]:
             yield f"{best}. It is right in {estimate(one.accuracy)}."
 
 
-def _paid(about: Mapping[str, Any]) -> str:
-    """What the whole evaluation really cost, training split and ceilings included."""
-    if not isinstance(about.get("paid"), Mapping):
+def _charged(about: Mapping[str, Any]) -> str:
+    """What the strategies used together, whether or not replies were in the store."""
+    if not isinstance(about.get("charged"), Mapping):
         return ""
-    paid, replayed = Usage.from_json(about["paid"]), Usage.from_json(about.get("replayed", {"usd": None}))
-    few = "none" if paid.unpriced_calls == paid.calls else f"{paid.calls - paid.unpriced_calls:,} of them"
-    unknown = f", {few} with a known price" if paid.unpriced_calls else ""
-    cost = dollars(float(paid.usd or 0))
-    spent = f" Really paid in all: {cost} for {counted(paid.calls, 'model call')}{unknown}"
-    kept = f"; {counted(replayed.calls, 'reply', 'replies')} more came from the reply store"
-    return f"{spent}{kept if replayed.calls else ''}."
+    used = Usage.from_json(about["charged"])
+    few = "none" if used.unpriced_calls == used.calls else f"{used.calls - used.unpriced_calls:,} of them"
+    unknown = f", {few} with a known price" if used.unpriced_calls else ""
+    return f" They used {dollars(float(used.usd or 0))} for {counted(used.calls, 'model call')}{unknown}."
 
 
 def _count(summary: Summary, shown: int) -> str:
