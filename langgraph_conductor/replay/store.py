@@ -28,7 +28,15 @@ class ReplyStore:
     `version`), the messages, and which sample of several it is. It is kept with the tokens, money and seconds
     it took, and whoever gets it again is charged all of that, though nothing is paid. Where a server is (its
     URL), keys, time limits and retries are not part of what a worker is. Outages are not replies and are not
-    kept; a refusal is one. Functions and graphs are known by name and `version` alone.
+    kept; a refusal is one.
+
+    Functions, graphs and tools are known by their code and what they hold (closures, prompts, models, data and
+    functions of their own module), as they are when a worker is first seen. What cannot be looked into, such as
+    a file they read, needs a `version`; with one, that and their names count alone. In doubt everybody is asked
+    again: after an edit, and under another version of Python or of the frameworks.
+
+    A reply is kept when it is whole: a broken-off agent, nested conductor or planner begins anew. What is kept
+    survives the death of the process; a machine that loses power may lose the last seconds.
 
     Whole runs are kept as well, so that an episode that is asked for again is only read.
 

@@ -291,7 +291,7 @@ def secrets_of(model: Any) -> tuple[str, ...]:
     while waiting:
         part = waiting.pop()
         if isinstance(part, RunnableBindingBase):
-            waiting.append(part.bound)
+            waiting += [part.bound, {"kwargs": part.kwargs}]
         elif isinstance(part, RunnableSequence):
             waiting += part.steps
         elif isinstance(part, RunnableWithFallbacks):

@@ -67,8 +67,8 @@ class Worker:
         max_input_tokens: Longest prompt; a longer one, by estimate, fails before it is paid. Left out, it
             is what the model's profile says.
         may_be_last: Whether it may be given the last step, whose output is the answer.
-        version: A word that changes when a function or graph does. A reply store keeps replies under it,
-            since it cannot look into code (see `ReplyStore`).
+        version: A word that changes when a function or graph does. A reply store then goes by it, in place
+            of looking into code (see `ReplyStore`).
 
     Raises:
         ValueError: If the name or an option does not fit.
@@ -142,6 +142,7 @@ class Worker:
         self.secrets = tuple(secret for holder in (runnable, *servers) for secret in secrets_of(holder))
         self.tools = tuple(tools)
         self.middleware = tuple(middleware)
+        self.max_tool_turns = max_tool_turns
         self.form = (
             _agent_form(
                 partial(
