@@ -1,5 +1,6 @@
 """An episode: one question planned, run and graded once. Evaluation and training both go through here."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
@@ -23,6 +24,9 @@ from langgraph_conductor.workflow import Workflow
 
 _FORMAT: Final = 1
 """Raised when runs that were kept before no longer are what a run would be."""
+_INTERRUPTED: Final = (
+    "a worker or planner waits for a person (`interrupt`), and in an episode there is none"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +119,11 @@ async def run_episode(
 
     Returns:
         The episode. If the infrastructure failed anywhere (an outage, a refused key, a model that is not
-        there), it has no score.
+        there, a person who is waited for), it has no score.
 
     Raises:
         BudgetExceededError: If the limit of `expenses` refused a call: there is no episode then.
+        StoreError: If the store failed; nobody is asked after that.
         ConfigError: If the task's grader is unknown.
         GraderError: If the grader itself could not run.
         ValueError: If an option does not fit.
@@ -142,12 +147,12 @@ async def run_episode(
     kept = store.run(key) if store and key else None
     if kept is None:
         ran = await _run(task, chosen, pool, Replay(seed, store, expenses), earlier, options)
-        episode = Episode.from_json(ran.to_json())  # as it will be read again
+        episode = Episode.from_json(json.loads(json.dumps(ran.to_json())))  # as it will be read again
         if store and key and not episode.infra:
             store.keep_run(key, episode.to_json())
     else:
         episode = Episode.from_json(kept)
-        expenses.replayed += episode.usage
+        expenses.add(replayed=episode.usage)
     if episode.infra:
         return episode
     return replace(episode, score=await agrade(episode.answer, task) if episode.answer else 0.0)
@@ -212,8 +217,10 @@ async def _run(
         stopped = str(refusal)
     except WorkerError as failure:
         error = str(failure)
-    if replay.refused:
-        raise BudgetExceededError(str(replay.refused), limit=replay.refused.limit)
+    if isinstance(replay.ended, BudgetExceededError):
+        raise BudgetExceededError(str(replay.ended), limit=replay.ended.limit)
+    if replay.ended is not None:
+        raise replay.ended
     rounds = tuple(_timed(record, replay) for record in (result.get("rounds") or ())[len(earlier) :])
     return Episode(
         task=task.id,
@@ -226,7 +233,7 @@ async def _run(
         workers=_sum(step for record in rounds for step in record["steps"]),
         wall_seconds=sum(map(_seconds, rounds)),
         seed=replay.seed,
-        infra=next(filter(None, map(_infra, rounds)), ""),
+        infra=_INTERRUPTED if result.get("__interrupt__") else next(filter(None, map(_infra, rounds)), ""),
         error=error,
         stopped=stopped or result.get("stopped") or "",
     )

@@ -30,7 +30,7 @@ class Options:
         permute: A seed: the offered workers' ordinals are dealt anew at random. Only for planners that
             are shown names or descriptions.
         rounds: Rounds of an earlier run of the same question: the run goes on from them. They count for
-            `max_rounds`, and their usage is in the result's.
+            `max_rounds`, and their usage is in the result's, but a budget is for the rounds to come.
         workflow: For drawing alone: the workflow `get_graph(config, xray=True)` shows.
     """
 

@@ -5,7 +5,7 @@ It is what may change what they say, and not where they are, how long they are w
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -20,7 +20,7 @@ from langgraph_conductor.planners import ChatPlanner, Planner
 from langgraph_conductor.prompts import PROMPT_VERSION
 from langgraph_conductor.replay.code import digest_of, kind_of, name_of
 from langgraph_conductor.workers import Worker, WorkerPool
-from langgraph_conductor.workers.failures import secrets_of, without
+from langgraph_conductor.workers.failures import hidden, secrets_of
 
 _WHERE: Final = re.compile(
     r"(.*_)?(api_key|api_base|base_url|api_url|endpoint|proxy|organization|timeout|max_retries|credentials"
@@ -51,8 +51,8 @@ def worker_identity(worker: Worker) -> dict[str, Any]:
         if worker not in _DIGESTS:
             _DIGESTS[worker] = _code(worker, model)
         identity["code"] = _DIGESTS[worker]
-    hidden: dict[str, Any] = _without(identity, worker.secrets)
-    return hidden
+    told: dict[str, Any] = hidden(identity, worker.secrets)
+    return told
 
 
 def pool_identity(pool: WorkerPool) -> list[dict[str, Any]]:
@@ -91,7 +91,7 @@ def planner_identity(planner: Planner) -> Any:
         }
         if type(planner) is not ChatPlanner:
             identity["code"] = digest_of(planner, _known)
-        return _without(identity, secrets_of(planner.model))
+        return hidden(identity, secrets_of(planner.model))
     return getattr(planner, "identity", None)
 
 
@@ -172,11 +172,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return f"{kind_of(value)} {digest_of(value, _known)}"
-
-
-def _without(value: Any, secrets: Iterable[str]) -> Any:
-    if isinstance(value, str):
-        return without(value, secrets)
-    if isinstance(value, dict):
-        return {name: _without(item, secrets) for name, item in value.items()}
-    return [_without(item, secrets) for item in value] if isinstance(value, list) else value

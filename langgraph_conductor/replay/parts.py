@@ -18,9 +18,9 @@ from langgraph_conductor.replay.replaying import PLANNER, Asked, Replay, Sample
 from langgraph_conductor.replay.store import key_of
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
-from langgraph_conductor.workers.failures import EmptyReplyError, RefusalError
+from langgraph_conductor.workers.failures import EmptyReplyError, RefusalError, secrets_of
 from langgraph_conductor.workers.forms import text_of_result
-from langgraph_conductor.workflow import Workflow
+from langgraph_conductor.workflow import ALL, Step, Workflow, readable_steps
 
 _FAILURES: Final[dict[str, Callable[[str], Exception]]] = {
     kind.__name__: kind for kind in (EmptyReplyError, RefusalError)
@@ -58,7 +58,7 @@ def _worker(worker: Worker, replay: Replay, planning: "_ReplayedPlanner") -> Wor
             return {"text": text}
 
         reply = await replay.reply(
-            Asked(key, worker.name, task.index, sample), config, live, _failed_worker
+            Asked(key, worker.name, task.index, sample, worker.secrets), config, live, _failed_worker
         )
         if failure := reply.get("failure"):
             raise _FAILURES[failure["type"]](failure["message"])
@@ -102,7 +102,7 @@ class _ReplayedPlanner:
             plan = await planner.aplan(request)
             return _plan_json(plan) if key else {"plan": plan}
 
-        asked = Asked(key, "", PLANNER, sample)
+        asked = Asked(key, "", PLANNER, sample, secrets_of(getattr(planner, "model", None)))
         reply = await self._replay.reply(asked, ensure_config(), live, _failed_plan)
         plan: Plan = replace(_plan_of(reply), messages=tuple(prompt)) if key else reply["plan"]
         if isinstance(plan, Plan) and isinstance(plan.workflow, Workflow):
@@ -110,14 +110,23 @@ class _ReplayedPlanner:
         return plan
 
     def repeat(self, worker: str, task: WorkerTask) -> int:
-        """How many earlier steps of the task's round are the same step."""
+        """How many earlier steps of the task's round are the same step.
+
+        One who stands in for another worker is counted apart, behind all that could be asked for itself.
+        """
         steps = self._workflows[task.round].steps if task.round in self._workflows else ()
-        return sum(
-            step.worker == worker
-            and step.subtask == task.subtask
-            and step.access == steps[task.index].access
-            for step in steps[: task.index]
-        )
+        if task.index >= len(steps):
+            return 0
+        if steps[task.index].worker != worker:
+            return len(steps) + task.index
+        same = [_asked_of(i, step, task.round) for i, step in enumerate(steps[: task.index + 1])]
+        return same[:-1].count(same[-1])
+
+
+def _asked_of(index: int, step: Step, number: int) -> tuple[str, str, set[int], bool]:
+    """What a step asks of whom: access to all is access to nothing where there is nothing."""
+    earlier_round = step.access == ALL and number > 0
+    return step.worker, step.subtask, set(readable_steps(index, step.access)), earlier_round
 
 
 def _plan_json(plan: Plan) -> dict[str, Any]:

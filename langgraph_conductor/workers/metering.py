@@ -14,7 +14,7 @@ from langchain_core.outputs import LLMResult
 
 from langgraph_conductor.budget import Ledger, Reservation
 from langgraph_conductor.driving import Wait
-from langgraph_conductor.errors import ConductorError
+from langgraph_conductor.errors import BudgetExceededError, ConductorError
 from langgraph_conductor.prices import Model, PriceTable
 from langgraph_conductor.records import CallRecord
 from langgraph_conductor.usage import Usage
@@ -87,6 +87,8 @@ class Meter:
     """Calls whose provider told no tokens."""
     inner: "WeakSet[Meter]" = field(default_factory=WeakSet)
     """The accounts of nested steps, which see the same calls after these."""
+    refusal: BudgetExceededError | None = None
+    """Why a call of these accounts was not made, once the budget refused one."""
     _closed: bool = False
     _refused: set[UUID] = field(default_factory=set)
     _waited: float = 0.0
@@ -147,6 +149,8 @@ class Meter:
         try:
             yield from self._admit(call, messages, about)
         except BaseException as error:  # cancelled, too
+            if isinstance(error, BudgetExceededError):
+                self.refusal = self.refusal or error
             with self._lock:
                 self._running.pop(run_id, None)
                 self._refused.add(run_id)

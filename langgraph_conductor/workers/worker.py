@@ -2,6 +2,7 @@
 
 import math
 import re
+from asyncio import CancelledError, current_task
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -193,6 +194,12 @@ class Worker:
             return _not_empty(text_of_result(await self.form.acall(task, config)))
         except (StopIteration, StopAsyncIteration) as error:
             raise RuntimeError(f"the worker raised {type(error).__name__}") from error
+        except CancelledError as error:
+            running = current_task()
+            if running is not None and running.cancelling():
+                raise
+            # Nobody cancelled it: it would end the run of others with it.
+            raise RuntimeError("the worker raised CancelledError") from error
 
 
 def _agent_form(
