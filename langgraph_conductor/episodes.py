@@ -11,6 +11,7 @@ from langgraph_conductor.budget import Budget
 from langgraph_conductor.dialect import parse_workflow
 from langgraph_conductor.errors import BudgetExceededError, PlanError, WorkerError
 from langgraph_conductor.graph import create_conductor
+from langgraph_conductor.graph.accounts import is_infra, told
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.protocol import Attempt, Plan, Planner, PlanRequest, planner_of
 from langgraph_conductor.records import ErrorRecord, RoundRecord
@@ -221,6 +222,7 @@ async def _run(
         raise BudgetExceededError(str(replay.ended), limit=replay.ended.limit)
     if replay.ended is not None:
         raise replay.ended
+    waits = result.get("__interrupt__")
     rounds = tuple(_timed(record, replay) for record in (result.get("rounds") or ())[len(earlier) :])
     return Episode(
         task=task.id,
@@ -233,7 +235,7 @@ async def _run(
         workers=_sum(step for record in rounds for step in record["steps"]),
         wall_seconds=sum(map(_seconds, rounds)),
         seed=replay.seed,
-        infra=_INTERRUPTED if result.get("__interrupt__") else next(filter(None, map(_infra, rounds)), ""),
+        infra=next(filter(None, map(_infra, rounds)), _INTERRUPTED if waits else replay.infra),
         error=error,
         stopped=stopped or result.get("stopped") or "",
     )
@@ -271,6 +273,6 @@ def _infra(record: RoundRecord) -> str:
     parts = [("the planner", record["plan"]), *((f"worker {s['worker']}", s) for s in record["steps"])]
     for who, part in parts:
         error: ErrorRecord | None = part["error"]
-        if error and (error["infrastructure"] or "kind" in error):
-            return f"{who}: {error['type']}: {error['message']}"
+        if error and is_infra(error):
+            return f"{who}: {told(error)}"
     return ""

@@ -1,7 +1,7 @@
 """The pool and the planner of one episode, which go through its `Replay`."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -10,6 +10,8 @@ from langchain_core.runnables.config import ensure_config
 
 from langgraph_conductor.dialect import ACCEPT
 from langgraph_conductor.errors import PlanError
+from langgraph_conductor.graph.accounts import failures, is_infra, told
+from langgraph_conductor.options import is_round
 from langgraph_conductor.planners import ChatPlanner, Plan, Planner, PlanRequest
 from langgraph_conductor.planners.protocol import Attempt, PlanningError
 from langgraph_conductor.records import WorkerTask
@@ -52,10 +54,12 @@ def _worker(worker: Worker, replay: Replay, planning: "_ReplayedPlanner") -> Wor
         key = key_of("worker", who, messages_identity(task.messages), sample)
 
         async def live(config: RunnableConfig) -> dict[str, Any]:
-            text = text_of_result(await ask(task, config))
+            result = await ask(task, config)
+            text = text_of_result(result)
             if not text:
                 raise EmptyReplyError("the worker replied without any text")
-            return {"text": text}
+            infra = _infra_inside(result)
+            return {"text": text, "infra": f"worker {worker.name}, {infra}"} if infra else {"text": text}
 
         reply = await replay.reply(
             Asked(key, worker.name, task.index, sample, worker.secrets), config, live, _failed_worker
@@ -67,6 +71,14 @@ def _worker(worker: Worker, replay: Replay, planning: "_ReplayedPlanner") -> Wor
     own = copy.copy(worker)
     own.form = replace(worker.form, acall=acall)
     return own
+
+
+def _infra_inside(result: Any) -> str:
+    """What of the infrastructure failed in a nested conductor, though it gave an answer."""
+    rounds = result.get("rounds") if isinstance(result, Mapping) else None
+    if not isinstance(rounds, list) or not all(map(is_round, rounds)):
+        return ""
+    return next((f"{where}: {told(error)}" for where, error in failures(rounds) if is_infra(error)), "")
 
 
 def _failed_worker(failure: Exception) -> dict[str, Any] | None:

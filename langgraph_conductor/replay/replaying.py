@@ -119,6 +119,9 @@ class Replay:
     ended: Exception | None = None
     """Why nobody is asked any more and there will be no episode: the limit of the expenses, or the store."""
 
+    infra: str = ""
+    """What of the infrastructure failed inside a nested conductor, if something did."""
+
     async def reply(
         self,
         asked: Asked,
@@ -159,7 +162,7 @@ class Replay:
         store = self.store if asked.key else None
         while store is not None:
             if (found := store.reply(asked.key)) is not None:
-                await adrive(meter.replay(found["calls"]), await_)
+                await adrive(meter.replay(found["calls"], found["most"]), await_)
                 self._took(asked, found["seconds"])
                 self.expenses.add(replayed=_used(found["calls"]))
                 return found
@@ -175,7 +178,9 @@ class Replay:
                         raise
                     reply = told
             reply = {**hidden(reply, asked.secrets), **account}
-            if store is None or meter.refusal:  # a worker may go on without the call that was refused it
+            self.infra = self.infra or reply.get("infra", "")
+            # A worker may go on without the call that was refused it, or that failed.
+            if store is None or meter.refusal or reply.get("infra"):
                 return reply
             return store.keep_reply(asked.key, asked.who, reply)
         finally:
@@ -218,7 +223,7 @@ class Replay:
         try:
             yield account
         finally:
-            account["calls"] = meter.records[known:]
+            account["calls"], account["most"] = meter.records[known:], meter.most[known:]
             account["seconds"] = time.perf_counter() - began
             self._took(asked, account["seconds"])
             self.expenses.add(paid=_used(account["calls"]))

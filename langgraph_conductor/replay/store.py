@@ -156,9 +156,8 @@ class ReplyStore:
             with self._lock:
                 yield self._db
         except sqlite3.Error as error:
-            raise StoreError(
-                f"the reply store {self.path} failed: {error}; what it held is still there"
-            ) from error
+            what = f"the reply store {self.path} failed: {error}; what it held is still there"
+            raise StoreError(what) from error
 
 
 def key_of(*parts: Any) -> str:
