@@ -46,12 +46,12 @@ class Task:
     @property
     def id(self) -> str:
         """16 hexadecimal digits of the question's SHA-256: the same question is the same task."""
-        return hashlib.sha256(self.question.encode()).hexdigest()[:16]
+        return hashlib.sha256(self.question.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     @property
     def digest(self) -> str:
         """The same of everything in it, for manifests."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
