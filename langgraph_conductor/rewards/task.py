@@ -51,7 +51,7 @@ class Task:
     @property
     def digest(self) -> str:
         """The same of everything in it, for manifests."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
