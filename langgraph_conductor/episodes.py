@@ -1,5 +1,6 @@
 """An episode: one question planned, run and graded once. Evaluation and training both go through here."""
 
+import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -12,6 +13,7 @@ from langgraph_conductor.budget import Budget
 from langgraph_conductor.dialect import parse_workflow
 from langgraph_conductor.errors import BudgetExceededError, PlanError, WorkerError
 from langgraph_conductor.graph import create_conductor
+from langgraph_conductor.graph.accounts import is_infra, told
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.protocol import Attempt, Plan, Planner, PlanRequest, planner_of
 from langgraph_conductor.records import ErrorRecord, RoundRecord
@@ -35,6 +37,9 @@ from langgraph_conductor.workflow import Workflow
 _MOST_CONDUCTORS: Final = 64
 _FORMAT: Final = 1
 """Raised when runs that were kept before no longer are what a run would be."""
+_INTERRUPTED: Final = (
+    "a worker or planner waits for a person (`interrupt`), and in an episode there is none"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +132,11 @@ async def run_episode(
 
     Returns:
         The episode. If the infrastructure failed anywhere (an outage, a refused key, a model that is not
-        there), it has no score.
+        there, a person who is waited for), it has no score.
 
     Raises:
         BudgetExceededError: If the limit of `expenses` refused a call: there is no episode then.
+        StoreError: If the store failed; nobody is asked after that.
         ConfigError: If the task's grader is unknown.
         GraderError: If the grader itself could not run.
         ValueError: If an option does not fit.
@@ -155,12 +161,12 @@ async def run_episode(
     if kept is None:
         with replaying(replay):
             ran = await _run(task, _conductor(chosen, pool, fallback), options)
-        episode = Episode.from_json(ran.to_json())  # as it will be read again
+        episode = Episode.from_json(json.loads(json.dumps(ran.to_json())))  # as it will be read again
         if store and key and not episode.infra:
             store.keep_run(key, episode.to_json())
     else:
         episode = Episode.from_json(kept)
-        expenses.replayed += episode.usage
+        expenses.add(replayed=episode.usage)
     if episode.infra:
         return episode
     return replace(episode, score=await agrade(episode.answer, task) if episode.answer else 0.0)
@@ -244,8 +250,11 @@ async def _run(task: Task, conductor: CompiledStateGraph[Any, Any, Any, Any], op
         stopped = str(refusal)
     except WorkerError as failure:
         error = str(failure)
-    if replay.refused:
-        raise BudgetExceededError(str(replay.refused), limit=replay.refused.limit)
+    if isinstance(replay.ended, BudgetExceededError):
+        raise BudgetExceededError(str(replay.ended), limit=replay.ended.limit)
+    if replay.ended is not None:
+        raise replay.ended
+    waits = result.get("__interrupt__")
     records = (result.get("rounds") or ())[len(options.rounds) :]
     rounds = tuple(_timed(record, replay) for record in records)
     return Episode(
@@ -259,7 +268,7 @@ async def _run(task: Task, conductor: CompiledStateGraph[Any, Any, Any, Any], op
         workers=_sum(step for record in rounds for step in record["steps"]),
         wall_seconds=sum(map(_seconds, rounds)),
         seed=replay.seed,
-        infra=next(filter(None, map(_infra, rounds)), ""),
+        infra=next(filter(None, map(_infra, rounds)), _INTERRUPTED if waits else replay.infra),
         error=error,
         stopped=stopped or result.get("stopped") or "",
     )
@@ -297,6 +306,6 @@ def _infra(record: RoundRecord) -> str:
     parts = [("the planner", record["plan"]), *((f"worker {s['worker']}", s) for s in record["steps"])]
     for who, part in parts:
         error: ErrorRecord | None = part["error"]
-        if error and (error["infrastructure"] or "kind" in error):
-            return f"{who}: {error['type']}: {error['message']}"
+        if error and is_infra(error):
+            return f"{who}: {told(error)}"
     return ""

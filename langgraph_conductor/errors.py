@@ -7,6 +7,7 @@
     ├── ConfigError (ValueError)    a conductor.toml holds a mistake
     ├── ModelError (ValueError)     a model string names no model that can be used
     ├── LocalModelError             the embedded model cannot be found, checked or served
+    ├── StoreError                  the reply store cannot be read or written any more
     └── GraderError                 a grader itself failed, so that nobody knows what an answer is worth
 
 Bad arguments (a worker name with spaces, `max_steps=0`) raise plain `ValueError` or `TypeError`.
@@ -101,6 +102,10 @@ class ModelError(ConductorError, ValueError):
 
 class LocalModelError(ConductorError):
     """The embedded model is missing, damaged or cannot be served; the message says what to do."""
+
+
+class StoreError(ConductorError):
+    """The reply store failed while it was used. What it held before is still there."""
 
 
 class GraderError(ConductorError):

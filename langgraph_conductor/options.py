@@ -30,7 +30,7 @@ class Options:
         permute: A seed: the offered workers' ordinals are dealt anew at random. Only for planners that
             are shown names or descriptions.
         rounds: Rounds of an earlier run of the same question: the run goes on from them. They count for
-            `max_rounds`, and their usage is in the result's.
+            `max_rounds`, and their usage is in the result's, but a budget is for the rounds to come.
         workflow: For drawing alone: the workflow `get_graph(config, xray=True)` shows.
     """
 
@@ -56,7 +56,7 @@ class Options:
         object.__setattr__(self, "exclude", _words("exclude", self.exclude))
         if self.sample is not None:
             object.__setattr__(self, "sample", _two_numbers(self.sample))
-        if not isinstance(self.rounds, list | tuple) or not all(map(_is_round, self.rounds)):
+        if not isinstance(self.rounds, list | tuple) or not all(map(is_round, self.rounds)):
             raise ValueError(f"the option `rounds` is a list of records of rounds, not {self.rounds!r:.80}")
         object.__setattr__(self, "rounds", tuple(self.rounds))
         if self.permute is not None and type(self.permute) is not int:
@@ -82,7 +82,8 @@ class Options:
         return replace(self, **changes)
 
 
-def _is_round(record: Any) -> bool:
+def is_round(record: Any) -> bool:
+    """Whether it is a `RoundRecord`, by its keys."""
     return isinstance(record, Mapping) and RoundRecord.__required_keys__ <= set(record)
 
 

@@ -47,9 +47,19 @@ def failures(rounds: Iterable[RoundRecord]) -> list[tuple[str, ErrorRecord]]:
     return found
 
 
+def is_infra(error: ErrorRecord) -> bool:
+    """Whether the infrastructure is to blame: an outage, a refused key, a model that is not there."""
+    return error["infrastructure"] or "kind" in error
+
+
+def told(error: ErrorRecord) -> str:
+    """The error as a line of text."""
+    return f"{error['type']}: {error['message']}"
+
+
 def causes(rounds: Iterable[RoundRecord]) -> list[str]:
     """The failures as lines of text."""
-    return [f"{where}: {error['type']}: {error['message']}" for where, error in failures(rounds)]
+    return [f"{where}: {told(error)}" for where, error in failures(rounds)]
 
 
 def ended_by_budget(rounds: Iterable[RoundRecord]) -> ErrorRecord | None:

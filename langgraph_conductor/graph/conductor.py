@@ -20,7 +20,7 @@ from langgraph_conductor.graph._langgraph import node, router
 from langgraph_conductor.graph.accounts import causes, ended_by_budget, failures, usage_of
 from langgraph_conductor.graph.checks import check_bounds, check_offer
 from langgraph_conductor.graph.compiler import WorkflowGraphs
-from langgraph_conductor.graph.ledgers import Ledgers
+from langgraph_conductor.graph.ledgers import Ledgers, own_rounds
 from langgraph_conductor.graph.round import build_round
 from langgraph_conductor.graph.step import OnStepError
 from langgraph_conductor.graph.traces import INTEGRATION, marked
@@ -132,7 +132,7 @@ def create_conductor(
             "answer": "",
             "usage": {},
             "stopped": "",
-            "run": ledgers.new_run(chosen.budget),
+            "run": ledgers.new_run(chosen.budget, len(chosen.rounds)),
         }
 
     def blocking_intake(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
@@ -158,13 +158,14 @@ def create_conductor(
     def again(state: ConductorState, config: RunnableConfig) -> str:
         rounds = state["rounds"]
         chosen = options.over(config)
-        over = rounds[-1]["final"] or len(rounds) >= chosen.max_rounds or ended_by_budget(rounds)
+        refused = ended_by_budget(own_rounds(state.get("run"), rounds))
+        over = rounds[-1]["final"] or len(rounds) >= chosen.max_rounds or refused
         return "answer" if over else "round"
 
     def answer(state: ConductorState) -> dict[str, Any]:
         rounds = state["rounds"]
         ledgers.close(state.get("run"))
-        refusal = ended_by_budget(rounds)
+        refusal = ended_by_budget(own_rounds(state.get("run"), rounds))
         stopped = refusal["message"] if refusal else ""
         answered = latest_answered(rounds)
         if answered is None:

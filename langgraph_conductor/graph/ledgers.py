@@ -57,6 +57,11 @@ def with_accounts(
     return {**config, "configurable": {**config.get("configurable", {}), **accounts}}
 
 
+def own_rounds(run: Mapping[str, Any] | None, rounds: Iterable[RoundRecord]) -> list[RoundRecord]:
+    """The rounds of a run less those of the earlier one that it goes on from."""
+    return [*rounds][(run or {}).get("earlier") or 0 :]
+
+
 class Ledgers:
     """The ledgers of one conductor's runs.
 
@@ -70,9 +75,9 @@ class Ledgers:
         self._lock = Lock()
 
     @staticmethod
-    def new_run(budget: Budget | None) -> dict[str, Any]:
-        """What a run's state keeps of its ledger: its name and the budget."""
-        return {"id": uuid4().hex, "budget": budget and budget.to_json()}
+    def new_run(budget: Budget | None, earlier: int = 0) -> dict[str, Any]:
+        """What a run's state keeps of its ledger: its name, the budget, and how many rounds are not its own."""
+        return {"id": uuid4().hex, "budget": budget and budget.to_json(), "earlier": earlier}
 
     def of(
         self,
@@ -88,7 +93,7 @@ class Ledgers:
         Args:
             run: What `new_run` gave.
             budget: Its budget.
-            rounds: The rounds that are over, to rebuild it from.
+            rounds: The rounds that are over, to rebuild it from; those of an earlier run are left out.
             plan: The plan of the round that is not.
             steps: The steps of that round that are over.
             spent: The model calls of those that were left before their end.
@@ -98,7 +103,7 @@ class Ledgers:
         with self._lock:
             ledger = self._live.get(run["id"])
             if ledger is None:
-                ledger = _rebuilt(budget, [*rounds], plan, [*steps], [*spent])
+                ledger = _rebuilt(budget, own_rounds(run, rounds), plan, [*steps], [*spent])
             elif ledger.budget != budget:
                 ledger.change(budget)
             self._live[run["id"]] = ledger

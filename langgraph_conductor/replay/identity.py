@@ -3,46 +3,56 @@
 It is what may change what they say, and not where they are, how long they are waited for, or with which key.
 """
 
-import functools
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, messages_to_dict
-from langchain_core.runnables import RunnableLambda, RunnableSequence
+from langchain_core.runnables import RunnableSequence
 from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.fallbacks import RunnableWithFallbacks
+from pydantic_core import PydanticUndefined
 
 from langgraph_conductor.planners import ChatPlanner, Planner
 from langgraph_conductor.prompts import PROMPT_VERSION
+from langgraph_conductor.replay.code import digest_of, kind_of, name_of
 from langgraph_conductor.workers import Worker, WorkerPool
+from langgraph_conductor.workers.failures import hidden, secrets_of
 
-_NOT_WHAT: Final = (
-    "url",
-    "base",
-    "endpoint",
-    "timeout",
-    "retries",
-    "header",
-    "key",
-    "stream",
-    "client",
-    "cache",
+_WHERE: Final = re.compile(
+    r"(.*_)?(api_key|api_base|base_url|api_url|endpoint|proxy|organization|timeout|max_retries|credentials"
+    r"|client|client_args|project|location|http_socket_options)|stream|streaming|stream_usage|disable_streaming"
+    r"|app_url|app_title|app_categories|session_id|trace|server|include_response_headers|tiktoken_model_name|name"
 )
-"""Words in the names of a model's parameters that say where and how it is called."""
+"""Names of models' parameters that say where and how they are called."""
+_DIGESTS: "WeakKeyDictionary[Worker, dict[str, Any]]" = WeakKeyDictionary()
+"""What workers were when they were first seen: one that counts its calls is no other after each."""
 
 
 def worker_identity(worker: Worker) -> dict[str, Any]:
-    """What a worker is."""
+    """What a worker is; no key of its own is in it.
+
+    Functions, graphs, tools and middleware are known by a digest of their code and what it holds, taken when
+    the worker is first seen; or, if it has a `version`, by their names and that.
+    """
     model = worker.models[0] if isinstance(worker.runnable, str) and worker.models else worker.runnable
-    return {
+    identity = {
         "name": worker.name,
         "version": worker.version,
         "runnable": _runnable(model),
         "tools": [_tool(tool) for tool in worker.tools],
-        "middleware": [_kind(part) for part in worker.middleware],
+        "middleware": [kind_of(part) for part in worker.middleware],
+        "max_tool_turns": worker.max_tool_turns,
     }
+    if not worker.version:
+        if worker not in _DIGESTS:
+            _DIGESTS[worker] = _code(worker, model)
+        identity["code"] = _DIGESTS[worker]
+    told: dict[str, Any] = hidden(identity, worker.secrets)
+    return told
 
 
 def pool_identity(pool: WorkerPool) -> list[dict[str, Any]]:
@@ -67,8 +77,8 @@ def planner_identity(planner: Planner) -> Any:
     A planner of one's own may have an `identity`, JSON that differs wherever its plans may.
     """
     if isinstance(planner, ChatPlanner):
-        return {
-            "planner": _kind(planner),
+        identity = {
+            "planner": kind_of(planner),
             "prompts": PROMPT_VERSION,
             "model": _runnable(planner.model),
             "show": planner.show,
@@ -79,6 +89,9 @@ def planner_identity(planner: Planner) -> Any:
             "examples": [repr(example) for example in planner.examples],
             "prices": {name: repr(price) for name, price in planner.prices.items()},
         }
+        if type(planner) is not ChatPlanner:
+            identity["code"] = digest_of(planner, _known)
+        return hidden(identity, secrets_of(planner.model))
     return getattr(planner, "identity", None)
 
 
@@ -88,6 +101,27 @@ def messages_identity(messages: Sequence[BaseMessage]) -> list[Any]:
     return [[one["type"], one["data"]["content"], one["data"].get("tool_calls") or []] for one in said]
 
 
+def _code(worker: Worker, model: Any) -> dict[str, str]:
+    """Digests of what only code tells."""
+    parts = {"runnable": model, "tools": worker.tools, "middleware": worker.middleware}
+    return {
+        name: digest_of(part, _known)
+        for name, part in parts.items()
+        if part and not isinstance(part, BaseChatModel)
+    }
+
+
+def _known(value: Any) -> Any:
+    """The identity of what has one, wherever it is found in something else."""
+    if isinstance(value, BaseChatModel):
+        return _runnable(value)
+    if isinstance(value, Worker):
+        return worker_identity(value)
+    if isinstance(value, Mapping) and "transport" in value:
+        return _tool(value)
+    return None
+
+
 def _runnable(runnable: Any) -> Any:
     if isinstance(runnable, RunnableBindingBase):
         return {"bound": _runnable(runnable.bound), "with": _plain(runnable.kwargs)}
@@ -95,21 +129,30 @@ def _runnable(runnable: Any) -> Any:
         return {"any of": [_runnable(one) for one in (runnable.runnable, *runnable.fallbacks)]}
     if isinstance(runnable, RunnableSequence):
         return {"chain": [_runnable(one) for one in runnable.steps]}
-    if isinstance(runnable, RunnableLambda):
-        return _runnable(getattr(runnable, "func", None) or getattr(runnable, "afunc", None))
     if isinstance(runnable, BaseChatModel):
-        told = {name: value for name, value in runnable._identifying_params.items() if _says_what(name)}
+        told = {**_set_fields(runnable), **runnable._identifying_params}
+        told = {name: value for name, value in told.items() if not _WHERE.fullmatch(name)}
         about = {name: value for name, value in runnable._get_ls_params().items() if value is not None}
-        return {"model": _kind(runnable), "parameters": _plain(told), "about": _plain(about)}
-    if isinstance(runnable, functools.partial):
-        return {"function": _runnable(runnable.func), "with": _plain([runnable.args, runnable.keywords])}
+        return {"model": kind_of(runnable), "parameters": _plain(told), "about": _plain(about)}
     if inspect.isroutine(runnable):
-        return {"function": f"{runnable.__module__}.{runnable.__qualname__}"}
-    return {"object": _kind(runnable), "name": str(getattr(runnable, "name", None) or "")}
+        return {"function": name_of(runnable)}
+    return {"object": kind_of(runnable), "name": str(getattr(runnable, "name", None) or "")}
 
 
-def _says_what(parameter: str) -> bool:
-    return not any(word in parameter.lower() for word in _NOT_WHAT)
+def _set_fields(model: BaseChatModel) -> dict[str, Any]:
+    """The fields that differ from their defaults; not those a class calls inner (`exclude`, `repr=False`)."""
+    fields = {
+        name: (getattr(model, name, None), field.get_default(call_default_factory=False))
+        for name, field in type(model).model_fields.items()
+        if field.repr and not field.exclude
+    }
+    return {
+        name: value
+        for name, (value, default) in fields.items()
+        if value is not None
+        and value != default
+        and not (default in (None, PydanticUndefined) and value == {})
+    }
 
 
 def _tool(tool: Any) -> Any:
@@ -117,24 +160,15 @@ def _tool(tool: Any) -> Any:
         return _plain(
             {name: value for name, value in tool.items() if name in ("transport", "command", "args")}
         )
-    described = getattr(tool, "description", None) or inspect.getdoc(tool) or ""
-    name = getattr(tool, "name", None) or getattr(tool, "__name__", _kind(tool))
-    return {"tool": str(name), "description": str(described), "args": _plain(getattr(tool, "args", None))}
+    return str(getattr(tool, "name", None) or getattr(tool, "__name__", kind_of(tool)))
 
 
 def _plain(value: Any) -> Any:
-    """`value` as JSON, with the kind of whatever is none: an address in memory would differ each time."""
+    """`value` as JSON, with a digest of whatever is none: an address in memory would differ each time."""
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        items = [_plain(item) for item in value]
-        return sorted(items, key=repr) if isinstance(value, set | frozenset) else items
-    if inspect.isclass(value):
-        return f"{value.__module__}.{value.__qualname__}"
-    return _kind(value)
-
-
-def _kind(value: Any) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return f"{kind_of(value)} {digest_of(value, _known)}"

@@ -1,7 +1,7 @@
 """Planners and pools of episodes: whatever they are asked goes through the `Replay` of the episode."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -10,6 +10,8 @@ from langchain_core.runnables.config import ensure_config
 
 from langgraph_conductor.dialect import ACCEPT
 from langgraph_conductor.errors import PlanError
+from langgraph_conductor.graph.accounts import failures, is_infra, told
+from langgraph_conductor.options import is_round
 from langgraph_conductor.planners import ChatPlanner, Plan, Planner, PlanRequest
 from langgraph_conductor.planners.protocol import Attempt, PlanningError
 from langgraph_conductor.records import WorkerTask
@@ -18,9 +20,9 @@ from langgraph_conductor.replay.replaying import PLANNER, Asked, Sample, current
 from langgraph_conductor.replay.store import key_of
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
-from langgraph_conductor.workers.failures import EmptyReplyError, RefusalError
+from langgraph_conductor.workers.failures import EmptyReplyError, RefusalError, secrets_of
 from langgraph_conductor.workers.forms import text_of_result
-from langgraph_conductor.workflow import Workflow
+from langgraph_conductor.workflow import ALL, Step, Workflow, readable_steps
 
 _FAILURES: Final[dict[str, Callable[[str], Exception]]] = {
     kind.__name__: kind for kind in (EmptyReplyError, RefusalError)
@@ -47,13 +49,15 @@ def _worker(worker: Worker) -> Worker:
         key = key_of("worker", who, messages_identity(task.messages), sample)
 
         async def live(config: RunnableConfig) -> dict[str, Any]:
-            text = text_of_result(await ask(task, config))
+            result = await ask(task, config)
+            text = text_of_result(result)
             if not text:
                 raise EmptyReplyError("the worker replied without any text")
-            return {"text": text}
+            infra = _infra_inside(result)
+            return {"text": text, "infra": f"worker {worker.name}, {infra}"} if infra else {"text": text}
 
         reply = await replay.reply(
-            Asked(key, worker.name, task.index, sample), config, live, _failed_worker
+            Asked(key, worker.name, task.index, sample, worker.secrets), config, live, _failed_worker
         )
         if failure := reply.get("failure"):
             raise _FAILURES[failure["type"]](failure["message"])
@@ -65,12 +69,31 @@ def _worker(worker: Worker) -> Worker:
 
 
 def _repeat(workflow: Workflow | None, worker: str, task: WorkerTask) -> int:
-    """How many earlier steps of the task's round are the same step."""
+    """How many earlier steps of the task's round are the same step.
+
+    One who stands in for another worker is counted apart, behind all that could be asked for itself.
+    """
     steps = workflow.steps if workflow else ()
-    return sum(
-        step.worker == worker and step.subtask == task.subtask and step.access == steps[task.index].access
-        for step in steps[: task.index]
-    )
+    if task.index >= len(steps):
+        return 0
+    if steps[task.index].worker != worker:
+        return len(steps) + task.index
+    same = [_asked_of(i, step, task.round) for i, step in enumerate(steps[: task.index + 1])]
+    return same[:-1].count(same[-1])
+
+
+def _asked_of(index: int, step: Step, number: int) -> tuple[str, str, set[int], bool]:
+    """What a step asks of whom: access to all is access to nothing where there is nothing."""
+    earlier_round = step.access == ALL and number > 0
+    return step.worker, step.subtask, set(readable_steps(index, step.access)), earlier_round
+
+
+def _infra_inside(result: Any) -> str:
+    """What of the infrastructure failed in a nested conductor, though it gave an answer."""
+    rounds = result.get("rounds") if isinstance(result, Mapping) else None
+    if not isinstance(rounds, list) or not all(map(is_round, rounds)):
+        return ""
+    return next((f"{where}: {told(error)}" for where, error in failures(rounds) if is_infra(error)), "")
 
 
 def _failed_worker(failure: Exception) -> dict[str, Any] | None:
@@ -107,7 +130,8 @@ class ReplayedPlanner:
             plan = await planner.aplan(request)
             return _plan_json(plan) if key else {"plan": plan}
 
-        reply = await replay.reply(Asked(key, "", PLANNER, sample), ensure_config(), live, _failed_plan)
+        asked = Asked(key, "", PLANNER, sample, secrets_of(getattr(planner, "model", None)))
+        reply = await replay.reply(asked, ensure_config(), live, _failed_plan)
         plan: Plan = replace(_plan_of(reply), messages=tuple(prompt)) if key else reply["plan"]
         if isinstance(plan, Plan) and isinstance(plan.workflow, Workflow):
             replay.workflows[number] = plan.workflow

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Final, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
@@ -12,16 +13,19 @@ from langchain_core.runnables.config import ensure_config
 
 from langgraph_conductor.budget import Ledger
 from langgraph_conductor.driving import Wait, adrive, await_, awithin
-from langgraph_conductor.errors import BudgetExceededError
+from langgraph_conductor.errors import StoreError
 from langgraph_conductor.planners import Plan
 from langgraph_conductor.replay.store import ReplyStore
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.doors import meter_in, metered
+from langgraph_conductor.workers.failures import hidden
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workflow import Workflow
 
 PLANNER: Final = -1
 """Where a planner's reply stands in a round: before the steps."""
+
+_NOTHING: Final = Usage()
 
 Live = Callable[[RunnableConfig], Awaitable[dict[str, Any]]]
 """Asks for a reply, under a config."""
@@ -58,14 +62,28 @@ class Expenses:
     """What many episodes together really pay.
 
     Args:
-        ledger: Refuses the call that might go over a limit.
+        ledger: Refuses the call that might go over a limit of money, tokens or calls.
         paid: Use of calls that were made.
         replayed: Use of calls whose replies were in the store.
+
+    Raises:
+        ValueError: If the ledger limits seconds.
     """
 
     ledger: Ledger | None = None
     paid: Usage = field(default_factory=Usage)
     replayed: Usage = field(default_factory=Usage)
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.ledger is not None and self.ledger.budget.seconds is not None:
+            raise ValueError("expenses have no clock; limit them by usd, tokens or calls, not by seconds")
+
+    def add(self, *, paid: Usage = _NOTHING, replayed: Usage = _NOTHING) -> None:
+        """Count more; from any thread."""
+        with self._lock:
+            self.paid += paid
+            self.replayed += replayed
 
 
 class Asked(NamedTuple):
@@ -76,12 +94,14 @@ class Asked(NamedTuple):
         who: Name of the worker; empty for a planner.
         step: Position of the step, or `PLANNER`.
         sample: Which of several.
+        secrets: Keys, which a reply may repeat and the store must not hold.
     """
 
     key: str
     who: str
     step: int
     sample: Sample
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -103,8 +123,10 @@ class Replay:
     """By round and step (or `PLANNER`): how long replies took when they were given."""
     workflows: dict[int, Workflow] = field(default_factory=dict)
     """By round: what was planned, since repeated steps of it are samples of their own."""
-    refused: BudgetExceededError | None = None
-    """Set once the limit of the expenses refused a call of this episode."""
+    ended: Exception | None = None
+    """Why nobody is asked any more and there will be no episode: the limit of the expenses, or the store."""
+    infra: str = ""
+    """What of the infrastructure failed inside a nested conductor, if something did."""
 
     async def reply(
         self,
@@ -123,16 +145,32 @@ class Replay:
 
         Raises:
             BudgetExceededError: If a budget does not allow it.
+            StoreError: If the store fails.
             Exception: Whatever `live` raises that is no reply.
         """
+        if self.ended is not None:
+            raise self.ended
+        try:
+            return await self._reply(asked, config, live, failed)
+        except StoreError as error:
+            self.ended = self.ended or error
+            raise
+
+    async def _reply(
+        self,
+        asked: Asked,
+        config: RunnableConfig,
+        live: Live,
+        failed: Callable[[Exception], dict[str, Any] | None],
+    ) -> dict[str, Any]:
         ambient = ensure_config()  # a graph's own config has no callbacks, see `driving.inherited`
         meter = meter_in(ambient) or Meter(worker=asked.who)
         store = self.store if asked.key else None
         while store is not None:
             if (found := store.reply(asked.key)) is not None:
-                await adrive(meter.replay(found["calls"]), await_)
+                await adrive(meter.replay(found["calls"], found["most"]), await_)
                 self._took(asked, found["seconds"])
-                self.expenses.replayed += _used(found["calls"])
+                self.expenses.add(replayed=_used(found["calls"]))
                 return found
             if (other := store.fetch(asked.key)) is None:
                 break
@@ -145,10 +183,12 @@ class Replay:
                     if (told := failed(failure)) is None:
                         raise
                     reply = told
-            reply = {**reply, **account}
-            if store is not None:
-                store.keep_reply(asked.key, asked.who, reply)
-            return reply
+            reply = {**hidden(reply, asked.secrets), **account}
+            self.infra = self.infra or reply.get("infra", "")
+            # A worker may go on without the call that was refused it, or that failed.
+            if store is None or meter.refusal or reply.get("infra"):
+                return reply
+            return store.keep_reply(asked.key, asked.who, reply)
         finally:
             if store is not None:
                 store.fetched(asked.key)
@@ -170,12 +210,16 @@ class Replay:
             return await live(config)
 
         try:
-            return await awithin(within, call)
+            reply = await awithin(within, call)
         except Exception:
-            self.refused = self.refused or ledger.refusal
+            self.ended = self.ended or limit.refusal
             raise
         finally:
             limit.close()
+        if limit.refusal:  # the worker went on without it, so this is not what it would say
+            self.ended = self.ended or limit.refusal
+            raise limit.refusal
+        return reply
 
     @contextmanager
     def _watched(self, asked: Asked, meter: Meter) -> Iterator[dict[str, Any]]:
@@ -185,10 +229,10 @@ class Replay:
         try:
             yield account
         finally:
-            account["calls"] = meter.records[known:]
+            account["calls"], account["most"] = meter.records[known:], meter.most[known:]
             account["seconds"] = time.perf_counter() - began
             self._took(asked, account["seconds"])
-            self.expenses.paid += _used(account["calls"])
+            self.expenses.add(paid=_used(account["calls"]))
 
     def _took(self, asked: Asked, seconds: float) -> None:
         place = (asked.sample.round, asked.step)

@@ -46,7 +46,7 @@ class Task:
     @property
     def id(self) -> str:
         """16 hexadecimal digits of the question's SHA-256: the same question is the same task."""
-        return hashlib.sha256(self.question.encode()).hexdigest()[:16]
+        return hashlib.sha256(self.question.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     @property
     def digest(self) -> str:

@@ -37,6 +37,12 @@ def output_cap(params: Mapping[str, Any], metadata: Mapping[str, Any], known: in
     return known
 
 
+def answers_in(params: Mapping[str, Any]) -> int:
+    """How many answers a call asks for."""
+    answers = params.get("n")
+    return answers if type(answers) is int and answers else 1
+
+
 def worst_case(
     input_tokens: int | None,
     cap: int | None,
@@ -58,8 +64,7 @@ def worst_case(
             limit="tokens" if budget.usd is None else "usd",
         )
     input_tokens = input_tokens or 0
-    answers = params.get("n") if type(params.get("n")) is int else 1
-    output = None if cap is None else cap * (answers or 1)
+    output = None if cap is None else cap * answers_in(params)
     if output is None and strict:
         raise UnboundedCallError(
             f"model {model.name or 'without a name'} has no output cap, so the budget cannot bound its call; "

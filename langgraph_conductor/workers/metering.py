@@ -14,11 +14,18 @@ from langchain_core.outputs import LLMResult
 
 from langgraph_conductor.budget import Ledger, Reservation
 from langgraph_conductor.driving import Wait
-from langgraph_conductor.errors import ConductorError
+from langgraph_conductor.errors import BudgetExceededError, ConductorError
 from langgraph_conductor.prices import Model, PriceTable
 from langgraph_conductor.records import CallRecord
 from langgraph_conductor.usage import Usage
-from langgraph_conductor.workers.call_facts import extras, model_of, output_cap, used_by, worst_case
+from langgraph_conductor.workers.call_facts import (
+    answers_in,
+    extras,
+    model_of,
+    output_cap,
+    used_by,
+    worst_case,
+)
 from langgraph_conductor.workers.counting import likely_tokens, most_tokens
 from langgraph_conductor.workers.failures import ContextTooLongError, mark_broken_reply, was_refused
 from langgraph_conductor.workers.limits import Call, Limiter
@@ -49,11 +56,16 @@ class Bounds(NamedTuple):
     output_cap: int | None = None
 
 
+Most = tuple[int | None, int | None, str]
+"""Of a call: input and output tokens at most (`None`: no bound), and the provider."""
+
+
 @dataclass(slots=True)
 class _Running:
     """One model call, from its start to its end."""
 
     model: Model
+    most: "Most" = (None, None, "")
     began: float = 0.0
     kept: Reservation | None = None
     booked: Call | None = None
@@ -83,10 +95,14 @@ class Meter:
     secrets: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
     records: list[CallRecord] = field(default_factory=list)
+    most: list[Most] = field(default_factory=list)
+    """What each of the records' calls could have used."""
     unmetered: int = 0
     """Calls whose provider told no tokens."""
     inner: "WeakSet[Meter]" = field(default_factory=WeakSet)
     """The accounts of nested steps, which see the same calls after these."""
+    refusal: BudgetExceededError | None = None
+    """Why a call of these accounts was not made, once the budget refused one."""
     _closed: bool = False
     _refused: set[UUID] = field(default_factory=set)
     _waited: float = 0.0
@@ -147,6 +163,8 @@ class Meter:
         try:
             yield from self._admit(call, messages, about)
         except BaseException as error:  # cancelled, too
+            if isinstance(error, BudgetExceededError):
+                self.refusal = self.refusal or error
             with self._lock:
                 self._running.pop(run_id, None)
                 self._refused.add(run_id)
@@ -172,9 +190,10 @@ class Meter:
             raise ContextTooLongError(f"the prompt has about {likely} tokens and the model takes {longest}")
         metadata = about.get("metadata") or {}
         cap = output_cap(params, metadata, bounds.output_cap)
+        most = most_tokens(messages, extra)
+        call.most = most, None if cap is None else cap * answers_in(params), call.model.provider
         if self.ledger:
-            most, budget = most_tokens(messages, extra), self.ledger.budget
-            kept = worst_case(most, cap, params, call.model, self.prices, budget)
+            kept = worst_case(most, cap, params, call.model, self.prices, self.ledger.budget)
             kept.owner = str(metadata.get("langgraph_checkpoint_ns") or "")
             while future := self.ledger.admit(kept):
                 yield Wait(future)
@@ -219,6 +238,7 @@ class Meter:
                 "usage": used.to_json(),
             }
             self.records.append(made)
+            self.most.append(call.most)
         if self.ledger and call.kept:
             self.ledger.settle(call.kept, used if told or used.usd is not None else None)
         if self.limiter and call.booked:
@@ -226,16 +246,21 @@ class Meter:
             sent, said = (used.input_tokens, used.output_tokens) if counted else (None, None)
             self.limiter.end(call.booked, sent, said)
 
-    def replay(self, calls: Iterable[CallRecord]) -> Generator[Wait, None, None]:
-        """Count calls that were made and paid before, against the budget too, with what they used.
+    def replay(self, calls: Iterable[CallRecord], most: Iterable[Most]) -> Generator[Wait, None, None]:
+        """Count calls that were made and paid before, with what they used; a budget admits them as if made now.
+
+        Args:
+            calls: Their records.
+            most: What each could have used.
 
         Raises:
             BudgetExceededError: If the budget does not allow one.
         """
-        for call in calls:
+        for call, (sent, said, provider) in zip(calls, most, strict=True):
             used = Usage.from_json(call["usage"])
             if self.ledger:
-                kept = Reservation(used.calls, used.total_tokens, used.usd)
+                model = Model(call["model"], provider)
+                kept = worst_case(sent, said, {}, model, self.prices, self.ledger.budget)
                 while future := self.ledger.admit(kept):
                     yield Wait(future)
                 self.ledger.settle(kept, used)

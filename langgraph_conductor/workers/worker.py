@@ -2,6 +2,7 @@
 
 import math
 import re
+from asyncio import CancelledError, current_task
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -67,8 +68,8 @@ class Worker:
         max_input_tokens: Longest prompt; a longer one, by estimate, fails before it is paid. Left out, it
             is what the model's profile says.
         may_be_last: Whether it may be given the last step, whose output is the answer.
-        version: A word that changes when a function or graph does. A reply store keeps replies under it,
-            since it cannot look into code (see `ReplyStore`).
+        version: A word that changes when a function or graph does. A reply store then goes by it, in place
+            of looking into code (see `ReplyStore`).
 
     Raises:
         ValueError: If the name or an option does not fit.
@@ -142,6 +143,7 @@ class Worker:
         self.secrets = tuple(secret for holder in (runnable, *servers) for secret in secrets_of(holder))
         self.tools = tuple(tools)
         self.middleware = tuple(middleware)
+        self.max_tool_turns = max_tool_turns
         self.form = (
             _agent_form(
                 partial(
@@ -192,6 +194,12 @@ class Worker:
             return _not_empty(text_of_result(await self.form.acall(task, config)))
         except (StopIteration, StopAsyncIteration) as error:
             raise RuntimeError(f"the worker raised {type(error).__name__}") from error
+        except CancelledError as error:
+            running = current_task()
+            if running is not None and running.cancelling():
+                raise
+            # Nobody cancelled it: it would end the run of others with it.
+            raise RuntimeError("the worker raised CancelledError") from error
 
 
 def _agent_form(
