@@ -38,6 +38,7 @@ MATH = {
     "\\frac{1}{3}": (["1/3", "0.3333333", "\\dfrac13"], ["0.33", "3", "1/3 or 1/4", "2/6"]),
     "12": (["12", "$12$", "x = 12"], ["24/2", "3 \\cdot 4", "\\sqrt{144}", "12=12", "1=1", "12 \\cup 13", "\\int_0^{12} 1 dx"]),
     "10^{-8}": (["0.00000001", "\\frac{1}{10^8}"], ["0", "10^{-9}"]),
+    "\\sqrt{2} \\cdot 10^{-8}": (["\\frac{\\sqrt{2}}{10^8}"], ["0.0", "0.00000002", "\\sqrt{2}"]),
     "\\sqrt{2}": (["\\frac{2}{\\sqrt{2}}", "1.41421356", "\\sqrt 2", "\\sqrt{2}\\text{ cm}", "x = \\sqrt{2}", "\u221a2", "\u221a(2)", "\\(\\sqrt{2}\\)"], [
         "1.41", "\\pm\\sqrt{2}", "\\{\\sqrt{2}\\}", "\\sqrt{2}, \\sqrt{3}", "\\sqrt{2} \\text{ or } 3", "\\sqrt{2} = \\sqrt{2}", "1 = 1", "x", "x > 1", "x^2 = 2", "\\mathbb{R}", "\\text{two}", "nan",
         "\\sqrt{3} \\cup \\sqrt{2}", "\\sqrt{2}_3", "\\sqrt{2} \\ldots", "1 \\sqrt{2} \\quad 3", "x - x + \\sqrt{2} + y", "\\sum_{k=1}^{1} \\sqrt{2}", "\\max(\\sqrt{2}, 3)", "[0, \\sqrt{2}]", "\\emptyset", "\\infty",
@@ -49,12 +50,14 @@ MATH = {
     "x > 3": (["3<x"], ["x<3", "x \\ge 3", "3", "x>3 or x<3", "1>0"]),
     "y = 2x+1": (["2x+1"], ["y=2x", "y=y", "1=1"]),
     "\\text{even}": (["even", "\\text{Even}"], ["odd", "\\text{odd}", "even or odd", "\\text{even or odd}", "n"]),
+    "\\frac{2}{6}": (["1/3", "\\frac{2}{6}"], ["\\frac{2}{6}" + sign for sign in (
+        "\\cup 3", "\\in 3", "\\lor 3", "\\vee 3", "\\to 3", "\\implies 3", "& 3", "\\\\3", "\\hspace{1} 3", "\\ldots", "!", "\\mid 3")]),
     "\\text{(B)}": (["B", "(B)", "\\text{B}"], ["A", "BB", "B or A", "\\text{(A)}"]),
     "\\text{no}": (["no", "No."], ["on", "n", "yes"]),
     "4210_{5}": (["4210_5", "4210"], ["4210_7", "4210_{7}", "555"]),
     "\\log_2 3": (["\\log_{2}{3}"], ["\\log_3 2", "\\log 3"]),
     "x \\in [1,2]": (["[1,2]"], ["x \\in (1,2)", "[1,3]"]),
-    "2x": (["x+x"], ["\\frac{d}{dx} x^2", "\\frac{d}{dx}(x^2)", "2x'"]),
+    "2x": (["x+x"], ["\\frac{d}{dx} x^2", "\\frac{d}{dx}(x^2)", "2x'", "1 2x", "2x\\approx 3", "\\lbrace 2x\\rbrace", "[2x]", "|2x|", "\\max(2x, x)", "2x \\text{maybe} 3x", "2x \\cdot 1!", "2x = 2x"]),
     "3+4i": (["4i+3"], ["5", "3-4i", "x"]),
 }  # fmt: skip
 
@@ -80,6 +83,13 @@ def test_what_the_question_says_itself_is_no_answer():
         "\\sqrt {8}-0",
     ):
         assert grade(f"<answer>{copy}</answer>", task) == 0.0, copy
+    chosen = Task("Which is even, $x^2+1$ or $x^3$?", "x^2+1", "math")
+    assert [grade(f"<answer>{a}</answer>", chosen) for a in ("x^2 + 1", "x^3")] == [1.0, 0.0]
+
+
+def test_a_long_answer_is_not_read(monkeypatch):
+    monkeypatch.setattr("langgraph_conductor.rewards.processes.pool", None)
+    task = Task("Simplify $\\sqrt{8}$.", "2\\sqrt{2}", "math")
     assert grade(f"<answer>{'(' * 600}2\\sqrt{{2}}{')' * 600}</answer>", task) == 0.0
 
 
@@ -178,12 +188,11 @@ child = os.fork()
 print(*[grade(answer, task) for answer in (right, wrong) * 5], pool().pids == first[1], flush=True)
 if child:
     os.waitpid(child, 0)
-else:
-    os._exit(0)
+    print(pool().pids == first[1] and grade(right, task))
 """
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     scores = " ".join(["1.0 0.0"] * 5)
-    assert sorted(out.splitlines()) == [f"{scores} False", f"{scores} True"]
+    assert sorted(out.splitlines()) == ["1.0", f"{scores} False", f"{scores} True"]
 
 
 def test_threads_that_come_first_share_one_pool(monkeypatch):
