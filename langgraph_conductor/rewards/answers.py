@@ -10,16 +10,39 @@ LIMIT: Final = 64_000
 LINE: Final = 200
 """Characters a reply may have that is nothing but its answer."""
 
-_ANSWER_IS: Final = re.compile(r"\banswer[*_ ]{0,4}(?:is\b|:)", re.IGNORECASE)
+_TAG: Final = re.compile(r"< ?(?:answer ?>|(/) ?answer ?(?:>|\Z))", re.IGNORECASE | re.ASCII)
+_BOX: Final = re.compile(r"\\(?:boxed|fbox) ?\{")
+_THOUGHT: Final = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
+_ANSWER_IS: Final = re.compile(
+    r"\banswer[*_ ]{0,4}(?:is\b|:)|^[#*_ ]*(?:the )?(?:final )?answer[*_ ]*$", re.IGNORECASE | re.MULTILINE
+)
+_OPENING: Final = re.compile(r"\A(?:[*_:\s]|```[a-z]*\n|\\\[ *\n|\$\$ *\n)*")
+_WRAPPED: Final = re.compile(
+    r"""(?:```(?:[a-z]*\n)?([^`]+)``` | `([^`]+)` | \*\*([^*]+)\*\* | __([^_]+)__
+    | \$\$([^$]+)\$\$ | \$([^$]+)\$ | \\\[((?:(?!\\[\[\]]).)+)\\\] | \\\(((?:(?!\\[()]).)+)\\\)
+    | \\(?:text|textbf|textit|mathrm|mathbf|mbox)\s?\{([^{}]*)\})\.?""",
+    re.VERBOSE | re.DOTALL,
+)
+"""Markdown and LaTeX around all of an answer."""
 
 
 def final_answer(text: str, *, lines: int = 1) -> str | None:
     r"""The part of a reply that is graded.
 
-    The first of these that the reply has: what the last `<answer>...</answer>` holds; what the last
-    `\boxed{...}` holds; what follows the last "answer is" or "answer:" on its line; the whole reply, if it
-    is one line of at most 200 characters. Reasoning in `<think>...</think>` at the start does not count.
-    A part that is there but empty is no answer: nothing else takes its place.
+    The first of these that the reply has:
+
+    1. what the last `<answer>...</answer>` holds;
+    2. what the last `\boxed{...}` or `\fbox{...}` holds;
+    3. what follows an `<answer>` that is not closed, if it is no more than `lines` lines: a stop sequence may
+       have taken the rest;
+    4. what follows `####` at the start of the last line, as GSM8K has it;
+    5. what follows the last "answer is" or "answer:", or a line that is nothing but "final answer", on that
+       line or, if nothing does, on the next;
+    6. the whole reply, if it is one line of at most 200 characters.
+
+    What stands before the last `</think>` does not count. A part that is there but empty is no answer: nothing
+    else takes its place. Of the answer itself only what is around all of it is taken away: boxes, dollar signs,
+    `\(...\)`, `\text{...}`, bold, code.
 
     Args:
         text: The reply.
@@ -30,18 +53,36 @@ def final_answer(text: str, *, lines: int = 1) -> str | None:
     """
     if len(text) > LIMIT:
         return None
-    text = visible(text).strip()
-    if text.lower().startswith("<think>"):
-        _, _, text = text.partition("</think>")
-        text = text.strip()
-    found = _tagged(text)
-    if found is None:
-        found = _boxed(text)
-    if found is None:
-        found = _announced(text, lines)
-    if found is None:
-        found = _bare(text) if text.count("\n") < lines and len(text) <= LINE * lines else ""
-    return _unboxed(found) or None
+    text = _without_thoughts(visible(text)).strip()
+    for part in (_tagged(text), _boxed(text), _opened(text, lines), _marked(text), _announced(text, lines)):
+        if part is not None:
+            return unwrapped(part) or None
+    text = unwrapped(text)
+    short = text.count("\n") < lines and len(text) <= LINE * lines
+    return unwrapped(_bare(text)) or None if short else None
+
+
+def unwrapped(answer: str) -> str:
+    """An answer without the markdown and LaTeX that stands around all of it."""
+    before = None
+    while before != answer:
+        before, answer = answer, answer.strip()
+        if found := _WRAPPED.fullmatch(answer):
+            answer = found[found.lastindex or 0].strip()
+        elif box := _BOX.match(answer):
+            inner = _closed(answer, box.end())
+            if inner is not None and answer[box.end() + len(inner) + 1 :] in ("", "."):
+                answer = inner
+    return answer
+
+
+def _without_thoughts(text: str) -> str:
+    end = None
+    for end in _THOUGHT.finditer(text):  # noqa: B007 - the last one counts
+        pass
+    if end is not None:
+        return text[end.end() :]
+    return "" if text.lstrip().lower().startswith(("<think>", "<thinking>")) else text
 
 
 def visible(text: str) -> str:
@@ -50,25 +91,43 @@ def visible(text: str) -> str:
 
 
 def _tagged(text: str) -> str | None:
-    low = text.lower() if text.isascii() else re.sub("[A-Z]", lambda c: c[0].lower(), text)  # keeps places
-    end = low.rfind("</answer>")
-    start = low.rfind("<answer>", 0, max(end, 0))
-    return None if start < 0 else text[start + len("<answer>") : end].strip()
+    """What the last closed tag holds."""
+    opened = held = None
+    for tag in _TAG.finditer(text):
+        if not tag[1]:
+            opened = tag.end()
+        elif opened is not None:
+            held = text[opened : tag.start()]
+    return held
+
+
+def _opened(text: str, lines: int) -> str | None:
+    tags = list(_TAG.finditer(text))
+    rest = text[tags[-1].end() :].strip() if tags and not tags[-1][1] else ""
+    return rest if rest and rest.count("\n") < lines else None
 
 
 def _boxed(text: str) -> str | None:
-    r"""What the last `\boxed{...}` holds, with braces in pairs."""
-    start = max(text.rfind("\\boxed{"), text.rfind("\\fbox{"))
-    if start < 0:
-        return None
-    depth, first = 0, text.index("{", start) + 1
+    """What the last box holds."""
+    boxes = list(_BOX.finditer(text))
+    return (_closed(text, boxes[-1].end()) or "") if boxes else None
+
+
+def _closed(text: str, first: int) -> str | None:
+    """What stands from a place on up to the brace that closes it, with braces in pairs."""
+    depth = 0
     for place in range(first, len(text)):
         if text[place - 1] == "\\" and text[place] in "{}":
             continue
         depth += {"{": 1, "}": -1}.get(text[place], 0)
         if depth < 0:
-            return text[first:place].strip()
-    return ""
+            return text[first:place]
+    return None
+
+
+def _marked(text: str) -> str | None:
+    last = text.rpartition("\n")[2]
+    return _bare(last.lstrip("# ")) if last.startswith("####") else None
 
 
 def _announced(text: str, lines: int) -> str | None:
@@ -77,7 +136,7 @@ def _announced(text: str, lines: int) -> str | None:
         pass
     if found is None:
         return None
-    rest = text[found.end() :].lstrip("*_: ") if lines == 1 else text[found.end() :].lstrip("*_: \n")
+    rest = _OPENING.sub("", text[found.end() :], count=1)
     return _bare("\n".join(rest.split("\n")[:lines]))
 
 
@@ -85,13 +144,3 @@ def _bare(line: str) -> str:
     """A line without markdown around it and the period at its end."""
     line = line.strip().strip("*").strip()
     return line.removesuffix(".").strip().strip("*").strip()
-
-
-def _unboxed(answer: str) -> str:
-    r"""The answer without a `\boxed{}` or dollar signs around all of it."""
-    inner = answer[1:-1].strip() if len(answer) > 1 and answer[0] == answer[-1] == "$" else answer
-    inner = inner if "$" not in inner else answer
-    box = _boxed(inner)
-    if box is not None and inner.replace(" ", "") == f"\\boxed{{{box}}}".replace(" ", ""):
-        return box
-    return inner

@@ -202,8 +202,10 @@ def _is_complex(answer: str, task: Task) -> bool:
 
 def _same_words(answer: str, task: Task) -> bool:
     said, right = (
-        [*sorted(set(words) - {"a", "an"}), str(words.count("is"))]
-        for words in (re.findall(r"\w+|[^\w\s,.]", text.lower()) for text in (answer, task.answer))
+        sorted(
+            word for word in re.findall(r"\w+|[^\w\s,.]", text.lower()) if word not in ("a", "an", "and")
+        )
+        for text in (answer, task.answer)
     )
     return said == right
 

@@ -7,6 +7,7 @@ from math import gcd
 from typing import Final
 
 from langgraph_conductor.errors import ConfigError
+from langgraph_conductor.rewards.answers import unwrapped
 from langgraph_conductor.rewards.task import Task
 
 _QUOTES: Final = "\"'`“”‘’«»"
@@ -22,7 +23,7 @@ def exact(answer: str, task: Task) -> bool:
         ConfigError: If the right answer is empty.
     """
     cased = bool(task.about.get("case_sensitive"))
-    gold = normal(task.answer, cased=cased)
+    gold = normal(unwrapped(task.answer), cased=cased)
     if not gold:
         raise ConfigError(f"task {task.id}: a task graded by 'exact' needs an answer, not {task.answer!r}")
     return normal(answer, cased=cased) == gold
@@ -52,13 +53,13 @@ def choice(answer: str, task: Task) -> bool:
     Raises:
         ConfigError: If the right answer is no letter, or there is no option for it.
     """
-    gold = task.answer.strip().strip("().").upper()
+    gold = unwrapped(task.answer).strip("().").upper()
     choices = [normal(str(text)) for text in task.about.get("choices") or ()]
     if not re.fullmatch("[A-Z]", gold) or (choices and ord(gold) - ord("A") >= len(choices)):
         raise ConfigError(
             f"task {task.id}: the answer of a choice is an option's letter, not {task.answer!r}"
         )
-    text = " ".join(unicodedata.normalize("NFKC", answer).split()).strip(_QUOTES)
+    text = " ".join(unicodedata.normalize("NFKC", answer).replace("**", "").split()).strip(_QUOTES)
     found = _LETTER.fullmatch(text)
     right = choices[ord(gold) - ord("A")] if choices else None
     if found is None:
@@ -86,6 +87,8 @@ _FRACTION: Final = re.compile(
 _POWER: Final = re.compile(
     r"(?<=\d)\s*(?:\\times|\\cdot|\u00d7|\*)\s*10\s*\^\s*(?:\{\s*([-+]?\d+)\s*\}|(-?\d+))"
 )
+_LONGEST: Final = 1000
+"""Characters of an answer with one number; a longer text takes ever longer to read."""
 _SPACE: Final = re.compile(r"[\u00a0\u2009\u202f]|\\[,;!]|\\ ")
 _HEDGES: Final = re.compile(
     r"\b(?:or|and|not|nor|either|neither|between|than|least|most|up\s?to|except|maybe|isn|no)\b"
@@ -121,9 +124,12 @@ def value(text: str) -> Fraction | None:
 
     A fraction that is not in lowest terms is none: `24/2` repeats the question of what 24/2 is.
     """
+    if len(text) > _LONGEST:
+        return None
     text = _SPACE.sub(" ", text).replace("{,}", ",").replace("\u2212", "-").replace("**", "")
     text = text.replace("\\%", "%").replace("\\$", "$").replace("^\\circ", "").replace("^{\\circ}", "")
-    text = re.sub(r"\\(?:text|mathrm)\s*\{([\w\s.]*)\}", r" \1", text.strip())
+    text = re.sub(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([\w\s.]*)\}", r" \1", text.strip())
+    text = re.sub(r"\\[()\[\]]", " ", text)  # LaTeX's brackets around mathematics
     text = text[1:-1] if len(text) > 2 and text[0] == text[-1] == "$" else text
     text = _FRACTION.sub(lambda m: f"{m[1] or m[2]}/{m[3] or m[4]}", text)
     text = _POWER.sub(lambda m: f"e{m[1] or m[2]}", text)
@@ -138,8 +144,6 @@ def value(text: str) -> Fraction | None:
 
 def _fraction(found: "re.Match[str]") -> Fraction | None:
     digits = re.sub("[, ]", "", found["whole"]) + (found["decimals"] or "")
-    if len(digits) > 400:
-        return None
     above = Fraction(digits) * Fraction(10) ** int(found["power"] or 0)
     if "-" in found[0][: found.start("whole") - found.start()]:
         above = -above

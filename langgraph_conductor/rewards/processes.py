@@ -10,9 +10,7 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from queue import LifoQueue
 from typing import Any, Final
@@ -51,8 +49,13 @@ class GradingProcess:
         except OSError as error:
             raise GraderError(f"a grading process cannot be started: {error}") from error
         self._called: set[str] = set()
-        if self.ask("ping", {}, START) is None:
-            self.close()
+        ready = None
+        try:
+            ready = self.ask("ping", {}, START)
+        finally:
+            if not ready:
+                self.close()
+        if not ready:
             raise GraderError(f"a grading process ended at once; try: {sys.executable} -P {_PROGRAM}")
 
     @property
@@ -60,8 +63,13 @@ class GradingProcess:
         """Its process id."""
         return self._process.pid
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is no more."""
+        return self._process.poll() is not None
+
     def ask(self, call: str, arguments: dict[str, Any], seconds: float) -> bool | None:
-        """What it says; `None` if it ended before it said anything, killed for being late or by itself.
+        """What it says; `False` if it was late and so was ended, `None` if it ended by itself.
 
         Raises:
             GraderError: If the grader failed for another reason than the answer.
@@ -69,19 +77,28 @@ class GradingProcess:
         limit = seconds + (0 if call in self._called else START)
         self._called.add(call)
         request = json.dumps({"call": call, "with": arguments, "seconds": int(limit)})
-        late = threading.Timer(limit, self._process.kill)
-        late.daemon = True
-        late.start()
+        late = threading.Event()
+
+        def cut_off() -> None:
+            late.set()
+            self._process.kill()
+
+        timer = threading.Timer(limit, cut_off)
+        timer.daemon = True
+        timer.start()
         pipe_in, pipe_out = self._process.stdin, self._process.stdout
         line = ""
-        with suppress(OSError, ValueError):  # it has ended
-            if pipe_in and pipe_out:
-                pipe_in.write(request + "\n")
-                pipe_in.flush()
-                line = pipe_out.readline()
-        late.cancel()
+        try:
+            with suppress(OSError, ValueError):  # it has ended
+                if pipe_in and pipe_out:
+                    pipe_in.write(request + "\n")
+                    pipe_in.flush()
+                    line = pipe_out.readline()
+        finally:
+            timer.cancel()
         if not line.endswith("\n"):
-            return None
+            self.close()
+            return False if late.is_set() else None
         reply = json.loads(line)
         if "error" in reply:
             raise GraderError(f"grader {call!r} failed: {reply['error']}")
@@ -120,29 +137,31 @@ class Pool:
         process = self._free.get()
         try:
             for _ in range(2):
-                process = process or self._started()
-                began = time.monotonic()
+                if process is None or process.ended:
+                    process = self._started(process)
                 said = process.ask(call, arguments, seconds)
                 if said is not None:
                     return said
-                self._all.discard(process)
-                process.close()
-                process = None
-                if time.monotonic() - began >= seconds:
-                    return False
             return False
+        except GraderError:
+            raise
+        except BaseException:  # Ctrl-C: its reply may still come, and must not be taken for the next one's
+            if process:
+                process.close()
+            raise
         finally:
             self._free.put(process)
 
-    def _started(self) -> GradingProcess:
+    def _started(self, instead: GradingProcess | None) -> GradingProcess:
         process = GradingProcess()
+        self._all.discard(instead)
         self._all.add(process)
         return process
 
     @property
     def pids(self) -> tuple[int, ...]:
         """The ids of the processes that were started and not ended."""
-        return tuple(process.pid for process in self._all)
+        return tuple(process.pid for process in self._all if not process.ended)
 
     def close(self) -> None:
         """End them all, if this program started them."""
@@ -153,13 +172,16 @@ class Pool:
         self._all.clear()
 
 
+_POOLS: Final[dict[int, Pool]] = {}
+"""By process id: a forked program must not talk through its parent's pipes."""
+
+
 def pool() -> Pool:
     """The one pool of this program; its processes end with it."""
-    return _pool(os.getpid())  # a forked program must not talk through its parent's pipes
-
-
-@cache
-def _pool(_owner: int) -> Pool:
-    shared = Pool()
-    atexit.register(shared.close)
+    shared = _POOLS.get(os.getpid())
+    if shared is None:
+        new = Pool()
+        shared = _POOLS.setdefault(os.getpid(), new)  # of several threads that come first, one wins
+        if shared is new:
+            atexit.register(new.close)
     return shared

@@ -4,10 +4,15 @@ import re
 from typing import Final
 
 from langgraph_conductor.rewards import plain, processes
+from langgraph_conductor.rewards.answers import unwrapped
 from langgraph_conductor.rewards.task import Task
 
 _WORD: Final = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{([^{}]*)\}|([A-Za-z][A-Za-z ]{2,})")
 _OPERATOR: Final = re.compile(r"[-+*/^\\(]")
+_DECORATION: Final = re.compile(r"[\s{}()\[\]$*]|\\(?:(?:left|right|cdot|times|displaystyle)\b|[,;!: ])")
+_NEUTRAL: Final = re.compile(r"^0\+|[-+]0$|\^1$|/1$")
+_LONGEST: Final = 1000
+"""Characters of an answer; a longer one is no simpler than the question."""
 
 
 def math(answer: str, task: Task) -> bool:
@@ -21,21 +26,28 @@ def math(answer: str, task: Task) -> bool:
     Raises:
         GraderError: If no process can be started.
     """
-    gold = task.answer.strip()
+    word = _word(task.answer)
+    if word is not None:
+        return _as_word(answer) == word
+    gold = unwrapped(task.answer)
     if plain.value(gold) is not None:
         return plain.number(answer, task)
-    word, said = _word(gold), _word(answer)
-    if word is not None:
-        return said == word
+    if len(answer) > max(_LONGEST, 2 * len(gold)):
+        return False
     if _OPERATOR.search(answer) and _squeezed(answer) in _squeezed(task.question):
         return _squeezed(answer) == _squeezed(gold)
     return processes.pool().ask("math", {"answer": answer, "gold": gold})
 
 
-def _word(text: str) -> str | None:
-    found = _WORD.fullmatch(text.strip().strip("$").strip())
-    return plain.normal(found[1] or found[2]) if found else None
+def _word(gold: str) -> str | None:
+    found = _WORD.fullmatch(gold.strip().strip("$").strip())
+    return _as_word(found[1] or found[2]) if found else None
+
+
+def _as_word(text: str) -> str:
+    return plain.normal(unwrapped(text)).strip("() ")
 
 
 def _squeezed(text: str) -> str:
-    return "".join(text.split())
+    """Without what makes no difference to a reader, so that no copy passes for an answer by a `+0`."""
+    return _NEUTRAL.sub("", _DECORATION.sub("", text))

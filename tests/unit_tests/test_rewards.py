@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 
 import pytest
 from hypothesis import given
@@ -27,6 +28,40 @@ def score(kind, gold, answer, wrap="<answer>{}</answer>", **about):
         ("<answer>4</answer> no, <ANSWER> 5 </ANSWER>", "5"),
         ("<answer>a <answer>b</answer>", "b"),
         ("<answer>4</answer> <answer>5", "4"),
+        ("<answer>4", "4"),
+        ("So <answer>\n4", "4"),
+        ("<answer>4</answer", "4"),
+        ("I use <answer>.\nThe answer is 4", "4"),
+        ("the answer is 3\n<answer>4", "4"),
+        ("\\boxed{3} <answer>4", "3"),
+        ("< answer >4</ answer >", "4"),
+        ("<answer>4</answer> or 5</answer>", "4</answer> or 5"),
+        ("```xml\n<answer>\n4\n</answer>\n```", "4"),
+        ("<answer>**4**</answer>", "4"),
+        ("<answer>__4__</answer>", "4"),
+        ("<answer>**4** or **5**</answer>", "**4** or **5**"),
+        ("<answer>`4`</answer>", "4"),
+        ("<answer>```\n4\n5\n```</answer>", "4\n5"),
+        ("<answer>\\(4\\)</answer>", "4"),
+        ("<answer>\\(4\\) or \\(5\\)</answer>", "\\(4\\) or \\(5\\)"),
+        ("<answer>\\[ \\boxed{4}. \\]</answer>", "4"),
+        ("<answer>$$4$$</answer>", "4"),
+        ("<answer>$4$, $5$</answer>", "$4$, $5$"),
+        ("<answer>\\text{4}</answer>", "4"),
+        ("\\boxed{\\text{(B)}}", "(B)"),
+        ("\\boxed {4}", "4"),
+        ("\\boxed{4\\} 5}", "4\\} 5"),
+        ("\\boxed{\\fbox{4}}", "4"),
+        ("so\n#### 4", "4"),
+        ("answer: 3\n#### **4**.", "4"),
+        ("#### 3\nno", None),
+        ("<answer>4</answer>\n#### 5", "4"),
+        ("## Final Answer\n\n**4**", "4"),
+        ("The answer is:\n\n$4$", "4"),
+        ("The answer is:\n```\n4\n```", "4"),
+        ("The answer is:\n\\[\n4\n\\]", "4"),
+        ("The answer is 3. I like this answer\n4", "3. I like this answer"),
+        ("```\n4\n```", "4"),
         ("<answer></answer> the answer is 4", None),
         ("<answer>$\\boxed{4}$</answer>", "4"),
         ("<answer>\\boxed{4} or \\boxed{5}</answer>", "\\boxed{4} or \\boxed{5}"),
@@ -45,6 +80,10 @@ def score(kind, gold, answer, wrap="<answer>{}</answer>", **about):
         ("x" * 201, None),
         ("<think>the answer is 3</think>4", "4"),
         ("<think>the answer is 3", None),
+        ("<THINKING>the answer is 3", None),
+        ("the answer is 3</think>\n\n4", "4"),
+        ("<answer>3</answer></think> <answer>4</answer>", "4"),
+        ("<answer>3</answer></think>", None),
         ("<answer>4\u200b2</answer>", "42"),
         ("", None),
         ("  \n ", None),
@@ -70,9 +109,9 @@ def test_a_tagged_answer_is_found_whatever_stands_around_it(text):
 
 RIGHT = {
     ("exact", "Hello world"): ["hello  World.", '"Hello world"', "\uff28ello world", "hello\u00a0world", "hel\u200blo world"],
-    ("choice", "A"): ["A", "a", "(A)", "A)", "A.", "A. Paris", "Option A", "(A) Paris", "Paris", "paris.", "the correct answer is A", "A - Paris"],
+    ("choice", "A"): ["A", "a", "(A)", "A)", "A.", "A. Paris", "Option A", "(A) Paris", "Paris", "paris.", "the correct answer is A", "A - Paris", "**A**", "**A.** Paris", "\\text{A}", "\\text{(A) Paris}"],
     ("choice", "D"): ["D", "D. B"],
-    ("number", "12"): ["12", "+12", "12.0", "$12", "12 dollars", "12%", "x = 12", "12 km/h", "12\\text{ cm}", "€ 12", "1.2e1", "1.2 \\times 10^1", "12^\\circ"],
+    ("number", "12"): ["12", "+12", "12.0", "$12", "12 dollars", "12%", "x = 12", "12 km/h", "12\\text{ cm}", "€ 12", "1.2e1", "1.2 \\times 10^1", "12^\\circ", "\\(12\\) apples", "\\mathbf{12}"],
     ("number", "-3.5"): ["-3.5", "\u22123.5", "-7/2", "-\\frac{7}{2}", "-$3.50"],
     ("number", "1234567"): ["1,234,567", "1 234 567", "1{,}234{,}567", "$1,234,567.00"],
     ("number", "0"): ["0", "-0", "0.0"],
@@ -84,7 +123,7 @@ WRONG = {
     ("choice", "D"): ["B", "A"],
     ("number", "12"): [
         "112", "121", "12.5", "12 or 13", "13, 12", "12 13", "12 12", "12/13", "1/12", "-12", "1 2", "1,2", "12,0", "12-13", "10-20", "12..13", "not 12", "neither 12", "less than 12", "at most 12",
-        "up to 12", "<12", "\u226512", "~12", "12?", "12|", "12e3", "x12", "12x", "12:30", "24/2", "6*2", "6+6", "12=12", "13=12", "12!", "3^2", "12(13)", "12\u00b2", "\u00bd", "12 \u00bd", "\u0661\u0662", "12\u200b3",
+        "up to 12", "<12", "\u226512", "~12", "12?", "12|", "12e3", "x12", "12x", "12:30", "24/2", "12/1", "6*2", "6+6", "12=12", "13=12", "12!", "3^2", "12(13)", "12\u00b2", "\u00bd", "12 \u00bd", "\u0661\u0662", "12\u200b3",
         "\\{12,13\\}", "[12]", "nan", "inf", "1e400", "1e999999999", "9" * 5000, "twelve", " ".join(map(str, range(1001))), "[" + ",".join(map(str, range(1001))) + "]",
     ],
     ("number", "-3.5"): ["3.5", "-3", "-14/4"],
@@ -114,6 +153,19 @@ def test_wrong_answers_and_hedges(kind, gold, answer):
 def test_a_choice_without_texts_takes_no_second_option(answer):
     assert score("choice", "B", answer) == 0.0
     assert score("choice", "B", "B. the red one") == 1.0
+
+
+@pytest.mark.parametrize(("kind", "gold"), [("exact", "$5$"), ("exact", "**a** b"), ("exact", "`x`"), ("exact", "\\text{B}"), ("exact", "<b>."), ("choice", "(B)"), ("choice", "\\text{B}"), ("number", "\\(5\\)")])  # fmt: skip
+def test_a_right_answer_in_markdown_or_latex_is_right_as_it_stands(kind, gold):
+    assert score(kind, gold, gold) == 1.0
+
+
+@pytest.mark.parametrize("answer", ["1" + " 111" * 15_000 + " 1111", "1,111" * 12_000, "12" + " " * 60_000 + "x", "\\[" * 30_000, "`" * 60_000, "< " * 30_000, "\\boxed{" * 8_000])  # fmt: skip
+@pytest.mark.parametrize("kind", ["exact", "choice", "number"])
+def test_no_text_takes_long_to_read(kind, answer):
+    began = time.process_time()
+    assert score(kind, "B" if kind == "choice" else "12", answer) == 0.0
+    assert time.process_time() - began < 1
 
 
 def test_options_that_graders_honour():
@@ -152,6 +204,8 @@ def test_repeating_the_question_is_no_answer():
     task = Task("What number is 5?", "5", "number")
     assert grade("What number is 5?", task) == 0.0
     assert grade("5", task) == 1.0
+    task = Task("Double 5 ", "5", "number")
+    assert [grade(reply, task) for reply in ("double 5.", "It is 5", "5")] == [0.0, 1.0, 1.0]
 
 
 @given(st.integers(-(10**12), 10**12), st.integers(-(10**12), 10**12))
@@ -208,6 +262,7 @@ def half(answer, task):
 def test_a_grader_of_the_users_own():
     task = Task("?", "1", f"{__name__}:half")
     assert grade("<answer>x</answer>", task) == 0.5
+    assert grade("x" * 64_001, task) == 0.0
     for reply, why in (("more", "from 0 to 1"), ("error", "ZeroDivisionError")):
         with pytest.raises(GraderError, match=why):
             grade(reply, task)

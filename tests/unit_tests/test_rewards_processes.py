@@ -4,7 +4,10 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
+import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -15,7 +18,7 @@ import pytest
 from langgraph_conductor.errors import ConfigError, GraderError
 from langgraph_conductor.rewards import Task, agrade, final_answer, grade, gym_task
 from langgraph_conductor.rewards.gym import REFUSED, SOUND
-from langgraph_conductor.rewards.processes import Pool, pool
+from langgraph_conductor.rewards.processes import GradingProcess, Pool, pool
 
 ROOT = Task("What is it?", "\\sqrt{2}", "math")
 
@@ -35,9 +38,11 @@ MATH = {
     "\\frac{1}{3}": (["1/3", "0.3333333", "\\dfrac13"], ["0.33", "3", "1/3 or 1/4", "2/6"]),
     "12": (["12", "$12$", "x = 12"], ["24/2", "3 \\cdot 4", "\\sqrt{144}", "12=12", "1=1", "12 \\cup 13", "\\int_0^{12} 1 dx"]),
     "10^{-8}": (["0.00000001", "\\frac{1}{10^8}"], ["0", "10^{-9}"]),
-    "\\sqrt{2}": (["\\frac{2}{\\sqrt{2}}", "1.41421356", "\\sqrt 2", "\\sqrt{2}\\text{ cm}", "x = \\sqrt{2}"], [
+    "\\sqrt{2} \\cdot 10^{-8}": (["\\frac{\\sqrt{2}}{10^8}"], ["0.0", "0.00000002", "\\sqrt{2}"]),
+    "\\sqrt{2}": (["\\frac{2}{\\sqrt{2}}", "1.41421356", "\\sqrt 2", "\\sqrt{2}\\text{ cm}", "x = \\sqrt{2}", "\u221a2", "\u221a(2)", "\\(\\sqrt{2}\\)"], [
         "1.41", "\\pm\\sqrt{2}", "\\{\\sqrt{2}\\}", "\\sqrt{2}, \\sqrt{3}", "\\sqrt{2} \\text{ or } 3", "\\sqrt{2} = \\sqrt{2}", "1 = 1", "x", "x > 1", "x^2 = 2", "\\mathbb{R}", "\\text{two}", "nan",
         "\\sqrt{3} \\cup \\sqrt{2}", "\\sqrt{2}_3", "\\sqrt{2} \\ldots", "1 \\sqrt{2} \\quad 3", "x - x + \\sqrt{2} + y", "\\sum_{k=1}^{1} \\sqrt{2}", "\\max(\\sqrt{2}, 3)", "[0, \\sqrt{2}]", "\\emptyset", "\\infty",
+        "\\sqrt{2}} or {3", "\\sqrt{2}}", "}\\sqrt{2}{", "\\boxed{\\sqrt{2}} 3", "\\sqrt{2}'", "$\\sqrt{2}$ $3$", "\u221a3", "\u221a20",
     ]),
     "x^2+1": (["1+x^2", "y = x^2+1", "(x+1)^2 - 2x"], ["x^2", "y^2+1", "x^2+1=0", "x^2+1>0", "a", "1"]),
     "\\{1,2\\}": (["\\{2,1\\}"], ["\\{1\\}", "\\{1,2,3\\}", "(1,2)", "\\{1,2\\} \\cup \\{3\\}", "1", "1<x<2"]),
@@ -45,6 +50,14 @@ MATH = {
     "x > 3": (["3<x"], ["x<3", "x \\ge 3", "3", "x>3 or x<3", "1>0"]),
     "y = 2x+1": (["2x+1"], ["y=2x", "y=y", "1=1"]),
     "\\text{even}": (["even", "\\text{Even}"], ["odd", "\\text{odd}", "even or odd", "\\text{even or odd}", "n"]),
+    "\\frac{2}{6}": (["1/3", "\\frac{2}{6}"], ["\\frac{2}{6}" + sign for sign in (
+        "\\cup 3", "\\in 3", "\\lor 3", "\\vee 3", "\\to 3", "\\implies 3", "& 3", "\\\\3", "\\hspace{1} 3", "\\ldots", "!", "\\mid 3")]),
+    "\\text{(B)}": (["B", "(B)", "\\text{B}"], ["A", "BB", "B or A", "\\text{(A)}"]),
+    "\\text{no}": (["no", "No."], ["on", "n", "yes"]),
+    "4210_{5}": (["4210_5", "4210"], ["4210_7", "4210_{7}", "555"]),
+    "\\log_2 3": (["\\log_{2}{3}"], ["\\log_3 2", "\\log 3"]),
+    "x \\in [1,2]": (["[1,2]"], ["x \\in (1,2)", "[1,3]"]),
+    "2x": (["x+x"], ["\\frac{d}{dx} x^2", "\\frac{d}{dx}(x^2)", "2x'", "1 2x", "2x\\approx 3", "\\lbrace 2x\\rbrace", "[2x]", "|2x|", "\\max(2x, x)", "2x \\text{maybe} 3x", "2x \\cdot 1!", "2x = 2x"]),
     "3+4i": (["4i+3"], ["5", "3-4i", "x"]),
 }  # fmt: skip
 
@@ -61,6 +74,23 @@ def test_what_the_question_says_itself_is_no_answer():
     task = Task("Simplify $\\sqrt{8}$.", "2\\sqrt{2}", "math")
     assert grade("<answer>\\sqrt{8}</answer>", task) == 0.0
     assert grade("<answer>2 \\sqrt{2}</answer>", task) == 1.0
+    for copy in (
+        "\\sqrt{8}+0",
+        "0+\\sqrt{8}",
+        "(\\sqrt{8})",
+        "{\\sqrt{8}}/1",
+        "\\left(\\sqrt{8}\\right)",
+        "\\sqrt {8}-0",
+    ):
+        assert grade(f"<answer>{copy}</answer>", task) == 0.0, copy
+    chosen = Task("Which is even, $x^2+1$ or $x^3$?", "x^2+1", "math")
+    assert [grade(f"<answer>{a}</answer>", chosen) for a in ("x^2 + 1", "x^3")] == [1.0, 0.0]
+
+
+def test_a_long_answer_is_not_read(monkeypatch):
+    monkeypatch.setattr("langgraph_conductor.rewards.processes.pool", None)
+    task = Task("Simplify $\\sqrt{8}$.", "2\\sqrt{2}", "math")
+    assert grade(f"<answer>{'(' * 600}2\\sqrt{{2}}{')' * 600}</answer>", task) == 0.0
 
 
 def test_mathematics_in_threads_and_event_loops():
@@ -96,6 +126,107 @@ def test_a_killed_process_is_replaced(one):
     assert not psutil.pid_exists(now)
 
 
+def test_an_interrupted_grading_leaves_no_reply_for_the_next(one):
+    assert ask(one, "2/\\sqrt{2}")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ask(one, "12^{13^{14^{15}}}")
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
+    said = [ask(one, answer) for answer in ("2/\\sqrt{2}", "\\sqrt{3}", "\\sqrt{3}+1", "2/\\sqrt{2}")]
+    assert said == [True, False, False, True]
+
+
+def test_a_process_that_dies_is_no_late_one(monkeypatch):
+    monkeypatch.setattr("langgraph_conductor.rewards.processes.START", 20.0)
+    hang = {"answer": "12^{13^{14^{15}}}", "gold": "\\sqrt{2}"}
+    process = GradingProcess()
+    threading.Timer(0.5, os.kill, (process.pid, signal.SIGKILL)).start()
+    assert process.ask("math", hang, 0.1) is None
+    monkeypatch.setattr("langgraph_conductor.rewards.processes.START", 10.0)
+    process = GradingProcess()
+    monkeypatch.setattr("langgraph_conductor.rewards.processes.START", 0.0)
+    assert process.ask("math", hang, 0.3) is False
+    assert process.ended
+
+
+def test_a_process_ends_with_the_program_that_started_it():
+    script = """
+import os, time
+from langgraph_conductor.rewards.processes import pool
+pool().ask("ping", {})
+print(*pool().pids, flush=True)
+if os.fork() == 0:  # holds the pipes open
+    time.sleep(15)
+os._exit(0)
+"""
+    program = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    (pid,) = map(int, program.stdout.readline().split())
+    program.stdout.close()
+    program.wait()
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=5)
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_forked_program_has_processes_of_its_own():
+    script = """
+import os
+from langgraph_conductor.rewards import Task, grade
+from langgraph_conductor.rewards.processes import pool
+task = Task("?", "\\\\sqrt{2}", "math")
+right, wrong = "2/\\\\sqrt{2}", "3/\\\\sqrt{2}"
+first = grade(right, task), pool().pids
+child = os.fork()
+print(*[grade(answer, task) for answer in (right, wrong) * 5], pool().pids == first[1], flush=True)
+if child:
+    os.waitpid(child, 0)
+    print(pool().pids == first[1] and grade(right, task))
+"""
+    out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    scores = " ".join(["1.0 0.0"] * 5)
+    assert sorted(out.splitlines()) == ["1.0", f"{scores} False", f"{scores} True"]
+
+
+def test_threads_that_come_first_share_one_pool(monkeypatch):
+    monkeypatch.setattr("langgraph_conductor.rewards.processes._POOLS", {})
+    together = threading.Barrier(8)
+    made = []
+
+    class Slow(Pool):
+        def __init__(self):
+            time.sleep(0.05)
+            super().__init__()
+
+    monkeypatch.setattr("langgraph_conductor.rewards.processes.Pool", Slow)
+
+    def first():
+        together.wait()
+        made.append(pool())
+
+    threads = [threading.Thread(target=first) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 8
+    assert len(set(made)) == 1
+
+
+def test_a_process_has_limits(one):
+    assert one.ask("ping", {})
+    process = psutil.Process(one.pids[0])
+    assert process.rlimit(psutil.RLIMIT_AS)[0] == 2 << 30
+    assert 0 < process.rlimit(psutil.RLIMIT_CPU)[0] < 100
+
+
 def test_a_process_gets_no_keys(one, monkeypatch):
     monkeypatch.setenv("SOME_API_KEY", "secret")
     assert not ask(one, "1")
@@ -116,6 +247,9 @@ def test_a_process_that_cannot_start_is_no_score(one, monkeypatch, program):
 def test_a_grader_that_fails_by_itself_is_no_score(one):
     with pytest.raises(GraderError, match="no_family"):
         one.ask("gym", {"family": "no_family", "config": {}, "entry": {}, "answer": "1"})
+    broken = Task("?", "1", "gym:mini_sudoku", about={"metadata": {}})
+    with pytest.raises(GraderError, match="solution"):
+        grade("1", broken)
     assert ask(one, "\\sqrt 2")
 
 
@@ -187,7 +321,8 @@ def test_scorers_that_give_points_for_nothing_are_corrected():
     for cheat in (f"-{number.answer}", f"{number.answer} or 5"):
         assert grade(f"<answer>{cheat}</answer>", number) == 0.0
     (people,) = tasks("knights_knaves", 1)
-    assert grade(f"<answer>anything but {people.answer}</answer>", people) == 0.0
+    for cheat in ("anything but @", "@ Or not.", "@ knight", "@ fool"):
+        assert grade(f"<answer>{cheat.replace('@', people.answer)}</answer>", people) == 0.0
     (calendar,) = (gym_task("calendar_arithmetic", {**items("calendar_arithmetic", 1)[0], "answer": "-1", "metadata": {"task": "recurring_event_day"}}),)  # fmt: skip
     assert grade("<answer>7</answer>", calendar) == 0.0
 
