@@ -1,8 +1,9 @@
 """A conductor for LangGraph: plans, per question, a team of models, and runs it as a subgraph."""
 
+from typing import TYPE_CHECKING
+
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.dialect import ACCEPT, parse_workflow
-from langgraph_conductor.episodes import run_episode
 from langgraph_conductor.errors import (
     BudgetExceededError,
     ConductorError,
@@ -12,12 +13,16 @@ from langgraph_conductor.errors import (
     WorkerError,
 )
 from langgraph_conductor.graph import compile_workflow, create_conductor
+from langgraph_conductor.lazy import lazily
 from langgraph_conductor.planners import ChatPlanner, Plan, Planner, PlanRequest
 from langgraph_conductor.records import StepOutput, WorkerTask
 from langgraph_conductor.state import ConductorState
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workflow import Step, Workflow
+
+if TYPE_CHECKING:
+    from langgraph_conductor.episodes import run_episode
 
 __version__ = "0.1.0"
 
@@ -54,3 +59,5 @@ __all__ = [
     "ConfigError",
     "LocalModelError",
 ]
+
+__getattr__ = lazily(__name__, {"run_episode": "episodes"})

@@ -28,7 +28,18 @@ def test_public_names():
 
 
 FLOORS = [
-    {"errors", "workflow", "records", "usage", "prices", "literals", "replies", "driving", "tables"},
+    {
+        "errors",
+        "workflow",
+        "records",
+        "usage",
+        "prices",
+        "literals",
+        "replies",
+        "driving",
+        "tables",
+        "lazy",
+    },
     {"dialect", "access", "prompts", "state", "events", "options", "budget", "conversation"},
     {"workers", "planners"},
     {"graph", "local", "replay"},

@@ -12,7 +12,7 @@ The third asks any model of Inspect the questions of a suite, with our graders. 
 point of this package, and loads this module; what it offers is loaded when used.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 try:
     import inspect_ai as _  # noqa: F401
@@ -22,6 +22,7 @@ except ImportError as error:
     ) from error
 
 from langgraph_conductor.evals.inspect_ext.registry import conductor, conductor_solver, suite
+from langgraph_conductor.lazy import lazily
 
 if TYPE_CHECKING:
     from langgraph_conductor.evals.inspect_ext.chat_model import InspectChatModel, roles_pool
@@ -29,12 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["conductor", "conductor_model", "conductor_solver", "InspectChatModel", "roles_pool", "suite"]
 
-_LAZY = {"InspectChatModel": "chat_model", "roles_pool": "chat_model", "conductor_model": "provider"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+__getattr__ = lazily(
+    __name__, {"InspectChatModel": "chat_model", "roles_pool": "chat_model", "conductor_model": "provider"}
+)
