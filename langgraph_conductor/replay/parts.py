@@ -22,7 +22,7 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workers.failures import EmptyReplyError, RefusalError, secrets_of
 from langgraph_conductor.workers.forms import text_of_result
-from langgraph_conductor.workflow import ALL, Step, Workflow, readable_steps
+from langgraph_conductor.workflow import Step, Workflow, readable_steps
 
 _FAILURES: Final[dict[str, Callable[[str], Exception]]] = {
     kind.__name__: kind for kind in (EmptyReplyError, RefusalError)
@@ -78,14 +78,13 @@ def _repeat(workflow: Workflow | None, worker: str, task: WorkerTask) -> int:
         return 0
     if steps[task.index].worker != worker:
         return len(steps) + task.index
-    same = [_asked_of(i, step, task.round) for i, step in enumerate(steps[: task.index + 1])]
+    same = [_asked_of(i, step) for i, step in enumerate(steps[: task.index + 1])]
     return same[:-1].count(same[-1])
 
 
-def _asked_of(index: int, step: Step, number: int) -> tuple[str, str, set[int], bool]:
+def _asked_of(index: int, step: Step) -> tuple[str, str, set[int]]:
     """What a step asks of whom: access to all is access to nothing where there is nothing."""
-    earlier_round = step.access == ALL and number > 0
-    return step.worker, step.subtask, set(readable_steps(index, step.access)), earlier_round
+    return step.worker, step.subtask, set(readable_steps(index, step.access))
 
 
 def _infra_inside(result: Any) -> str:

@@ -115,6 +115,25 @@ async def test_a_call_the_limit_cannot_bound_ends_the_evaluation_and_scores_noth
     assert (called(other), kept(store, "runs")) == (0, [])
 
 
+async def test_a_call_that_was_given_up_is_waited_for_by_nobody():
+    over = threading.Event()
+
+    def hang(messages):
+        over.wait(10)
+        return "42"
+
+    model = ScriptedModel(replies=hang, max_tokens=1)
+    slow = Worker("a", lambda task: model.invoke("x").text, price=WORDS, timeout=0.1, retries=0)
+    spent = limit(1)
+    try:
+        assert (await run_episode(TASK, SINGLE, WorkerPool([slow]), expenses=spent)).score is None
+        other = WorkerPool([Worker("a", chat("42", max_tokens=1), price=WORDS)])
+        with pytest.raises(BudgetExceededError):
+            await asyncio.wait_for(run_episode(TASK, SINGLE, other, expenses=spent), 2)
+    finally:
+        over.set()
+
+
 def test_expenses_know_no_clock():
     with pytest.raises(ValueError, match="seconds"):
         Expenses(Ledger(Budget(seconds=3)))
@@ -257,6 +276,14 @@ async def test_who_stands_in_for_another_gives_every_step_a_reply_of_its_own(sto
     again = await run_episode(TASK, plan_text(*steps) + " ", workers, store=store)
     assert texts(again) == texts(first)
     assert called(workers["y"].model) == 5
+
+
+async def test_a_plan_by_numbers_is_not_read_for_workers_of_other_names(store):
+    text = "model_id = [0]\nsubtasks = ['x']\naccess_list = [[]]"
+    planner = ChatPlanner(chat(text, max_tokens=None), show="anonymous", structured=False)
+    for name in "ab":
+        workers = WorkerPool([Worker(name, chat("42"))])
+        assert (await run_episode(TASK, planner, workers, store=store)).valid
 
 
 async def test_access_to_all_of_nothing_is_the_same_step_as_access_to_nothing(store):
