@@ -20,7 +20,7 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workers.failures import EmptyReplyError, RefusalError
 from langgraph_conductor.workers.forms import text_of_result
-from langgraph_conductor.workflow import Workflow
+from langgraph_conductor.workflow import ALL, Workflow
 
 _FAILURES: Final[dict[str, Callable[[str], Exception]]] = {
     kind.__name__: kind for kind in (EmptyReplyError, RefusalError)
@@ -65,11 +65,18 @@ def _worker(worker: Worker) -> Worker:
 
 
 def _repeat(workflow: Workflow | None, worker: str, task: WorkerTask) -> int:
-    """How many earlier steps of the task's round are the same step."""
-    steps = workflow.steps if workflow else ()
+    """How many earlier steps of the task's round are the same step, reading the same."""
+    if workflow is None:
+        return 0
+
+    def reads(index: int) -> tuple[tuple[int, ...], bool]:
+        # A first step that may read "all" reads nothing, as one without access; later rounds differ.
+        return workflow.reads(index), task.round > 0 and workflow.steps[index].access == ALL
+
+    own = reads(task.index)
     return sum(
-        step.worker == worker and step.subtask == task.subtask and step.access == steps[task.index].access
-        for step in steps[: task.index]
+        step.worker == worker and step.subtask == task.subtask and reads(i) == own
+        for i, step in enumerate(workflow.steps[: task.index])
     )
 
 
