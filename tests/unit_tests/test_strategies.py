@@ -104,6 +104,12 @@ def test_a_reviewed_chat_planner_keeps_what_budgets_need():
         (["Yes.", "no", "YES"], 0),
         (["1,2", "12", "1,2"], 0),
         (["12", "1,2", "1,2"], 1),
+        (["7", "1/2", "0.5"], 1),
+        (["7", "$5$", "5"], 1),
+        (["7", '"Paris"', "Paris"], 1),
+        (["7", "10 March", "10 April"], 0),
+        (["apple", "pear", "APPLE", "APPLE"], 2),  # where case matters, most wrote it so
+        (["007", "8", "7", "8", "7"], 2),
     ],
 )
 def test_the_majority_of_final_answers(answers, winner):
@@ -116,9 +122,14 @@ def test_texts_without_an_answer_do_not_vote():
 
 
 def test_numbers_are_one_however_they_are_written():
-    assert normalised("$1,234.50") == normalised("1234.5") == "1234.5"
-    assert normalised("1e3") == "1000"
+    assert normalised("$1,234.50") == normalised("1234.5") == normalised("1 234.5")
+    assert normalised("1e3") == normalised("1000.") == "1000"
     assert normalised("1e999999") == "1e999999"
+    assert normalised("1/2") == normalised("0.5") == normalised("$\\frac{1}{2}$") != normalised("2/1")
+    assert normalised("\u22125") == normalised("-5") != normalised("5")
+    assert normalised("50%") == normalised("50\\%") == "50"  # as the grader has it
+    for one, other in (("10 March", "10 April"), ("2024-03-07", "2024-03-08"), ("1, 2", "12"), ("3/6", "2/6")):
+        assert normalised(one) != normalised(other)
     assert normalised("NaN") == "nan"
     assert normalised("The  Cat.") == "the cat"
 
