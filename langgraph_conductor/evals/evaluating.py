@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from langgraph_conductor.evals.ceilings import candidate_workflows, oracle
-from langgraph_conductor.evals.costs import mean_cost, unit_of, used_by
+from langgraph_conductor.evals.costs import mean_cost, unit_between, unit_of, used_by
 from langgraph_conductor.evals.profiles import profiles_of
 from langgraph_conductor.evals.results import Evaluation, Outcome
 from langgraph_conductor.evals.running import Runner
@@ -203,17 +203,24 @@ def _best(outcomes: Sequence[Outcome], tasks: int) -> Outcome:
 def _equal_cost(
     outcomes: Sequence[Outcome], single: str, worker: str, pool: WorkerPool
 ) -> dict[str, Strategy]:
-    """For each planner, a majority vote of the best worker that costs as much."""
+    """For each planner, a majority vote of the best worker that costs as much, up to `MOST_VOTES`."""
     answer = next(outcome for outcome in outcomes if outcome.strategy == single)
-    found: dict[str, Strategy] = {}
+    sizes: dict[str, int] = {}
+    equal_to: dict[int, list[str]] = {}
     for outcome in outcomes:
         if outcome.kind != "planner" or not outcome.episodes:
             continue
-        unit = unit_of([answer, outcome])
-        if one := mean_cost(answer, unit):  # of a worker that costs nothing no number of answers is as dear
-            votes = votes_for(mean_cost(outcome, unit), one)
-            found[outcome.strategy] = majority(min(votes, MOST_VOTES), worker, pool)
-    return found
+        unit = unit_between(answer, outcome)
+        if one := mean_cost(answer, unit):
+            enough = votes_for(mean_cost(outcome, unit), one)
+            sizes[outcome.strategy] = votes = min(enough, MOST_VOTES)
+            most = "" if votes == enough else f", which {enough:,} would cost"
+            equal_to.setdefault(votes, []).append(f"{outcome.strategy} (in {unit}{most})")
+    made = {}
+    for votes, planners in equal_to.items():
+        vote = majority(votes, worker, pool)
+        made[votes] = replace(vote, note=f"{vote.note}; sized by the cost of {', '.join(planners)}")
+    return {planner: made[votes] for planner, votes in sizes.items()}
 
 
 def _comparisons(outcomes: Sequence[Outcome], equal: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -11,6 +11,7 @@ from langgraph_conductor.evals.results import Outcome
 from langgraph_conductor.evals.strategies import majority, strategies, votes_for
 from langgraph_conductor.evals.votes import VOTE, majority_of, normalised
 from langgraph_conductor.planners import fixed
+from langgraph_conductor.prompts import WORKER_FINAL, worker_prompt
 from langgraph_conductor.testing import ScriptedModel, plan_text
 from tests.helpers import Recorder, ScriptedPlanner, ask, flow, question, request
 
@@ -128,7 +129,12 @@ def test_numbers_are_one_however_they_are_written():
     assert normalised("1/2") == normalised("0.5") == normalised("$\\frac{1}{2}$") != normalised("2/1")
     assert normalised("\u22125") == normalised("-5") != normalised("5")
     assert normalised("50%") == normalised("50\\%") == "50"  # as the grader has it
-    for one, other in (("10 March", "10 April"), ("2024-03-07", "2024-03-08"), ("1, 2", "12"), ("3/6", "2/6")):
+    for one, other in (
+        ("10 March", "10 April"),
+        ("2024-03-07", "2024-03-08"),
+        ("1, 2", "12"),
+        ("3/6", "2/6"),
+    ):
         assert normalised(one) != normalised(other)
     assert normalised("NaN") == "nan"
     assert normalised("The  Cat.") == "the cat"
@@ -160,6 +166,16 @@ def test_a_majority_of_one_is_the_worker_alone():
         majority(0, "a", POOL)
     with pytest.raises(PlanError, match="no worker 'nobody'"):
         majority(3, "nobody", POOL)
+
+
+def test_voters_are_told_what_a_worker_alone_is_told():
+    strategy = majority(3, "a", POOL)
+    workflow = strategy.planner.plan(request(strategy.pool)).workflow
+    alone = worker_prompt(question("2 + 2?"), fixed.SOLVE, is_final=True)
+    for step in workflow.steps[:3]:
+        voter = worker_prompt(question("2 + 2?"), step.subtask)
+        assert WORKER_FINAL in voter
+        assert len(voter.split()) >= len(alone.split())  # a vote is no cheaper than it is sized by
 
 
 def test_a_vote_never_has_less_to_spend_than_the_planner():
