@@ -1,12 +1,15 @@
 """The strategies of an evaluation, the votes, the stated set of workflows, and oracles."""
 
+import random
 from decimal import Decimal
+from statistics import fmean
 
 import pytest
 
 from langgraph_conductor import ChatPlanner, PlanError, Usage, Worker, WorkerPool, create_conductor
 from langgraph_conductor.episodes import Episode
 from langgraph_conductor.evals.ceilings import MAX_PAIRED, candidate_workflows, oracle
+from langgraph_conductor.evals.comparing import scores
 from langgraph_conductor.evals.results import Outcome
 from langgraph_conductor.evals.strategies import majority, strategies, votes_for
 from langgraph_conductor.evals.votes import VOTE, majority_of, normalised
@@ -336,12 +339,31 @@ def test_an_oracle_goes_by_tokens_where_money_is_unknown():
     assert oracle("x", [a, b]).episodes["t"] == b.episodes["t"]
 
 
-def test_an_oracle_passes_over_outages_unless_there_is_nothing_else():
-    a = outcome("a", t=[episode("t", None)], u=[episode("u", None)])
-    b = outcome("b", t=[episode("t", 0.0)], u=[episode("u", None)])
+def test_an_oracle_does_not_know_what_an_outage_might_have_been():
+    a = outcome("a", t=[episode("t", None)], u=[episode("u", None)], v=[episode("v", 0.0)])
+    b = outcome("b", t=[episode("t", 0.0)], u=[episode("u", 1.0)], v=[episode("v", 0.0)])
     best = oracle("x", [a, b])
-    assert best.episodes["t"][0].score == 0.0
-    assert (best.episodes["u"][0].score, best.episodes["u"][0].infra) == (None, "down")
+    assert (best.episodes["t"][0].score, best.episodes["t"][0].infra) == (None, "down")
+    assert [best.episodes[task][0].score for task in "uv"] == [1.0, 0.0]
+
+
+def test_no_oracle_lies_below_a_strategy_it_is_taken_over():
+    draw = random.Random(4)
+    for _ in range(200):
+        some = [
+            outcome(name, **{f"t{i}": [episode(f"t{i}", draw.choice((1.0, 0.0, None))) for _ in range(2)] for i in range(4)})
+            for name in "abc"
+        ]  # fmt: skip
+        best = oracle("x", some)
+        for one in some:
+            known = [
+                (scores(one.episodes[task]), scores(best.episodes[task]))
+                for task in one.episodes
+                if scores(one.episodes[task]) and scores(best.episodes[task])
+            ]
+            assert all(fmean(own) <= fmean(top) for own, top in known)
+            own, top = ([fmean(s) for s in map(scores, o.episodes.values()) if s] for o in (one, best))
+            assert not own or not top or fmean(own) <= fmean(top) + 1e-9
 
 
 def test_an_oracle_leaves_out_what_one_was_not_asked():
