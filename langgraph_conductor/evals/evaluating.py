@@ -55,7 +55,8 @@ async def evaluate(
         planner: A planner; a `ChatPlanner` is run anonymous, described, and with measured profiles.
         runner: Runs them; if its limit ends the evaluation, what was done so far is the result.
         trained: A planner that was trained to conduct.
-        profiles: Measured profiles; left out, they are measured on the training split.
+        profiles: Measured profiles, not on the split that is reported; left out, they are measured on the
+            training split.
         split: The split that is reported.
         items: Most tasks of it, drawn by hash.
         train_items: Most tasks of the training split, drawn by hash.
@@ -69,6 +70,11 @@ async def evaluate(
     """
     if split == "train":
         raise ValueError('strategies are chosen on the training split; report "validation" or "test"')
+    if profiles and (profiles.suite, profiles.split) == (suite.name, split):
+        raise ValueError(
+            f"the profiles were measured on the {split} split, which is reported: planners would know what they are "
+            'tested with; measure them on another split, such as "train"'
+        )
     tasks, training = _drawn(suite, split, items), _drawn(suite, "train", train_items)
     for task in (*training, *tasks):
         check_grader(task.grader)
@@ -116,6 +122,7 @@ async def evaluate(
             "workers": pool_identity(pool),
             "tasks": {split: len(tasks), "train": len(training)},
             "options": {"seed": runner.seed, "samples": runner.samples, "max_steps": max_steps},
+            "training": {"outages": sum(map(_outages, tried))},
             "profiles": measured.to_json(),
             "charged": sum(map(used_by, outcomes), Usage()).to_json(),
             "stopped": runner.stopped,
@@ -195,9 +202,14 @@ def _best(outcomes: Sequence[Outcome], tasks: int) -> Outcome:
         right = sum(
             sum(episode.score or 0.0 for episode in many) / len(many) for many in outcome.episodes.values()
         )
-        return right / tasks, -mean_cost(outcome, unit_of(outcomes))
+        # Rounded: thirds add up to a little more or less by their order, and that is no lead.
+        return round(right / tasks, 9), -mean_cost(outcome, unit_of(outcomes))
 
     return max(outcomes, key=merit)
+
+
+def _outages(outcome: Outcome) -> int:
+    return sum(episode.score is None for many in outcome.episodes.values() for episode in many)
 
 
 def _equal_cost(

@@ -72,7 +72,13 @@ def _asked(summary: Summary) -> Iterator[str]:
             best = (
                 f"The reference is {one.strategy}, the worker that was the best alone on the training split"
             )
-            yield f"{best}. It is right in {estimate(one.accuracy)}."
+            yield f"{best}{_in_training(summary.about)}. It is right in {estimate(one.accuracy)}."
+
+
+def _in_training(about: Mapping[str, Any]) -> str:
+    training = about.get("training")
+    lost = training.get("outages") if isinstance(training, Mapping) else 0
+    return f" ({counted(lost, 'outage')} there counted as not right)" if lost else ""
 
 
 def _charged(about: Mapping[str, Any]) -> str:
