@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -306,6 +307,13 @@ def test_an_incomplete_evaluation_is_told():
     assert not found.complete
     assert [one.asked for one in found.strategies] == [4, 2]
     assert (found.comparisons[0].paired.n, found.comparisons[0].paired.left_out) == (2, 2)
+    # Less often is not whole either; an outage was asked.
+    twice = outcome("a", "single", asked, [[1, 1], [None, 1], [0, 0], [0, 1]])
+    assert summarise(evaluation(asked, twice)).complete
+    assert not summarise(
+        evaluation(asked, twice, outcome("b", "planner", asked, [[1, 1]] * 3 + [1]))
+    ).complete
+    assert not summarise(evaluation(asked, replace(whole, episodes={}))).complete
 
 
 def test_contradictions_are_refused():
