@@ -23,7 +23,7 @@ def unit_of(outcomes: Iterable[Outcome]) -> Unit:
 
 
 def unit_between(one: Outcome, other: Outcome) -> Unit:
-    """What two strategies can be given equal amounts of: the unit of both, in which a question costs `one` something.
+    """What two strategies can be given equal amounts of: a unit of both, in which `one` costs something.
 
     Of a worker that is free no number of answers costs as much money as a planner that is not.
     """

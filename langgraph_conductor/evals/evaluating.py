@@ -72,8 +72,8 @@ async def evaluate(
         raise ValueError('strategies are chosen on the training split; report "validation" or "test"')
     if profiles and (profiles.suite, profiles.split) == (suite.name, split):
         raise ValueError(
-            f"the profiles were measured on the {split} split, which is reported: planners would know what they are "
-            'tested with; measure them on another split, such as "train"'
+            f"the profiles were measured on the {split} split, which is reported: planners would know what they "
+            'are tested with; measure them on another split, such as "train"'
         )
     tasks, training = _drawn(suite, split, items), _drawn(suite, "train", train_items)
     for task in (*training, *tasks):

@@ -17,7 +17,7 @@ _POWER: Final = NormalDist().inv_cdf(0.8)
 
 _COARSE: Final = 64
 _GRID: Final = 5040
-"""Differences are counted in parts of the largest size up to 1 / `_COARSE` that fits all of them, else in these."""
+"""Differences are counted in the largest parts, from 1 down to 1 / `_COARSE`, that fit all; else in these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +89,8 @@ def mean_interval(items: Sequence[Sequence[float]]) -> Estimate:
     """The mean over items of the mean over each item's samples, with its 95 % interval.
 
     It is Wilson's interval at the effective sample size: how many independent samples would vary as much as the
-    items' means do, fewer where few items tell how much they vary (Korn and Graubard 1998, who take Student's t for
-    that), at least the items and at most the samples. For one 0/1 sample per item that is Wilson's interval of
-    the items.
+    items' means do, fewer where few items tell how much they vary (Korn and Graubard 1998, by Student's t), at
+    least the items and at most the samples. For one 0/1 sample per item that is Wilson's interval of the items.
 
     Args:
         items: The scores of each item's samples, from 0 to 1; items without any are left out.
@@ -254,7 +253,7 @@ def _student(freedom: int) -> float:
         (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96,
         (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / 384,
     )
-    return Z + sum(term / freedom**power for power, term in enumerate(terms, 1))
+    return Z + math.fsum(term / freedom**power for power, term in enumerate(terms, 1))
 
 
 def _newcombe(a: Sequence[float], b: Sequence[float], samples: int) -> tuple[float, float]:

@@ -54,7 +54,7 @@ def majority_of(texts: Sequence[str]) -> int:
 
 
 def normalised(answer: str) -> str:
-    """`answer` so that spelling tells no two equal ones apart: case, spaces, quotes, a final stop, forms of a number.
+    """`answer` so that spelling tells no two equal ones apart: case, spaces, quotes, final stop, a number's form.
 
     Numbers are read as the grader `number` reads them, but not from among words: 10 March is not 10 April.
     """

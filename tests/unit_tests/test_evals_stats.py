@@ -232,6 +232,8 @@ def test_smallest_detectable():
         7.85 / 120, abs=1e-3
     )  # about 8 discordant items, all one way
     assert smallest_detectable(3, 1.0) == 1.0
+    # Where items hardly differ, each sample is another chance to.
+    assert paired([0.5] * 40, [0.5] * 40, 4).detectable == pytest.approx(7.85 / 160, abs=1e-3)
     # Items that never differed so far say little, if they are few.
     assert paired([1.0] * 20, [1.0] * 20).detectable == pytest.approx(0.392, abs=1e-3)
 
