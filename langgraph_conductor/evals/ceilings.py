@@ -83,8 +83,9 @@ def _mixtures(able: Sequence[str], max_steps: int) -> Iterator[tuple[str, Workfl
 def oracle(name: str, outcomes: Sequence[Outcome], note: str = "") -> Outcome:
     """The best episode of several strategies for each task and sample, and the cheapest of equally good ones.
 
-    Cheap is what cost less money; where money is not known of all of them, what took fewer tokens. Episodes the
-    infrastructure failed are passed over unless there is no other.
+    Cheap is what cost less money; where money is not known of all of them, what took fewer tokens. Where none was
+    right and the infrastructure failed one, nobody knows whether that would have been: there is no score. Else a
+    ceiling could lie below a strategy it is taken over, which is not charged with its own outages.
 
     Args:
         name: Name of the ceiling, such as `"worker oracle"`.
@@ -110,10 +111,10 @@ def oracle(name: str, outcomes: Sequence[Outcome], note: str = "") -> Outcome:
 
 
 def _best(episodes: Sequence[Episode]) -> Episode:
-    scored = [episode for episode in episodes if episode.score is not None]
-    if not scored:
-        return episodes[0]
-    top = max(episode.score or 0.0 for episode in scored)
-    best = [episode for episode in scored if episode.score == top]
+    top = max((episode.score for episode in episodes if episode.score is not None), default=0.0)
+    lost = next((episode for episode in episodes if episode.score is None), None)
+    if lost is not None and top < 1:
+        return lost
+    best = [episode for episode in episodes if episode.score == top]
     priced = all(episode.usage.unpriced_calls == 0 for episode in best)
     return min(best, key=lambda one: (one.usage.usd or Decimal(0)) if priced else one.usage.total_tokens)

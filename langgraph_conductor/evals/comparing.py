@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import permutations
 from statistics import fmean
 from typing import Final
 
 from langgraph_conductor.episodes import Episode
 from langgraph_conductor.evals.results import Evaluation, Outcome
-from langgraph_conductor.evals.stats import Paired, holm, paired, pareto
+from langgraph_conductor.evals.stats import Paired, difference_interval, holm, paired, pareto
 from langgraph_conductor.evals.summary import Comparison, Currency, Front, StrategySummary, Verdict
 from langgraph_conductor.rewards import Task
 
@@ -26,11 +26,11 @@ def _means(outcome: Outcome, tasks: Iterable[Task]) -> list[float | None]:
     return [fmean(samples) if samples else None for samples in given]
 
 
-def _pair(evaluation: Evaluation, a: str, b: str) -> Paired:
+def _both(evaluation: Evaluation, a: str, b: str) -> tuple[list[float | None], list[float | None], int]:
     outcomes = evaluation.outcome(a), evaluation.outcome(b)
     samples = max((len(many) for outcome in outcomes for many in outcome.episodes.values()), default=1)
     one, other = (_means(outcome, evaluation.tasks) for outcome in outcomes)
-    return paired(one, other, max(samples, 1))
+    return one, other, max(samples, 1)
 
 
 def compare(evaluation: Evaluation) -> tuple[tuple[Comparison, ...], tuple[str, ...]]:
@@ -55,7 +55,7 @@ def compare(evaluation: Evaluation) -> tuple[tuple[Comparison, ...], tuple[str, 
             left_out.append(f"{a} is not compared with itself")
         elif (b, a) not in pairs:  # the same question, asked the other way round, is not asked again
             pairs.append((a, b))
-    found = [_pair(evaluation, a, b) for a, b in pairs]
+    found = [paired(*_both(evaluation, a, b)) for a, b in pairs]
     adjusted = holm([pair.p for pair in found])
     compared = (
         Comparison(a, b, pair, p, verdict(pair, p))
@@ -95,10 +95,10 @@ def with_front(
             accuracies[one.strategy] = one.accuracy.value
     on_front = dict(zip(costs, pareto([*costs.values()], [*accuracies.values()]), strict=True))
     beaten = set()
-    for a, b in combinations(costs, 2):
-        pair = _pair(evaluation, a, b)
-        for loser, winner, lead in ((b, a, pair.low), (a, b, -pair.high)):
-            if not on_front[loser] and costs[winner] <= costs[loser] and lead >= 0:
+    for loser, winner in permutations(costs, 2):
+        if not on_front[loser] and loser not in beaten and costs[winner] <= costs[loser]:
+            low, _ = difference_interval(*_both(evaluation, winner, loser))
+            if low >= 0:
                 beaten.add(loser)
 
     def front(name: str) -> Front:

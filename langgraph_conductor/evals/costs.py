@@ -22,6 +22,17 @@ def unit_of(outcomes: Iterable[Outcome]) -> Unit:
     return "tokens" if used.total_tokens else "steps"
 
 
+def unit_between(one: Outcome, other: Outcome) -> Unit:
+    """What two strategies can be given equal amounts of: a unit of both, in which `one` costs something.
+
+    Of a worker that is free no number of answers costs as much money as a planner that is not.
+    """
+    unit = unit_of([one, other])
+    if unit == "money" and not mean_cost(one, unit):
+        unit = "tokens"
+    return unit if mean_cost(one, unit) else "steps"
+
+
 def used_by(outcome: Outcome) -> Usage:
     """What a strategy used in all."""
     episodes = (episode for many in outcome.episodes.values() for episode in many)
@@ -29,8 +40,11 @@ def used_by(outcome: Outcome) -> Usage:
 
 
 def mean_cost(outcome: Outcome, unit: Unit) -> Decimal:
-    """What a question costs on average: US dollars, tokens or steps."""
-    episodes = [episode for many in outcome.episodes.values() for episode in many]
+    """What a question costs on average: US dollars, tokens or steps.
+
+    Episodes that the infrastructure failed broke off somewhere, and do not count.
+    """
+    episodes = [e for many in outcome.episodes.values() for e in many if e.score is not None]
     return sum((_cost(episode, unit) for episode in episodes), Decimal()) / max(1, len(episodes))
 
 

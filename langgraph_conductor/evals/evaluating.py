@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from langgraph_conductor.evals.ceilings import candidate_workflows, oracle
-from langgraph_conductor.evals.costs import mean_cost, unit_of, used_by
+from langgraph_conductor.evals.costs import mean_cost, unit_between, unit_of, used_by
 from langgraph_conductor.evals.profiles import profiles_of
 from langgraph_conductor.evals.results import Evaluation, Outcome
 from langgraph_conductor.evals.running import Runner
@@ -55,7 +55,8 @@ async def evaluate(
         planner: A planner; a `ChatPlanner` is run anonymous, described, and with measured profiles.
         runner: Runs them; if its limit ends the evaluation, what was done so far is the result.
         trained: A planner that was trained to conduct.
-        profiles: Measured profiles; left out, they are measured on the training split.
+        profiles: Measured profiles, not on the split that is reported; left out, they are measured on the
+            training split.
         split: The split that is reported.
         items: Most tasks of it, drawn by hash.
         train_items: Most tasks of the training split, drawn by hash.
@@ -69,6 +70,11 @@ async def evaluate(
     """
     if split == "train":
         raise ValueError('strategies are chosen on the training split; report "validation" or "test"')
+    if profiles and (profiles.suite, profiles.split) == (suite.name, split):
+        raise ValueError(
+            f"the profiles were measured on the {split} split, which is reported: planners would know what they "
+            'are tested with; measure them on another split, such as "train"'
+        )
     tasks, training = _drawn(suite, split, items), _drawn(suite, "train", train_items)
     for task in (*training, *tasks):
         check_grader(task.grader)
@@ -116,6 +122,7 @@ async def evaluate(
             "workers": pool_identity(pool),
             "tasks": {split: len(tasks), "train": len(training)},
             "options": {"seed": runner.seed, "samples": runner.samples, "max_steps": max_steps},
+            "training": {"outages": sum(map(_outages, tried))},
             "profiles": measured.to_json(),
             "charged": sum(map(used_by, outcomes), Usage()).to_json(),
             "stopped": runner.stopped,
@@ -195,25 +202,37 @@ def _best(outcomes: Sequence[Outcome], tasks: int) -> Outcome:
         right = sum(
             sum(episode.score or 0.0 for episode in many) / len(many) for many in outcome.episodes.values()
         )
-        return right / tasks, -mean_cost(outcome, unit_of(outcomes))
+        # Rounded: thirds add up to a little more or less by their order, and that is no lead.
+        return round(right / tasks, 9), -mean_cost(outcome, unit_of(outcomes))
 
     return max(outcomes, key=merit)
+
+
+def _outages(outcome: Outcome) -> int:
+    return sum(episode.score is None for many in outcome.episodes.values() for episode in many)
 
 
 def _equal_cost(
     outcomes: Sequence[Outcome], single: str, worker: str, pool: WorkerPool
 ) -> dict[str, Strategy]:
-    """For each planner, a majority vote of the best worker that costs as much."""
+    """For each planner, a majority vote of the best worker that costs as much, up to `MOST_VOTES`."""
     answer = next(outcome for outcome in outcomes if outcome.strategy == single)
-    found: dict[str, Strategy] = {}
+    sizes: dict[str, int] = {}
+    equal_to: dict[int, list[str]] = {}
     for outcome in outcomes:
         if outcome.kind != "planner" or not outcome.episodes:
             continue
-        unit = unit_of([answer, outcome])
-        if one := mean_cost(answer, unit):  # of a worker that costs nothing no number of answers is as dear
-            votes = votes_for(mean_cost(outcome, unit), one)
-            found[outcome.strategy] = majority(min(votes, MOST_VOTES), worker, pool)
-    return found
+        unit = unit_between(answer, outcome)
+        if one := mean_cost(answer, unit):
+            enough = votes_for(mean_cost(outcome, unit), one)
+            sizes[outcome.strategy] = votes = min(enough, MOST_VOTES)
+            most = "" if votes == enough else f", which {enough:,} would cost"
+            equal_to.setdefault(votes, []).append(f"{outcome.strategy} (in {unit}{most})")
+    made = {}
+    for votes, planners in equal_to.items():
+        vote = majority(votes, worker, pool)
+        made[votes] = replace(vote, note=f"{vote.note}; sized by the cost of {', '.join(planners)}")
+    return {planner: made[votes] for planner, votes in sizes.items()}
 
 
 def _comparisons(outcomes: Sequence[Outcome], equal: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -5,13 +5,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from os import PathLike
+from typing import Final
 
 from langgraph_conductor.evals.results import Kind
 from langgraph_conductor.evals.votes import VOTE, vote_worker
 from langgraph_conductor.planners import ChatPlanner, Planner, fixed
 from langgraph_conductor.planners.profiles import Profiles
+from langgraph_conductor.prompts import WORKER_FINAL
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Step, Workflow
+
+VOTER: Final = f"{fixed.SOLVE} {WORKER_FINAL}"
+"""What each of several voters is told: the winner's text goes to the user, though no voter is the last step. So it
+is told, and costs, what a worker alone is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +169,7 @@ def majority(n: int, worker: str, pool: WorkerPool) -> Strategy:
     """
     if type(n) is not int or n < 1:
         raise ValueError(f"a majority needs at least 1 answer, not {n!r}")
-    answers = [Step(worker, fixed.SOLVE) for _ in range(n)]
+    answers = [Step(worker, VOTER if n > 1 else fixed.SOLVE) for _ in range(n)]
     count = [Step(VOTE, "Count the votes.", tuple(range(n)))] if n > 1 else []
     workflow = Workflow((*answers, *count))
     voting = pool.joined_by(vote_worker())

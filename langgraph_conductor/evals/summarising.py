@@ -35,7 +35,7 @@ def summarise(evaluation: Evaluation) -> Summary:
         split=evaluation.split,
         tasks=len(tasks),
         domains=dict(sorted(Counter(task.domain for task in tasks.values()).items())),
-        complete=evaluation.complete and all(one.asked == len(tasks) for one in systems),
+        complete=evaluation.complete and _whole(evaluation),
         reference=evaluation.reference,
         currency=currency,
         strategies=tuple(with_front(systems, evaluation, currency)),
@@ -57,6 +57,13 @@ def _check(evaluation: Evaluation) -> None:
             raise ValueError(
                 f"{outcome.strategy!r} has episodes of task {min(strange)!r}, which is not in the evaluation"
             )
+
+
+def _whole(evaluation: Evaluation) -> bool:
+    """Whether every strategy has as many samples of every task as any has of one."""
+    systems = [outcome.episodes for outcome in evaluation.outcomes if outcome.kind != "ceiling"]
+    counts = {len(episodes.get(task.id, ())) for episodes in systems for task in evaluation.tasks}
+    return len(counts) < 2 and 0 not in counts
 
 
 def _strategy(outcome: Outcome, tasks: Mapping[str, Task]) -> StrategySummary:

@@ -141,7 +141,7 @@ class Summary:
         split: Which part of it.
         tasks: Number of tasks.
         domains: Number of tasks by domain.
-        complete: Whether every strategy was asked every task.
+        complete: Whether every strategy was asked every task, and as often.
         reference: Name of the strategy the others are compared with.
         currency: What cost is counted in for the front.
         strategies: Every strategy but ceilings, in the evaluation's order.

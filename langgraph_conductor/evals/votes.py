@@ -3,17 +3,18 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.rewards import final_answer
+from langgraph_conductor.rewards.plain import normal, value
 from langgraph_conductor.workers import Worker
 
 VOTE: Final = "majority_vote"
 """Name of the worker that counts. No planner is offered it."""
 
-_THOUSANDS: Final = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d+)?")
+_NO_WORDS: Final = re.compile(r"\\[a-z]+|(?<=\d)e(?=[-+]?\d)")
+"""Letters of a number: TeX and exponents."""
 
 
 def vote_worker() -> Worker:
@@ -36,8 +37,8 @@ def count_votes(task: WorkerTask) -> str:
 def majority_of(texts: Sequence[str]) -> int:
     """Position of the earliest text whose final answer most of the texts share.
 
-    Of equally frequent answers the earliest counts. A text without a readable final answer has no vote,
-    unless none has one; then the first is taken.
+    Of equally frequent answers the earliest counts, and of the ways an answer was written the most frequent. A
+    text without a readable final answer has no vote, unless none has one; then the first is taken.
 
     Args:
         texts: Whole answers, at least one.
@@ -47,16 +48,18 @@ def majority_of(texts: Sequence[str]) -> int:
     counts = Counter(vote for vote in votes if vote is not None)
     if not counts:
         return 0
-    most = max(counts.values())
-    return next(i for i, vote in enumerate(votes) if vote is not None and counts[vote] == most)
+    winner = counts.most_common(1)[0][0]  # of equally frequent ones the first seen
+    written = Counter(answer for answer, vote in zip(answers, votes, strict=True) if vote == winner)
+    return answers.index(written.most_common(1)[0][0])
 
 
 def normalised(answer: str) -> str:
-    """`answer` so that spelling tells no two equal ones apart: case, spaces, a final stop, forms of a number."""
-    text = " ".join(answer.casefold().split()).rstrip(". ")
-    plain = text.removeprefix("$")
-    try:
-        number = Decimal(plain.replace(",", "") if _THOUSANDS.fullmatch(plain) else plain)
-    except InvalidOperation:
+    """`answer` so that spelling tells no two equal ones apart: case, spaces, quotes, final stop, a number's form.
+
+    Numbers are read as the grader `number` reads them, but not from among words: 10 March is not 10 April.
+    """
+    text = normal(answer)
+    if any(sign.isalpha() for sign in _NO_WORDS.sub("", text)):
         return text
-    return f"{number.normalize():f}" if number.is_finite() and abs(number.adjusted()) < 100 else text
+    number = value(text)
+    return text if number is None else str(number)

@@ -338,6 +338,15 @@ async def test_workers_may_ask_which_sample_is_wanted(store):
     text = plan_text(("a", "x", []), ("a", "x", []), ("a", "y", [0]))
     await run_episode(TASK, text, WorkerPool([Worker("a", note)]), store=store, seed=7)
     assert sorted((s.seed, s.round, s.repeat) for s in seen) == [(7, 0, 0), (7, 0, 0), (7, 0, 1)]
+
+
+@pytest.mark.parametrize("first", ["all", []])
+async def test_first_steps_that_are_shown_the_same_are_drawn_apart(store, first):
+    said = iter(["one", "two"])
+    pool = WorkerPool([Worker("a", lambda task: next(said)), Worker("b", lambda task: task.inputs[1].text)])
+    plan = flow(("a", "Do.", first), ("a", "Do.", []), ("b", "Join.", "all"))
+    episode = await run_episode(TASK, fixed.workflow(plan), pool, store=store)
+    assert [step["text"] for step in episode.rounds[0]["steps"]] == ["one", "two", "two"]
     assert current_sample() is None
 
 

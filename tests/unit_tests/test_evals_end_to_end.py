@@ -139,6 +139,15 @@ def test_a_majority_is_given_what_the_planner_costs(found):
         assert use[vote].usd >= use[planner].usd
 
 
+def test_a_vote_costs_what_the_worker_costs_so_often(found):
+    evaluation, _ = found
+    use = {one.strategy: one.use for one in summarise(evaluation).strategies}
+    (vote,) = [b for a, b in evaluation.comparisons if a == "prompted"]
+    assert use[vote].usd >= use[vote].worker_calls * use["single(ann)"].usd
+    (told,) = [one.note for one in evaluation.outcomes if one.strategy == vote]
+    assert "sized by the cost of prompted (in money)" in told
+
+
 def test_the_report_is_written(found, tmp_path):
     evaluation, _ = found
     markdown, page, data = write_report(evaluation, tmp_path / "report")

@@ -197,6 +197,47 @@ def test_sentences():
     )
 
 
+def test_what_was_left_out_is_told_with_a_verdict():
+    asked = tasks(40)
+    alone = outcome("single(a)", "single", asked, [0.0] * 20 + [1.0] * 20)
+    easy = outcome("planned", "planner", asked, [1.0 if i < 12 else None for i in range(40)])
+    said = findings(summarise(evaluation(asked, alone, easy, reference="single(a)"))).sentences
+    (shown,) = [text for text in said if text.startswith("planned is better than single(a)")]
+    assert shown.endswith(", on 12 tasks; 28 left out.")
+    assert "failed 28 episodes" in said[-1]
+    assert "flatters whom they struck" in said[-1]
+
+
+def test_training_outages_are_told_beside_the_reference(many):
+    def told(**about):
+        return findings(replace(many, about=about)).sentences[1]
+
+    assert told(training={"outages": 0}) == told()
+    assert "on the training split (3 outages there counted as not right). It is" in told(
+        training={"outages": 3}
+    )
+
+
+def test_a_vote_that_costs_less_is_not_said_to_cost_as_much():
+    asked = tasks(8)
+
+    def said(votes, planned):
+        made = evaluation(
+            asked,
+            outcome("single(a)", "single", asked, [1.0] * 8),
+            outcome("majority(a, 64)", "fixed", asked, [1.0] * 8, workers=votes),
+            outcome("planned", "planner", asked, [1.0] * 8, workers=planned),
+            comparisons=(("planned", "majority(a, 64)"),),
+        )
+        return [text.split(":")[0] for text in findings(summarise(made)).sentences if "vote" in text]
+
+    less, equal = (f"Planners against a majority vote that costs {what}" for what in ("less", "as much"))
+    assert said(usage(64, 640, "0.64"), usage(9, 640, "0.80")) == [less]
+    assert said(usage(64, 640, "0.64"), usage(9, 9000, "0.64")) == [equal]
+    assert said(usage(64, 640, "0"), usage(9, 900, "0.64")) == [less]  # it is sized by tokens then
+    assert said(usage(64, 900, None), usage(9, 900, "0.64")) == [equal]
+
+
 def head_of(found, *comparisons):
     """What the head says of these comparisons: (a, b, difference, verdict), all on 40 tasks."""
     made = tuple(

@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+import time
 
 import numpy as np
 import pytest
@@ -50,9 +51,13 @@ def test_samples_of_an_item_are_no_new_items():
     # Eight times the same tells nothing new.
     again = mean_interval([[1.0] * 8, [0.0] * 8] * 20)
     assert (again.low, again.high, again.n) == pytest.approx((once.low, once.high, 40))
-    # Samples that vary freely do, up to as many items.
+    # Samples that vary freely do, nearly up to as many items: that they do is known from 20 items.
     free = mean_interval([[1.0, 0.0]] * 20)
-    assert (free.low, free.high) == pytest.approx(wilson(20, 40))
+    sure = 40 * (scipy_stats.norm.ppf(0.975) / scipy_stats.t.ppf(0.975, 19)) ** 2
+    assert (free.low, free.high) == pytest.approx(wilson(sure / 2, sure), abs=1e-5)
+    # Of one item, however often, nothing is learned about others.
+    one = mean_interval([[1.0] * 8 + [0.0] * 2])
+    assert (one.low, one.high) == pytest.approx(wilson(0.8, 1))
     assert mean_interval([[1.0, 0.0, 1.0], [], [0.0]]).value == pytest.approx(1 / 3)  # items weigh the same
     assert mean_interval([[], []]).value is None
     assert mean_interval([[1.0, 1.0]] * 30).low == pytest.approx(wilson(30, 30)[0])
@@ -60,13 +65,20 @@ def test_samples_of_an_item_are_no_new_items():
 
 def test_coverage_of_a_mean_of_several_samples():
     rng = np.random.default_rng(1)
-    for n, k, spread in ((30, 4, 0.5), (100, 8, 2.0)):
+    for n, k, spread in (
+        (2, 8, 0.5),
+        (3, 10, 0.5),
+        (5, 16, 1.0),
+        (10, 16, 1.0),
+        (30, 4, 0.5),
+        (100, 8, 2.0),
+    ):
         held = 0
         for _ in range(300):
             rates = rng.beta(4 * spread, 1 * spread, n)
             found = mean_interval([list(map(float, rng.random(k) < rate)) for rate in rates])
             held += found.low <= 0.8 <= found.high
-        assert held / 300 >= 0.92
+        assert held / 300 >= 0.92, (n, k)
 
 
 def pairs(a_only, b_only, both, neither):
@@ -150,12 +162,23 @@ def brute_force(differences):
 
 def test_sign_flips_are_all_counted():
     draw = random.Random(3)
-    for samples in (2, 3, 4, 7, 16):
+    for samples in (2, 3, 4, 7, 11, 13, 16, 64):
         differences = [draw.randint(-samples, samples) / samples for _ in range(9)]
         assert sign_flip(differences) == pytest.approx(brute_force(differences))
     assert sign_flip([]) == sign_flip([0.0, 0.0]) == 1.0
     assert sign_flip([0.25] * 6) == pytest.approx(2 / 2**6)
     assert sign_flip([1 / 11, -1 / 13, 0.5]) == 1.0 * brute_force([1 / 11, -1 / 13, 0.5])  # off the grid
+
+
+def test_sign_flips_of_many_tasks_take_no_time():
+    rng = np.random.default_rng(2)
+    for n, samples in ((10_000, 1), (2_000, 11)):
+        differences = (rng.binomial(samples, 0.52, n) - rng.binomial(samples, 0.5, n)) / samples
+        began = time.process_time()
+        p = sign_flip(differences.tolist())
+        assert time.process_time() - began < 2
+        normal = 2 * scipy_stats.norm.sf(abs(differences.sum()) / math.sqrt((differences**2).sum()))
+        assert p == pytest.approx(normal, abs=0.01)
 
 
 DISCORDANCE = [
@@ -209,6 +232,8 @@ def test_smallest_detectable():
         7.85 / 120, abs=1e-3
     )  # about 8 discordant items, all one way
     assert smallest_detectable(3, 1.0) == 1.0
+    # Where items hardly differ, each sample is another chance to.
+    assert paired([0.5] * 40, [0.5] * 40, 4).detectable == pytest.approx(7.85 / 160, abs=1e-3)
     # Items that never differed so far say little, if they are few.
     assert paired([1.0] * 20, [1.0] * 20).detectable == pytest.approx(0.392, abs=1e-3)
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -198,6 +199,15 @@ def test_a_better_planner_is_found_and_an_equal_one_is_not():
     assert [one.strategy for one in found.ceilings] == ["oracle"]
     assert "oracle" not in [one.strategy for one in found.strategies]
     assert found.ceilings[0].front == ""
+    assert found.left_out == ()
+
+
+def test_a_question_is_asked_once_whichever_way_round():
+    asked = tasks(3)
+    made = [outcome(name, "planner", asked, [1, 0, 1]) for name in "abc"]
+    wanted = (("b", "a"), ("a", "b"), ("a", "c"), ("c", "b"), ("a", "c"))
+    found = summarise(evaluation(asked, *made, reference="a", comparisons=wanted))
+    assert [(one.a, one.b) for one in found.comparisons] == [("b", "a"), ("c", "a"), ("c", "b")]
 
 
 def test_equal_strategies_are_seldom_told_apart():
@@ -220,6 +230,7 @@ def test_equal_strategies_are_seldom_told_apart():
         (0.01, 0.2, 0.049, "better"),
         (0.01, 0.2, 0.05, "no difference shown"),
         (-0.2, -0.01, 0.01, "worse"),
+        (-0.2, -0.01, 0.05, "no difference shown"),
         (-0.01, 0.2, 0.01, "no difference shown"),
         (0.0, 0.2, 0.01, "no difference shown"),
     ],
@@ -289,6 +300,7 @@ def test_the_front_is_in_tokens_where_a_price_is_unknown_or_all_is_free():
     told = outcome("a", "single", asked, [1, 1, 1, 0], workers=usage(1, 1000, "0.0001"))
     untold = outcome("b", "single", asked, [1, 1, 1, 0], workers=usage(1, 10, None))
     found = summarise(evaluation(asked, told, untold))
+    assert found.currency == "tokens"
     assert [one.front for one in found.strategies] == ["not ruled out", "on the front"]
     free = outcome("a", "single", asked, [1, 1, 1, 0], workers=usage(1, 10, "0"), planner=Usage())
     assert summarise(evaluation(asked, free)).currency == "tokens"
@@ -306,6 +318,13 @@ def test_an_incomplete_evaluation_is_told():
     assert not found.complete
     assert [one.asked for one in found.strategies] == [4, 2]
     assert (found.comparisons[0].paired.n, found.comparisons[0].paired.left_out) == (2, 2)
+    # Less often is not whole either; an outage was asked.
+    twice = outcome("a", "single", asked, [[1, 1], [None, 1], [0, 0], [0, 1]])
+    assert summarise(evaluation(asked, twice)).complete
+    assert not summarise(
+        evaluation(asked, twice, outcome("b", "planner", asked, [[1, 1]] * 3 + [1]))
+    ).complete
+    assert not summarise(evaluation(asked, replace(whole, episodes={}))).complete
 
 
 def test_contradictions_are_refused():

@@ -1,16 +1,20 @@
 """The strategies of an evaluation, the votes, the stated set of workflows, and oracles."""
 
+import random
 from decimal import Decimal
+from statistics import fmean
 
 import pytest
 
 from langgraph_conductor import ChatPlanner, PlanError, Usage, Worker, WorkerPool, create_conductor
 from langgraph_conductor.episodes import Episode
 from langgraph_conductor.evals.ceilings import MAX_PAIRED, candidate_workflows, oracle
+from langgraph_conductor.evals.comparing import scores
 from langgraph_conductor.evals.results import Outcome
 from langgraph_conductor.evals.strategies import majority, strategies, votes_for
 from langgraph_conductor.evals.votes import VOTE, majority_of, normalised
 from langgraph_conductor.planners import fixed
+from langgraph_conductor.prompts import WORKER_FINAL, worker_prompt
 from langgraph_conductor.testing import ScriptedModel, plan_text
 from tests.helpers import Recorder, ScriptedPlanner, ask, flow, question, request
 
@@ -104,6 +108,12 @@ def test_a_reviewed_chat_planner_keeps_what_budgets_need():
         (["Yes.", "no", "YES"], 0),
         (["1,2", "12", "1,2"], 0),
         (["12", "1,2", "1,2"], 1),
+        (["7", "1/2", "0.5"], 1),
+        (["7", "$5$", "5"], 1),
+        (["7", '"Paris"', "Paris"], 1),
+        (["7", "10 March", "10 April"], 0),
+        (["apple", "pear", "APPLE", "APPLE"], 2),  # where case matters, most wrote it so
+        (["007", "8", "7", "8", "7"], 2),
     ],
 )
 def test_the_majority_of_final_answers(answers, winner):
@@ -116,9 +126,19 @@ def test_texts_without_an_answer_do_not_vote():
 
 
 def test_numbers_are_one_however_they_are_written():
-    assert normalised("$1,234.50") == normalised("1234.5") == "1234.5"
-    assert normalised("1e3") == "1000"
+    assert normalised("$1,234.50") == normalised("1234.5") == normalised("1 234.5")
+    assert normalised("1e3") == normalised("1000.") == "1000"
     assert normalised("1e999999") == "1e999999"
+    assert normalised("1/2") == normalised("0.5") == normalised("$\\frac{1}{2}$") != normalised("2/1")
+    assert normalised("\u22125") == normalised("-5") != normalised("5")
+    assert normalised("50%") == normalised("50\\%") == "50"  # as the grader has it
+    for one, other in (
+        ("10 March", "10 April"),
+        ("2024-03-07", "2024-03-08"),
+        ("1, 2", "12"),
+        ("3/6", "2/6"),
+    ):
+        assert normalised(one) != normalised(other)
     assert normalised("NaN") == "nan"
     assert normalised("The  Cat.") == "the cat"
 
@@ -149,6 +169,16 @@ def test_a_majority_of_one_is_the_worker_alone():
         majority(0, "a", POOL)
     with pytest.raises(PlanError, match="no worker 'nobody'"):
         majority(3, "nobody", POOL)
+
+
+def test_voters_are_told_what_a_worker_alone_is_told():
+    strategy = majority(3, "a", POOL)
+    workflow = strategy.planner.plan(request(strategy.pool)).workflow
+    alone = worker_prompt(question("2 + 2?"), fixed.SOLVE, is_final=True)
+    for step in workflow.steps[:3]:
+        voter = worker_prompt(question("2 + 2?"), step.subtask)
+        assert WORKER_FINAL in voter
+        assert len(voter.split()) >= len(alone.split())  # a vote is no cheaper than it is sized by
 
 
 def test_a_vote_never_has_less_to_spend_than_the_planner():
@@ -309,12 +339,31 @@ def test_an_oracle_goes_by_tokens_where_money_is_unknown():
     assert oracle("x", [a, b]).episodes["t"] == b.episodes["t"]
 
 
-def test_an_oracle_passes_over_outages_unless_there_is_nothing_else():
-    a = outcome("a", t=[episode("t", None)], u=[episode("u", None)])
-    b = outcome("b", t=[episode("t", 0.0)], u=[episode("u", None)])
+def test_an_oracle_does_not_know_what_an_outage_might_have_been():
+    a = outcome("a", t=[episode("t", None)], u=[episode("u", None)], v=[episode("v", 0.0)])
+    b = outcome("b", t=[episode("t", 0.0)], u=[episode("u", 1.0)], v=[episode("v", 0.0)])
     best = oracle("x", [a, b])
-    assert best.episodes["t"][0].score == 0.0
-    assert (best.episodes["u"][0].score, best.episodes["u"][0].infra) == (None, "down")
+    assert (best.episodes["t"][0].score, best.episodes["t"][0].infra) == (None, "down")
+    assert [best.episodes[task][0].score for task in "uv"] == [1.0, 0.0]
+
+
+def test_no_oracle_lies_below_a_strategy_it_is_taken_over():
+    draw = random.Random(4)
+    for _ in range(200):
+        some = [
+            outcome(name, **{f"t{i}": [episode(f"t{i}", draw.choice((1.0, 0.0, None))) for _ in range(2)] for i in range(4)})
+            for name in "abc"
+        ]  # fmt: skip
+        best = oracle("x", some)
+        for one in some:
+            known = [
+                (scores(one.episodes[task]), scores(best.episodes[task]))
+                for task in one.episodes
+                if scores(one.episodes[task]) and scores(best.episodes[task])
+            ]
+            assert all(fmean(own) <= fmean(top) for own, top in known)
+            own, top = ([fmean(s) for s in map(scores, o.episodes.values()) if s] for o in (one, best))
+            assert not own or not top or fmean(own) <= fmean(top) + 1e-9
 
 
 def test_an_oracle_leaves_out_what_one_was_not_asked():

@@ -45,7 +45,8 @@ def accuracy(summary: Summary) -> Section:
     )
     says = (
         "Money and tokens are those of one question, the mean. Tasks are those with a score; outages are samples "
-        "that the infrastructure failed. What each strategy does stands under “Strategies”.",
+        "that the infrastructure failed. Strategies with other numbers of tasks were scored on other tasks: only "
+        "the comparisons are on the same ones. What each strategy does stands under “Strategies”.",
         f"Accuracy for its cost is in {unit}. On the front: no other strategy is as cheap and as accurate, "
         "and better in one of the two. Not ruled out: one is, but by chance it may be less accurate. Dominated: "
         "one costs no more, and the paired 95 % interval of its lead in accuracy does not reach below zero. "
@@ -78,6 +79,7 @@ def comparisons(summary: Summary) -> Section:
     says = (
         "A difference counts as shown only if its interval leaves zero out and its adjusted p is below 0.05.",
         "Left out are tasks without a score of one of the two: the infrastructure failed, or it was not asked.",
+        "With 80 % power is seen what p shows before it is adjusted: for many comparisons it takes more.",
     )
     return Section(
         "Comparisons on the same tasks", says, (Table(head, rows),) if rows else (), plot="forest"
@@ -199,7 +201,9 @@ def ceilings(summary: Summary) -> Section:
         (one.strategy, f"{one.accuracy.n:,}", estimate(one.accuracy), one.note) for one in summary.ceilings
     )
     says = (
-        "These look at the scores before they choose. No system can do that, so they are compared with none.",
+        "These look at the scores before they choose. No system can do that, so they are compared with none. "
+        "Where answers are drawn at random they also profit from luck, the more there are to choose from.",
+        "Left out is what an outage left unknown: nobody was right, and somebody might have been.",
     )
     return Section("Ceilings", says, (Table(("ceiling", "tasks scored", "right [95 %]", "note"), rows),))
 

@@ -33,7 +33,7 @@ def findings(summary: Summary) -> Section:
     said = [*_asked(summary), _count(summary, len(shown)), *map(sentence, shown)]
     rest = [one for one in summary.comparisons if one.verdict == _NOT_SHOWN]
     planners = {one.strategy for one in summary.strategies if one.kind == "planner"}
-    for what, fits in _questions(summary.reference):
+    for what, fits in _questions(summary):
         about = [one for one in rest if one.a in planners and fits(one)]
         rest = [one for one in rest if one not in about]
         said += [_undecided(what, about)] if about else []
@@ -41,7 +41,10 @@ def findings(summary: Summary) -> Section:
     said += [f"{reason}." for reason in summary.left_out]
     if failed := sum(one.infra for one in summary.strategies):
         outages = f"The infrastructure failed {counted(failed, 'episode')}"
-        said.append(f"{outages}: nobody knows their score; they are left out, not counted as wrong.")
+        said.append(
+            f"{outages}: nobody knows their score; they are left out, not counted as wrong. If they struck harder "
+            "tasks more often, what is left flatters whom they struck."
+        )
     return Section("What was shown", tuple(said))
 
 
@@ -50,7 +53,8 @@ def sentence(one: Comparison) -> str:
     figures = _figures(one.paired)
     if abs(one.adjusted - one.paired.p) > 1e-9:
         figures += f" ({chance(one.adjusted)} adjusted)"
-    return f"{one.a} is {one.verdict} than {one.b}: {figures}, on {counted(one.paired.n, 'task')}."
+    without = f"; {one.paired.left_out:,} left out" if one.paired.left_out else ""
+    return f"{one.a} is {one.verdict} than {one.b}: {figures}, on {counted(one.paired.n, 'task')}{without}."
 
 
 def difference_and_interval(pair: Paired) -> tuple[str, str]:
@@ -72,7 +76,13 @@ def _asked(summary: Summary) -> Iterator[str]:
             best = (
                 f"The reference is {one.strategy}, the worker that was the best alone on the training split"
             )
-            yield f"{best}. It is right in {estimate(one.accuracy)}."
+            yield f"{best}{_in_training(summary.about)}. It is right in {estimate(one.accuracy)}."
+
+
+def _in_training(about: Mapping[str, Any]) -> str:
+    training = about.get("training")
+    lost = training.get("outages") if isinstance(training, Mapping) else 0
+    return f" ({counted(lost, 'outage')} there counted as not right)" if lost else ""
 
 
 def _charged(about: Mapping[str, Any]) -> str:
@@ -92,11 +102,14 @@ def _count(summary: Summary, shown: int) -> str:
     return f"{made} made; a difference was shown in {shown or 'none'}."
 
 
-def _questions(reference: str) -> tuple[tuple[str, Callable[[Comparison], bool]], ...]:
+def _questions(summary: Summary) -> tuple[tuple[str, Callable[[Comparison], bool]], ...]:
     """What an evaluation asks of planners, each with the comparisons that answer it."""
+    reference = summary.reference
+    votes = "Planners against a majority vote that costs"
     return (
         (f"Planners against the reference {reference}", lambda one: one.b == reference),
-        ("Planners against a majority vote that costs as much", lambda one: one.b.startswith("majority(")),
+        (f"{votes} less", lambda one: one.b.startswith("majority(") and _much_cheaper(summary, one)),
+        (f"{votes} as much", lambda one: one.b.startswith("majority(")),
         (
             "What profiles are worth",
             lambda one: one.a == one.b.removesuffix(_AGAIN) + _PROFILES + _again(one.b),
@@ -104,6 +117,17 @@ def _questions(reference: str) -> tuple[tuple[str, Callable[[Comparison], bool]]
         ("What a second round is worth to planners", lambda one: one.a == one.b + _AGAIN),
         ("Planners against others", lambda _: True),
     )
+
+
+def _much_cheaper(summary: Summary, one: Comparison) -> bool:
+    """Whether the second costs a tenth less than the first, or still less: a vote has a most."""
+    use = {found.strategy: found.use for found in summary.strategies}
+    a, b = use.get(one.a), use.get(one.b)
+    if a is None or b is None:
+        return False
+    if a.usd and b.usd:
+        return b.usd < 0.9 * a.usd
+    return b.tokens < 0.9 * a.tokens
 
 
 def _again(name: str) -> str:
