@@ -45,8 +45,8 @@ class Counted(SkilledModel):
     """A synthetic worker that counts what it answered, and may be down."""
 
     max_tokens: int = 30
-    finished: Counter = Field(default_factory=Counter)
-    down: Any = Field(default=lambda prompt: False)
+    finished: Counter = Field(default_factory=Counter, repr=False)  # of no account for who it is
+    down: Any = Field(default=lambda prompt: False, repr=False)
 
     def _result(self, messages, run):
         prompt = messages[-1].text
