@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from langgraph_conductor.errors import ConfigError, StoreError
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, who TEXT NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runs (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;

@@ -168,6 +168,9 @@ async def test_a_budget_ends_a_replayed_episode_where_it_ends_a_live_one(store):
     assert (replayed.stopped, replayed.answer, replayed.usage.calls) == (live.stopped, "", 0)
     enough = await run_episode(TASK, SINGLE, workers, store=store, budget=Budget(usd=10))
     assert (enough.stopped, enough.answer) == ("", "42")
+    two = WorkerPool([Worker("a", chat("42", max_tokens=10).bind(n=2), price=WORDS)])
+    await run_episode(TASK, SINGLE, two, store=store)
+    assert (await run_episode(TASK, SINGLE, two, store=store, budget=Budget(usd=15))).stopped
 
 
 async def test_agents_and_planners_are_bounded_the_same_when_replayed(store):
@@ -180,6 +183,28 @@ async def test_agents_and_planners_are_bounded_the_same_when_replayed(store):
         replayed = await run_episode(TASK, planner, workers, store=store, budget=budget)
         assert (replayed.stopped, replayed.answer) == (live.stopped, live.answer)
         assert bool(live.stopped) is (usd == 39)
+
+
+# ------------------------------------------------------------------ many episodes
+
+
+async def test_a_runner_asks_each_sample_by_its_seed_under_a_budget_and_ends_at_its_limit(store):
+    model = chat(*"123456789", max_tokens=1)
+    workers = WorkerPool([Worker("a", model, price=WORDS)])
+    one = Strategy("one", "fixed", chain("a"), workers, max_steps=1)
+    two = Strategy("two", "fixed", chain("a", "a"), workers, max_steps=2)
+    tasks = [Task(f"q{n}", "1", "number") for n in range(2)]
+    runner = Runner(store, samples=2, seed=5, concurrency=1, budget=Budget(calls=1), limit_usd="5")
+    episodes = [e for many in (await runner.run(one, tasks)).episodes.values() for e in many]
+    assert [(e.seed, e.answer) for e in episodes] == [(5, "1"), (6, "2"), (5, "3"), (6, "4")]
+    again = Runner(store, samples=2, seed=5)
+    assert sum(map(len, (await again.run(one, tasks)).episodes.values())) == 4
+    assert (again.expenses.paid.calls, again.expenses.replayed.usd, called(model)) == (0, 4, 4)
+    (broken_off,) = (await runner.run(two, tasks[:1])).episodes.values()
+    assert ["budget of 1 call" in e.stopped for e in broken_off] == [True]
+    assert (runner.expenses.paid.usd, called(model)) == (5, 5)
+    assert "budget of $5" in runner.stopped
+    assert not (await runner.run(one, tasks)).episodes
 
 
 # ------------------------------------------------------------------ infrastructure
@@ -249,6 +274,14 @@ async def test_an_episode_that_goes_on_has_a_budget_of_its_own():
     planner = ScriptedPlanner(flow(("b", "x", [])))
     twice = await run_episode(TASK, planner, workers, previous=first, max_rounds=2, budget=Budget(calls=1))
     assert "budget" in twice.stopped
+
+
+async def test_a_run_that_goes_on_from_other_rounds_is_another(store):
+    workers = WorkerPool([Worker("a", chat("41", "43")), Worker("b", lambda task: task.messages[0].text)])
+    earlier = [await run_episode(TASK, SINGLE, workers) for _ in range(2)]
+    on = plan_text(("b", "Mend it.", "all"))
+    answers = [(await run_episode(TASK, on, workers, previous=e, store=store)).answer for e in earlier]
+    assert ["41" in answers[0], "43" in answers[1]] == [True, True]
 
 
 async def test_an_episode_without_an_answer_is_gone_on_from():
@@ -364,6 +397,18 @@ async def test_a_full_disk_ends_the_evaluation_and_asks_nobody_else(store):
         await Runner(store, concurrency=1).run(strategy, [TASK, Task("Another?", "42", "number")])
     assert (called(model), called(other), called(workers["a"].model)) == (1, 0, 1)
     assert store.counts() == {"a": 1}
+
+
+async def test_a_store_that_failed_once_leaves_no_episode(store, monkeypatch):
+    def fail(*_):
+        monkeypatch.undo()
+        raise StoreError("the disk was gone for a moment")
+
+    monkeypatch.setattr(ReplyStore, "keep_reply", fail)
+    workers = WorkerPool([Worker("a", chat("42")), Worker("b", chat("42"))])
+    with pytest.raises(StoreError, match="moment"):
+        await run_episode(TASK, chain("a", "b"), workers, store=store)
+    assert (called(workers["b"].model), kept(store, "runs")) == (0, [])
 
 
 async def test_a_locked_file_is_told_of_before_anything_is_paid(store, monkeypatch):

@@ -1,8 +1,11 @@
 """What replies are kept under: workers that may answer differently are never the same."""
 
 import json
+import re
 import subprocess
 import sys
+from collections import deque
+from decimal import Decimal
 from functools import partial
 
 import pytest
@@ -93,6 +96,26 @@ def test_code_that_calls_other_code_of_its_module_is_another():
         exec(source + "\ndef f(task): return g()", module)  # a module of a user, edited
         made.append(told(module["f"]))
     assert len(set(made)) == 3
+
+
+def test_a_class_whose_methods_or_data_were_edited_is_another():
+    made = []
+    for data, said in ((1, "A"), (1, "B"), (2, "A"), (1, "A")):
+        methods = f"def __call__(self, task): return self.say()\n  def say(self): return {said!r}"
+        module = {"__name__": "mine"}
+        exec(f"class C:\n  DATA = {data}\n  {methods}", module)  # a module of a user, edited
+        worker = module["C"]()
+        worker.name = "c"
+        made.append(told(worker))
+    assert made[3] == made[0]
+    assert len(set(made)) == 3
+
+
+@pytest.mark.parametrize(
+    "held", [Decimal, lambda text: re.compile(text), lambda text: deque([text]), bytes.fromhex]
+)
+def test_values_that_are_no_json_are_told_apart(held):
+    assert told(saying(held("11"))) == told(saying(held("11"))) != told(saying(held("22")))
 
 
 def test_tools_and_turns_make_another_worker():
