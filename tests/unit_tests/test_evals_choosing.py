@@ -75,6 +75,65 @@ async def test_one_training_task_is_enough_and_none_is_refused(tmp_path):
         await chosen(tmp_path / "2", suite_of(["ben's"], train=0))
 
 
+def scores_of(found, name):
+    return [one.score for many in found.outcome(name).episodes.values() for one in many]
+
+
+async def test_the_best_constant_workflow_is_run_and_lies_below_the_oracle_over_all_of_them(tmp_path):
+    def says(name):  # eve mends what she is given; right in the test is somebody else for each question
+        def answer(task):
+            if name == "eve" and task.inputs and "train" in task.question[0]["text"]:
+                return "ann's"
+            return f"{name}'s after {task.inputs[0].worker}" if task.inputs else f"{name}'s"
+
+        return answer
+
+    pool = WorkerPool([Worker(name, says(name)) for name in ("ben", "eve")])
+    suite = suite_of(["ben's", "eve's after ann", "eve's after ben", "nobody's"])
+    suite = replace(
+        suite, splits={**suite.splits, "train": (*suite.tasks("train"), Task("t?", "ben's", "exact"))}
+    )
+    with ReplyStore(tmp_path / "s") as store:
+        found = await evaluate(
+            suite,
+            pool,
+            None,
+            Runner(store),
+            max_steps=2,
+            second_rounds=True,
+        )
+    constant = found.outcome("best constant workflow")
+    assert (found.reference, constant.kind) == ("single(ben)", "fixed")
+    assert constant.note.startswith("reflection(eve), the best of 6 on the training split")
+    assert {len(e.rounds[0]["steps"]) for many in constant.episodes.values() for e in many} == {2}
+    right = {task.id: task.answer for task in found.tasks}
+
+    def by_task(name):
+        return {right[id_]: many[0].score for id_, many in found.outcome(name).episodes.items()}
+
+    assert sum(scores_of(found, "best constant workflow")) == 0
+    assert by_task("worker oracle") == {
+        "ben's": 1,
+        "eve's after ann": 0,
+        "eve's after ben": 0,
+        "nobody's": 0,
+    }
+    assert by_task("workflow oracle") == {**by_task("worker oracle"), "eve's after ben": 1}
+    pairs = dict(found.comparisons)
+    assert pairs["single(eve), 2 rounds"] == "single(eve)"
+
+
+async def test_tasks_are_drawn_by_their_hash(tmp_path):
+    suite = suite_of([str(i) for i in range(9)])
+    with ReplyStore(tmp_path / "s") as store:
+        pool = WorkerPool([Worker("a", lambda task: "x")])
+        found = await evaluate(
+            suite, pool, None, Runner(store), items=3, train_items=2, second_rounds=False
+        )
+    assert [task.id for task in found.tasks] == sorted(task.id for task in suite.tasks("test"))[:3]
+    assert found.about["tasks"] == {"test": 3, "train": 2}
+
+
 @pytest.mark.parametrize("split", ["test", "validation"])
 async def test_profiles_of_the_reported_split_are_refused(tmp_path, split):
     profile = {"a": WorkerProfile(Measured(3, 1.0, 1, 1, 1, 1))}
@@ -86,7 +145,8 @@ async def test_profiles_of_the_reported_split_are_refused(tmp_path, split):
                 suite, pool, None, Runner(store), profiles=Profiles(profile, "made", split), split=split
             )
         for other in (Profiles(profile, "made", "train"), Profiles(profile, "elsewhere", split)):
-            assert (await evaluate(suite, pool, None, Runner(store), profiles=other, split=split)).complete
+            found = await evaluate(suite, pool, None, Runner(store), profiles=other, split=split)
+            assert found.about["profiles"] == other.to_json()
 
 
 def test_the_best_is_the_most_accurate_then_the_cheapest_then_the_first():

@@ -157,6 +157,42 @@ def test_steps_and_shares():
     assert found.entropy == pytest.approx(0.9183, abs=1e-4)
 
 
+def test_an_outage_is_in_no_count_but_its_own():
+    asked = tasks(2)
+    lost = episode(asked[1], None, rounds=(a_round(0, "other"),), reached="repair", error="no answer")
+    found = only(summarise(evaluation(asked, made(asked, episode(asked[0], 1.0), lost))))
+    assert (found.valid, found.scored, found.errors, found.infra) == (1, 1, 0, 1)
+    assert (found.reached, found.shares) == ({"unaided": 1}, {"coder": 1.0})
+
+
+def test_a_second_round_is_the_second_of_several():
+    asked = tasks(1)
+    rounds = (a_round(0, "coder"), a_round(1, accepted=True), a_round(2, "coder"))
+    found = only(summarise(evaluation(asked, made(asked, episode(asked[0], 1.0, rounds=rounds)))))
+    assert (found.second_rounds, found.accepted, found.rounds) == (1, 1, {"3": 1})
+
+
+def test_calls_without_a_price_are_the_planners_too():
+    asked = tasks(1)
+    use = only(
+        summarise(evaluation(asked, made(asked, episode(asked[0], 1.0, planner=usage(2, 9, None)))))
+    ).use
+    assert (use.unpriced_calls, use.planner_usd, use.worker_usd) == (2, None, pytest.approx(0.02))
+
+
+def test_every_sample_has_steps_and_tells_of_a_difference():
+    asked = tasks(4)
+    long, short = a_round(0, "a", "a", "a"), a_round(0, "a")
+    several = {
+        task.id: (episode(task, 1.0, rounds=(long,)), episode(task, 0.0, rounds=(short,))) for task in asked
+    }
+    one, other = Outcome("a", "planner", several), outcome("b", "single", asked, [[0, 0], [1, 0]] * 2)
+    found = summarise(evaluation(asked, one, other, reference="b"))
+    assert found.strategies[0].steps_by_difficulty == {"1": 2.0, "2": 2.0}
+    assert found.comparisons[0].paired == paired([0.5] * 4, [0, 0.5, 0, 0.5], 2)
+    assert found.comparisons[0].paired != paired([0.5] * 4, [0, 0.5, 0, 0.5], 1)
+
+
 def test_steps_of_all_rounds_count():
     asked = tasks(1)
     rounds = (a_round(0, "a", "b"), a_round(1, "b"))

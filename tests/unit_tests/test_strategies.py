@@ -12,9 +12,10 @@ from langgraph_conductor.evals.ceilings import MAX_PAIRED, candidate_workflows, 
 from langgraph_conductor.evals.comparing import scores
 from langgraph_conductor.evals.results import Outcome
 from langgraph_conductor.evals.strategies import majority, strategies, votes_for
-from langgraph_conductor.evals.votes import VOTE, majority_of, normalised
+from langgraph_conductor.evals.votes import VOTE, count_votes, majority_of, normalised
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.prompts import WORKER_FINAL, worker_prompt
+from langgraph_conductor.records import StepOutput, WorkerTask
 from langgraph_conductor.testing import ScriptedModel, plan_text
 from tests.helpers import Recorder, ScriptedPlanner, ask, flow, question, request
 
@@ -123,6 +124,16 @@ def test_the_majority_of_final_answers(answers, winner):
 def test_texts_without_an_answer_do_not_vote():
     assert majority_of(["I do not\nknow.", "I do not\nknow.", answer("3")]) == 2
     assert majority_of(["I do not\nknow.", "Nor\ndo I."]) == 0
+
+
+def test_a_step_that_failed_has_no_vote():
+    def counted(*outputs):
+        inputs = tuple(StepOutput(i, "a", "Do.", text, status) for i, (text, status) in enumerate(outputs))
+        return count_votes(WorkerTask((), "Count.", inputs, (), len(inputs), 0, True, ()))
+
+    assert counted(("7", "failed"), ("7", "failed"), ("8", "ok")) == "8"
+    with pytest.raises(ValueError, match="no answer to count"):
+        counted(("", "failed"), ("", "failed"))
 
 
 def test_numbers_are_one_however_they_are_written():
@@ -336,7 +347,9 @@ def test_an_oracle_takes_the_best_and_the_cheapest_of_equals():
 def test_an_oracle_goes_by_tokens_where_money_is_unknown():
     a = outcome("a", t=[episode("t", 1.0, "1", tokens=50)])
     b = outcome("b", t=[episode("t", 1.0, None, tokens=20)])
+    c = outcome("c", t=[episode("t", 1.0, None, tokens=60)])
     assert oracle("x", [a, b]).episodes["t"] == b.episodes["t"]
+    assert oracle("x", [a, c]).episodes["t"] == a.episodes["t"]  # what is unknown is not nothing
 
 
 def test_an_oracle_does_not_know_what_an_outage_might_have_been():
@@ -371,5 +384,6 @@ def test_an_oracle_leaves_out_what_one_was_not_asked():
     b = outcome("b", t=[episode("t", 1.0)])
     best = oracle("x", [a, b])
     assert {task: len(many) for task, many in best.episodes.items()} == {"t": 1}
+    assert list(oracle("x", [a, a, b]).episodes) == ["t"]
     with pytest.raises(ValueError, match="at least one outcome"):
         oracle("x", [])
