@@ -19,7 +19,7 @@ from langgraph_conductor.evals.suites import Split, Suite
 from langgraph_conductor.planners import Planner, fixed
 from langgraph_conductor.planners.profiles import Profiles
 from langgraph_conductor.replay.identity import pool_identity
-from langgraph_conductor.rewards import Task, check_grader
+from langgraph_conductor.rewards import Task, check_task
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import WorkerPool
 
@@ -64,14 +64,14 @@ async def evaluate(
         workflow_oracle: Whether every candidate workflow is run on the reported split, for the ceiling over them.
 
     Raises:
-        ConfigError: If a grader is unknown.
+        ConfigError: If a task cannot be graded (`check_task`).
         ValueError: If an option does not fit, or the limit could not bound a model's calls.
     """
     if split == "train":
         raise ValueError('strategies are chosen on the training split; report "validation" or "test"')
     tasks, training = _drawn(suite, split, items), _drawn(suite, "train", train_items)
     for task in (*training, *tasks):
-        check_grader(task.grader)
+        check_task(task)
     candidates = _candidates(pool, max_steps)
     offered = partial(
         strategies, pool, planner, seed=runner.seed, max_steps=max_steps, second_rounds=second_rounds
@@ -137,7 +137,7 @@ async def measure(
         items: Most tasks of it, drawn by hash.
 
     Raises:
-        ConfigError: If a grader is unknown.
+        ConfigError: If a task cannot be graded (`check_task`).
         ValueError: If an option does not fit, or the limit could not bound a model's calls.
     """
     if split == "test":
@@ -146,7 +146,7 @@ async def measure(
         )
     tasks = _drawn(suite, split, items)
     for task in tasks:
-        check_grader(task.grader)
+        check_task(task)
     alone = [strategy for strategy in strategies(pool, second_rounds=False) if strategy.kind == "single"]
     for strategy in alone:
         runner.check(strategy)
