@@ -7,6 +7,7 @@ from langgraph_conductor.evals.report.parts import Section
 from langgraph_conductor.evals.report.words import chance, counted, dollars, estimate, p_equals, points
 from langgraph_conductor.evals.stats import Paired
 from langgraph_conductor.evals.summary import Comparison, Summary
+from langgraph_conductor.evals.votes import MOST_VOTES
 from langgraph_conductor.usage import Usage
 
 _NOT_SHOWN: Final = "no difference shown"
@@ -39,6 +40,7 @@ def findings(summary: Summary) -> Section:
         said += [_undecided(what, about)] if about else []
     said += [_others(rest)] if rest else []
     said += [f"{reason}." for reason in summary.left_out]
+    said += _spoiled(summary)
     if failed := sum(one.infra for one in summary.strategies):
         outages = f"The infrastructure failed {counted(failed, 'episode')}"
         said.append(f"{outages}: nobody knows their score; they are left out, not counted as wrong.")
@@ -96,7 +98,10 @@ def _questions(reference: str) -> tuple[tuple[str, Callable[[Comparison], bool]]
     """What an evaluation asks of planners, each with the comparisons that answer it."""
     return (
         (f"Planners against the reference {reference}", lambda one: one.b == reference),
-        ("Planners against a majority vote that costs as much", lambda one: one.b.startswith("majority(")),
+        (
+            f"Planners against a majority vote that costs as much (at most {MOST_VOTES} answers)",
+            lambda one: one.b.startswith("majority("),
+        ),
         (
             "What profiles are worth",
             lambda one: one.a == one.b.removesuffix(_AGAIN) + _PROFILES + _again(one.b),
@@ -138,6 +143,21 @@ def _others(rest: Iterable[Comparison]) -> str:
     ]
     parts += [f"between a second round and none for {_named(second)}"] if second else []
     return f"No difference shown {'; nor '.join(parts)}."
+
+
+def _spoiled(summary: Summary) -> Iterator[str]:
+    """What accuracy does not show: plans that were none, budgets too small, workers that do not run."""
+    unplanned = [
+        f"{one.strategy} {one.scored - one.valid:,} of {one.scored:,}"
+        for one in summary.strategies
+        if one.kind == "planner" and one.valid < one.scored
+    ]
+    if unplanned:
+        yield f"Episodes that were not planned by the planner itself in every round: {_named(unplanned)}."
+    if stopped := sum(one.stopped for one in summary.strategies):
+        yield f"The budget of an episode ended {counted(stopped, 'episode')}; one without an answer is wrong."
+    if errors := [f"{one.strategy} {one.errors:,}" for one in summary.strategies if one.errors]:
+        yield f"Episodes without an answer, by no outage, which are wrong: {_named(errors)}."
 
 
 def _named(names: list[str]) -> str:
