@@ -127,10 +127,12 @@ Seed = Annotated[int, typer.Option(help="Seed of the samples and of random strat
 Concurrency = Annotated[int, typer.Option(min=1, help="Episodes at once.")]
 LimitUsd = Annotated[str | None, typer.Option(help="Most US dollars to be really paid, such as 5.00.")]
 Store = Annotated[
-    Path | None, typer.Option(help="The file replies are kept in; by default beside what is written.")
+    Path | None,
+    typer.Option(dir_okay=False, help="The file replies are kept in; by default beside what is written."),
 ]
 SuiteName = Annotated[
-    str, typer.Argument(metavar="SUITE", help="skills, a .jsonl file, gsm8k:FOLDER or mmlu:FOLDER.")
+    str,
+    typer.Argument(metavar="SUITE", help="skills, starter, a .jsonl file, gsm8k:FOLDER or mmlu:FOLDER."),
 ]
 
 
@@ -138,7 +140,9 @@ SuiteName = Annotated[
 def eval(  # noqa: A001 - the name of the command
     suite: SuiteName,
     config: Config = None,
-    out: Annotated[Path, typer.Option(help="The folder of the report.")] = Path("evaluation"),
+    out: Annotated[Path, typer.Option(file_okay=False, help="The folder of the report.")] = Path(
+        "evaluation"
+    ),
     split: Annotated[Literal["test", "validation"], typer.Option(help="What is reported.")] = "test",
     items: Annotated[int | None, typer.Option(min=1, help="Most questions of it; all if left out.")] = None,
     train_items: Annotated[
@@ -195,7 +199,7 @@ def eval(  # noqa: A001 - the name of the command
 def profile(
     suite: SuiteName,
     config: Config = None,
-    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("profiles.json"),
+    out: Annotated[Path, typer.Option(dir_okay=False, help="The file to write.")] = Path("profiles.json"),
     split: Annotated[Literal["train", "validation"], typer.Option(help="What is asked.")] = "validation",
     items: Annotated[int | None, typer.Option(min=1, help="Most questions of it; all if left out.")] = None,
     samples: Samples = 1,

@@ -12,13 +12,12 @@ from rich.console import Console
 
 from langgraph_conductor.cli.exits import say
 from langgraph_conductor.config import ConductorConfig
-from langgraph_conductor.display.words import printable
+from langgraph_conductor.display.words import printable, short
 from langgraph_conductor.evals.evaluating import evaluate, measure
 from langgraph_conductor.evals.report import opening, write_report
 from langgraph_conductor.evals.running import Progress, Runner
 from langgraph_conductor.evals.suites import Split, Suite
 from langgraph_conductor.planners import ChatPlanner, Planner
-from langgraph_conductor.planners.profiles import Profiles
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.usage import Usage
 
@@ -26,6 +25,7 @@ ResultT = TypeVar("ResultT")
 
 STORE: Final = "replies.sqlite"
 _MOST_STEPS: Final = 5
+_LONGEST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,9 @@ def run_eval(
     Returns:
         Whether it came to its end.
     """
+    if config.planner:
+        config.build()  # finds what does not fit together
+    _tell_unused(config)
     out.mkdir(parents=True, exist_ok=True)
     with _running(config, amount, store or out / STORE) as runner:
         steps = config.options.get("max_steps", _MOST_STEPS)
@@ -90,7 +93,7 @@ def run_profile(
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     with _running(config, amount, store or out.parent / STORE) as runner:
-        profiles: Profiles = asyncio.run(measure(suite, config.workers, runner, split=split, items=items))
+        profiles = asyncio.run(measure(suite, config.workers, runner, split=split, items=items))
     if not runner.stopped:
         profiles.save(out)
         for name, profile in profiles.workers.items():
@@ -105,8 +108,17 @@ def trained_planner(model: str | None) -> Planner | None:
     return None if model is None else ChatPlanner(model, show="anonymous", structured=False)
 
 
+def _tell_unused(config: ConductorConfig) -> None:
+    """Say which options of a conductor an evaluation does not use."""
+    if config.options.get("max_rounds", 1) > 2:
+        say(f"{config.file}: `max_rounds` is not used: strategies are run with one round and with two")
+    if config.options.get("on_step_error", "record") != "record":
+        say(f"{config.file}: `on_step_error` is not used: after a failed step the others go on")
+
+
 @contextmanager
 def _running(config: ConductorConfig, amount: Amount, store: Path) -> Iterator[Runner]:
+    store.parent.mkdir(parents=True, exist_ok=True)
     with ReplyStore(store) as replies, _shown() as show:
         try:
             yield Runner(
@@ -117,6 +129,7 @@ def _running(config: ConductorConfig, amount: Amount, store: Path) -> Iterator[R
                 config.budget,
                 amount.limit_usd,
                 show,
+                config.options.get("fallback"),
             )
         except KeyboardInterrupt:
             say(f"what was answered is kept in {store}; the same command goes on from there")
@@ -154,5 +167,7 @@ def _shown() -> Iterator[Callable[[Progress], None]]:
 
 def _line(progress: Progress) -> str:
     infra = f", {progress.infra} failed by the infrastructure" if progress.infra else ""
-    done = f"{progress.done} of {progress.total}, {progress.right} right{infra}"
+    errors = f", {progress.errors} without an answer" if progress.errors else ""
+    why = f" ({short(progress.failure, _LONGEST)})" if progress.failure else ""
+    done = f"{progress.done} of {progress.total}, {progress.right} right{infra}{errors}{why}"
     return printable(f"{progress.phase}: {progress.strategy}: {done}; paid {_money(progress.paid)}")

@@ -7,35 +7,40 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from os import PathLike
 from typing import Final
 
+from langchain_core.language_models import BaseChatModel
+
 from langgraph_conductor.evals.ceilings import candidate_workflows, oracle
+from langgraph_conductor.evals.checks import check_names, fitting, need_scores
 from langgraph_conductor.evals.costs import mean_cost, unit_between, unit_of, used_by
 from langgraph_conductor.evals.profiles import profiles_of
 from langgraph_conductor.evals.results import Evaluation, Outcome
 from langgraph_conductor.evals.running import Runner
 from langgraph_conductor.evals.strategies import Strategy, majority, strategies, votes_for
 from langgraph_conductor.evals.suites import Split, Suite
-from langgraph_conductor.planners import Planner, fixed
+from langgraph_conductor.evals.votes import MOST_VOTES
+from langgraph_conductor.planners import ChatPlanner, Planner, fixed
 from langgraph_conductor.planners.profiles import Profiles
+from langgraph_conductor.planners.protocol import planner_of
 from langgraph_conductor.replay.identity import pool_identity
-from langgraph_conductor.rewards import Task, check_grader
+from langgraph_conductor.rewards import Task, check_task
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import WorkerPool
 
-MOST_VOTES: Final = 64
-"""Most answers a majority vote is taken of, however dear the planner it is compared with."""
 _VERSIONS: Final = ("langgraph-conductor", "langgraph", "langchain-core", "reasoning-gym", "math-verify")
 
 
 async def evaluate(
     suite: Suite,
     pool: WorkerPool,
-    planner: Planner | None,
+    planner: Planner | BaseChatModel | str | None,
     runner: Runner,
     *,
-    trained: Planner | None = None,
-    profiles: Profiles | None = None,
+    trained: Planner | BaseChatModel | str | None = None,
+    extra: Sequence[Strategy] = (),
+    profiles: Profiles | str | PathLike[str] | None = None,
     split: Split = "test",
     items: int | None = None,
     train_items: int | None = None,
@@ -52,11 +57,15 @@ async def evaluate(
     Args:
         suite: Where the tasks are from.
         pool: The workers.
-        planner: A planner; a `ChatPlanner` is run anonymous, described, and with measured profiles.
+        planner: A planner, or the model for a `ChatPlanner`, which is run anonymous, described, and with measured
+            profiles. `None` compares what needs no planner. Plans of another class are not kept: repeated,
+            it plans anew.
         runner: Runs them; if its limit ends the evaluation, what was done so far is the result.
         trained: A planner that was trained to conduct.
-        profiles: Measured profiles, not on the split that is reported; left out, they are measured on the
-            training split.
+        extra: Strategies of your own, compared like all others; those of kind `"planner"` also with a
+            majority vote that costs as much.
+        profiles: Measured profiles, or their file, not of the split that is reported; left out, those of the
+            planner; if it has none, they are measured on the training split.
         split: The split that is reported.
         items: Most tasks of it, drawn by hash.
         train_items: Most tasks of the training split, drawn by hash.
@@ -65,32 +74,40 @@ async def evaluate(
         workflow_oracle: Whether every candidate workflow is run on the reported split, for the ceiling over them.
 
     Raises:
-        ConfigError: If a grader is unknown.
+        ConfigError: If a task cannot be graded (`check_task`).
         ValueError: If an option does not fit, or the limit could not bound a model's calls.
+        WorkerError: If the infrastructure failed every episode of every worker on the training split.
     """
     if split == "train":
         raise ValueError('strategies are chosen on the training split; report "validation" or "test"')
-    if profiles and (profiles.suite, profiles.split) == (suite.name, split):
-        raise ValueError(
-            f"the profiles were measured on the {split} split, which is reported: planners would know what they "
-            'are tested with; measure them on another split, such as "train"'
-        )
     tasks, training = _drawn(suite, split, items), _drawn(suite, "train", train_items)
     for task in (*training, *tasks):
-        check_grader(task.grader)
+        check_task(task)
+    planner = None if planner is None else planner_of(planner)
+    given = profiles or (planner.profiles if type(planner) is ChatPlanner else None)
+    known = None if given is None else fitting(Profiles.of(given), suite, split, pool)
     candidates = _candidates(pool, max_steps)
     offered = partial(
-        strategies, pool, planner, seed=runner.seed, max_steps=max_steps, second_rounds=second_rounds
+        strategies,
+        pool,
+        planner,
+        trained=None if trained is None else planner_of(trained),
+        seed=runner.seed,
+        max_steps=max_steps,
+        second_rounds=second_rounds,
     )
-    for strategy in (*candidates, *offered(trained=trained)):
+    check_names(pool, [*offered(profiles=known or Profiles({})), *candidates], extra)
+    for strategy in (*candidates, *offered(), *extra):
         runner.check(strategy)  # all of them, before the first is paid
 
-    tried = [await runner.run(candidate, training, "train") for candidate in candidates]
-    alone = [outcome for outcome in tried if outcome.strategy in _singles(pool)]
+    alone = [await runner.run(one, training, "train") for one in candidates if one.kind == "single"]
+    if not runner.stopped:
+        need_scores(alone)
+    tried = alone + [await runner.run(one, training, "train") for one in candidates if one.kind != "single"]
     best, constant = _best(alone, len(training)), _best(tried, len(training))
     worker = _singles(pool)[best.strategy]
     # Without a date, which planners are shown: repeated tomorrow, their prompts are the same.
-    measured = profiles or profiles_of(alone, training, suite=suite.name, split="train", date="")
+    measured = known or profiles_of(alone, training, suite=suite.name, split="train", date="")
     chosen = replace(
         candidates[tried.index(constant)],
         name="best constant workflow",
@@ -98,7 +115,7 @@ async def evaluate(
         note=f"{constant.strategy}, the best of {len(tried)} on the training split",
     )
 
-    todo = [*offered(profiles=measured, trained=trained, best=worker), chosen]
+    todo = [*offered(profiles=measured, best=worker), chosen, *extra]
     outcomes = [await runner.run(strategy, tasks, split) for strategy in todo]
     equal = _equal_cost(outcomes, best.strategy, worker, pool)
     votes = {strategy.name: strategy for strategy in equal.values()}
@@ -144,8 +161,9 @@ async def measure(
         items: Most tasks of it, drawn by hash.
 
     Raises:
-        ConfigError: If a grader is unknown.
+        ConfigError: If a task cannot be graded (`check_task`).
         ValueError: If an option does not fit, or the limit could not bound a model's calls.
+        WorkerError: If the infrastructure failed every episode.
     """
     if split == "test":
         raise ValueError(
@@ -153,11 +171,13 @@ async def measure(
         )
     tasks = _drawn(suite, split, items)
     for task in tasks:
-        check_grader(task.grader)
+        check_task(task)
     alone = [strategy for strategy in strategies(pool, second_rounds=False) if strategy.kind == "single"]
     for strategy in alone:
         runner.check(strategy)
     outcomes = [await runner.run(strategy, tasks, split) for strategy in alone]
+    if not runner.stopped:
+        need_scores(outcomes)
     return profiles_of(outcomes, tasks, suite=suite.name, split=split)
 
 

@@ -26,6 +26,8 @@ class Progress:
         total: Episodes in all.
         right: Episodes whose answer was right.
         infra: Episodes without a score, since the infrastructure failed.
+        errors: Episodes without an answer for another reason than an outage or the budget.
+        failure: What failed in the latest of either.
         paid: What was really paid so far, by all strategies.
         replayed: What replies from the store would have cost.
     """
@@ -36,6 +38,8 @@ class Progress:
     total: int
     right: int
     infra: int
+    errors: int
+    failure: str
     paid: Usage
     replayed: Usage
 
@@ -58,6 +62,7 @@ class Runner:
         limit_usd: What all of them together may really pay; replies from the store cost nothing. Every
             model call's worst case has to fit (`Budget`).
         on_progress: Told after each episode.
+        fallback: The worker that answers alone where planning fails; by default the first of the pool.
     """
 
     store: ReplyStore
@@ -67,6 +72,7 @@ class Runner:
     budget: Budget | None = None
     limit_usd: str | None = None
     on_progress: Callable[[Progress], None] = _ignore
+    fallback: str | None = None
     stopped: str = field(default="", init=False)
     """Why the limit ended it, if it did; nothing more is run then."""
     expenses: Expenses = field(init=False)
@@ -135,6 +141,7 @@ class Runner:
                     max_steps=strategy.max_steps,
                     max_rounds=strategy.max_rounds,
                     budget=self.budget,
+                    fallback=self.fallback,
                     expenses=self.expenses,
                 )
             except BudgetExceededError as refusal:
@@ -144,7 +151,18 @@ class Runner:
             paid, replayed = self.expenses.paid, self.expenses.replayed
             done = len(tally.episodes)
             self.on_progress(
-                Progress(phase, strategy.name, done, tally.total, tally.right, tally.infra, paid, replayed)
+                Progress(
+                    phase,
+                    strategy.name,
+                    done,
+                    tally.total,
+                    tally.right,
+                    tally.infra,
+                    tally.errors,
+                    tally.failure,
+                    paid,
+                    replayed,
+                )
             )
 
 
@@ -153,9 +171,13 @@ class _Tally:
     total: int
     right: int = 0
     infra: int = 0
+    errors: int = 0
+    failure: str = ""
     episodes: dict[tuple[str, int], Episode] = field(default_factory=dict)
 
     def add(self, task: Task, n: int, episode: Episode) -> None:
         self.episodes[task.id, n] = episode
         self.right += episode.score == 1.0
         self.infra += episode.score is None
+        self.errors += episode.score is not None and bool(episode.error)
+        self.failure = episode.infra or episode.error or self.failure

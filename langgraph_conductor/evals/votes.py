@@ -13,6 +13,8 @@ from langgraph_conductor.workers import Worker
 VOTE: Final = "majority_vote"
 """Name of the worker that counts. No planner is offered it."""
 
+MOST_VOTES: Final = 64
+"""Most answers a majority vote is taken of, however dear the planner it is compared with."""
 _NO_WORDS: Final = re.compile(r"\\[a-z]+|(?<=\d)e(?=[-+]?\d)")
 """Letters of a number: TeX and exponents."""
 

@@ -84,6 +84,33 @@ def check_grader(name: str) -> None:
         )
 
 
+def check_task(task: Task) -> None:
+    """Refuse a task that could not be graded; call it before anything is paid.
+
+    Whether its answer fits is seen for `"exact"`, `"choice"` and `"number"`; the other graders take a process of
+    their own, or are yours.
+
+    Raises:
+        ConfigError: If its grader is unknown, or its own answer does not fit the grader.
+        ImportError: If the grader needs a package that is not installed.
+    """
+    check_grader(task.grader)
+    if task.grader not in GRADERS or task.grader == "math":
+        return
+    try:
+        right = GRADERS[task.grader](task.answer, task)
+    except (ArithmeticError, TypeError, ValueError) as error:  # a ConfigError is one, and says it already
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"task {task.id}: its `about` does not fit grader {task.grader!r}: {error}"
+        ) from error
+    if not right:
+        raise ConfigError(
+            f"task {task.id}: grader {task.grader!r} finds its own answer wrong: {task.answer!r:.80}"
+        )
+
+
 def _need(package: str) -> None:
     if find_spec(package) is None:
         raise ImportError(f"{package} is not installed; run: pip install 'langgraph-conductor[eval]'")

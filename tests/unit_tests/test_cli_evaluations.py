@@ -157,6 +157,9 @@ def test_profile_measures_and_the_planner_is_shown_it(here, providers):
         (("eval", "sums.jsonl", "-c", "conductor.toml", "--items", "0"), 2, "items"),
         (("eval", "sums.jsonl", "-c", "conductor.toml", "--split", "validation"), 1, "no validation tasks"),
         (("eval", "sums.jsonl", "-c", "conductor.toml", "--limit-usd", "much"), 1, "usd"),
+        (("eval", "sums.jsonl", "-c", "conductor.toml", "--out", "sums.jsonl"), 2, "is a file"),
+        (("eval", "sums.jsonl", "-c", "conductor.toml", "--store", "."), 2, "is a directory"),
+        (("profile", "sums.jsonl", "-c", "conductor.toml", "--out", "."), 2, "is a directory"),
         (("profile", "sums.jsonl", "-c", "conductor.toml", "--split", "test"), 2, "test"),
         (("eval", "sums.jsonl", "-c", "conductor.toml", "--profiles", "no.json"), 3, "no.json"),
     ],
@@ -189,3 +192,70 @@ main()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 4
     assert "langgraph-conductor[eval]" in done.stderr
+
+
+def configured(here, old, new):
+    (here / "conductor.toml").write_text(CONFIG.replace(old, new))
+
+
+def test_a_worker_with_the_name_of_the_one_that_counts_is_refused_before_anything_is_paid(here, providers):
+    configured(here, '"poor"', '"majority_vote"')
+    done = command(*EVAL)
+    assert done.exit_code == 1
+    assert "a worker cannot be called 'majority_vote'" in done.stderr
+    assert not providers.requests
+
+
+def test_the_fallback_of_the_configuration_answers_where_no_plan_can_be_read(here, providers):
+    providers.script("gpt-5-mini", "I would rather not.")
+    configured(here, "[planner]", '[conductor]\nfallback = "poor"\n[planner]')
+    done = command(*EVAL)
+    assert done.exit_code == 0, done.stderr
+    assert "test: described: 4 of 4, 0 right" in done.stderr
+    assert (
+        "not planned by the planner itself in every round: anonymous 4 of 4 / described 4 of 4"
+        in done.stdout
+    )
+    configured(here, "[planner]", '[conductor]\nfallback = "nobody"\n[planner]')
+    wrong = command(*EVAL)
+    assert wrong.exit_code == 3
+    assert "fallback 'nobody' must be a worker" in wrong.stderr
+
+
+def test_options_of_a_conductor_that_are_not_used_are_told(here, providers):
+    both = '[conductor]\nmax_rounds = 3\non_step_error = "raise"\n[planner]'
+    configured(here, "[planner]", both)
+    done = command(*EVAL, "--items", "1", "--train-items", "1")
+    assert done.exit_code == 0
+    assert "`max_rounds` is not used" in done.stderr
+    assert "`on_step_error` is not used" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [EVAL, ("profile", "sums.jsonl", "-c", "conductor.toml", "--split", "train")]
+)
+def test_if_no_worker_can_be_reached_it_ends_there_and_says_why(here, providers, arguments):
+    for model in ("gpt-5", "gpt-4.1"):
+        providers.script(model, faults.bad_key())
+    done = command(*arguments)
+    assert done.exit_code == 4
+    assert "6 failed by the infrastructure (worker poor: OpenAIAuthenticationError" in done.stderr
+    assert "the infrastructure failed every worker" in done.stderr
+    assert "fake-openai-key" not in done.stderr
+    assert len(providers.requests) == 12  # each alone on the training split, and nothing after
+    assert not (here / "profiles.json").exists()
+
+
+def test_a_worker_that_never_answers_is_told_with_the_reason(here, providers):
+    providers.script("gpt-4.1", faults.refusal())
+    done = command("profile", "sums.jsonl", "-c", "conductor.toml", "--split", "train")
+    assert done.exit_code == 0
+    assert "single(poor): 6 of 6, 0 right, 6 without an answer (no worker gave an answer" in done.stderr
+    assert "I cannot help with that" in done.stderr
+
+
+def test_the_stores_folder_is_made(here, providers):
+    store = ("--store", "kept/replies.sqlite")
+    done = command("profile", "sums.jsonl", "-c", "conductor.toml", "--split", "train", *store)
+    assert done.exit_code == 0
+    assert (here / "kept" / "replies.sqlite").exists()

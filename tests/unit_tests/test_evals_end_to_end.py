@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections import Counter
 from statistics import fmean
 from typing import Any
@@ -18,6 +19,7 @@ from langgraph_conductor.evals.strategies import Strategy
 from langgraph_conductor.evals.suites import Suite
 from langgraph_conductor.evals.summarising import summarise
 from langgraph_conductor.planners import fixed
+from langgraph_conductor.planners.profiles import Measured, Profiles, WorkerProfile
 from langgraph_conductor.replay import ReplyStore, current_sample
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.testing import ScriptedModel, SkilledModel, skilled_planner
@@ -262,3 +264,88 @@ async def test_outages_are_apart_and_asked_again(tmp_path):
     third, runner = await place.evaluate(place.planner("better"))
     assert runner.expenses.paid.calls == 0
     assert undated(third) == undated(second)
+
+
+# ------------------------------------------------------------ from Python
+
+
+async def refused(tmp_path, match, pool=None, **options):
+    """The evaluation is refused, and nobody was asked."""
+    place = Place(tmp_path, train=3, test=3)
+    place.pool = pool or place.pool
+    with pytest.raises(ValueError, match=match):
+        await place.evaluate(**options)
+    assert not place.finished
+
+
+def mine(pool, name="mine", kind="planner"):
+    return Strategy(name, kind, fixed.single("ben"), pool, max_steps=1)
+
+
+async def test_a_strategy_of_ones_own_is_compared_and_gets_its_vote(tmp_path):
+    place = Place(tmp_path, train=6, test=6)
+    evaluation, _ = await place.evaluate(extra=[mine(place.pool)])
+    assert evaluation.outcome("mine").kind == "planner"
+    assert answers(evaluation)["mine"] == answers(evaluation)["single(ben)"]
+    compared = {(one.a, one.b) for one in summarise(evaluation).comparisons}
+    assert ("mine", "single(ann)") in compared
+    assert any(a == "mine" and b.startswith("majority(ann, ") for a, b in compared)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("single(ann)", "planner"), ("random router", "floor"), ("chain(ann, ben)", "fixed"), ("described", "planner"),
+        ("described + profiles", "planner"), ("best constant workflow", "fixed"), ("worker oracle", "fixed"),
+        ("majority(ann, 3)", "fixed"), ("self-reflection(ben)", "fixed"), ("seen", "ceiling"),
+    ],
+)  # fmt: skip
+async def test_names_that_are_taken_are_refused_before_anything_is_paid(tmp_path, name, kind):
+    planner = ScriptedModel()
+    own = mine(WorkerPool([Worker("ben", ScriptedModel())]), name, kind)
+    await refused(tmp_path, f"{re.escape(repr(name))}.*give", planner=planner, extra=[own])
+
+
+async def test_two_strategies_of_one_name_are_refused(tmp_path):
+    own = mine(WorkerPool([Worker("ben", ScriptedModel())]))
+    await refused(tmp_path, "another strategy is called 'mine'", extra=[own, own])
+
+
+async def test_a_model_is_a_planner_and_not_a_text_to_run(tmp_path):
+    place = Place(tmp_path, train=3, test=3)
+    model = ScriptedModel(replies=['model_id = [1]\nsubtasks = ["Answer."]\naccess_list = [[]]'])
+    evaluation, _ = await place.evaluate(model, trained=model)
+    every = [one for many in evaluation.outcome("described").episodes.values() for one in many]
+    assert all(one.valid and one.answer for one in every)
+    assert evaluation.outcome("trained").kind == "planner"
+
+
+def profiles_of_split(split, *workers):
+    some = Measured(5, 0.5, 10.0, 1.0, 1.0, 1.0)
+    return Profiles({name: WorkerProfile(some) for name in workers}, "made", split)
+
+
+async def test_profiles_measured_on_what_is_reported_are_refused(tmp_path):
+    leaking = profiles_of_split("test", "ann")
+    await refused(tmp_path, "measured on the test split of 'made'", profiles=leaking)
+    by_file = tmp_path / "profiles.json"
+    leaking.save(by_file)
+    await refused(tmp_path, "measured on the test split of 'made'", profiles=by_file)
+    planner = ChatPlanner(ScriptedModel(), profiles=leaking)
+    await refused(tmp_path, "measured on the test split of 'made'", planner=planner)
+
+
+async def test_profiles_of_another_pool_are_refused(tmp_path):
+    await refused(
+        tmp_path,
+        "of cid, and none of them is in the pool: ann, ben",
+        profiles=profiles_of_split("train", "cid"),
+    )
+
+
+async def test_the_planners_own_profiles_are_the_ones_compared(tmp_path):
+    place = Place(tmp_path, train=3, test=2)
+    model = ScriptedModel(replies=['model_id = [0]\nsubtasks = ["Answer."]\naccess_list = [[]]'])
+    own = profiles_of_split("validation", "ann")
+    evaluation, _ = await place.evaluate(ChatPlanner(model, profiles=own))
+    assert evaluation.about["profiles"] == own.to_json()

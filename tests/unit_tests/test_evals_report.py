@@ -275,7 +275,7 @@ def test_the_head_spells_out_planners_and_names_the_rest_once(many):
     starts = [sentence.partition(": no difference shown. ") for sentence in said[1:5]]
     assert [start for start, _, _ in starts] == [
         "Planners against the reference single(a)",
-        "Planners against a majority vote that costs as much",
+        "Planners against a majority vote that costs as much (at most 64 answers)",
         "What profiles are worth",
         "What a second round is worth to planners",
     ]
@@ -287,6 +287,22 @@ def test_the_head_spells_out_planners_and_names_the_rest_once(many):
     assert said[5:] == (
         "No difference shown between single(a) and each of single(b) / majority(a, 3); nor between a second "
         "round and none for single(b).",
+    )
+
+
+def test_the_head_tells_what_accuracy_does_not():
+    asked = tasks(3)
+    episodes = {
+        asked[0].id: (episode(asked[0], 1.0, valid=False),),
+        asked[1].id: (episode(asked[1], 0.0, answer="", error="the tool is not there"),),
+        asked[2].id: (episode(asked[2], 0.0, answer="", stopped="the budget ends here"),),
+    }
+    made = [Outcome("planned", "planner", episodes), outcome("single(a)", "single", asked, [1.0] * 3)]
+    said = findings(summarise(evaluation(asked, *made, reference="single(a)"))).sentences
+    assert said[-3:] == (
+        "Episodes that were not planned by the planner itself in every round: planned 1 of 3.",
+        "The budget of an episode ended 1 episode; one without an answer is wrong.",
+        "Episodes without an answer, by no outage, which are wrong: planned 1.",
     )
 
 

@@ -107,3 +107,25 @@ def test_version_agrees_with_the_distribution():
     from importlib.metadata import version
 
     assert version("langgraph-conductor") == langgraph_conductor.__version__
+
+
+def test_names_of_the_evaluation_are_loaded_when_asked_for():
+    script = """
+import sys
+import langgraph_conductor.evals as evals
+assert not [name for name in sys.modules if name.startswith("langgraph_conductor.evals.")]
+for name in evals.__all__:
+    if name != "write_report":  # draws
+        assert getattr(evals, name).__name__ == name, name
+heavy = {"scipy", "matplotlib", "reasoning_gym", "math_verify", "sympy", "inspect_ai"} & set(sys.modules)
+assert not heavy, heavy
+assert callable(evals.write_report)
+try:
+    evals.nothing
+except AttributeError as error:
+    assert "nothing" in str(error)
+else:
+    raise AssertionError
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langgraph_conductor.errors import ConfigError, GraderError
-from langgraph_conductor.rewards import Task, agrade, check_grader, final_answer, grade
+from langgraph_conductor.rewards import Task, agrade, check_grader, check_task, final_answer, grade
 from langgraph_conductor.rewards.plain import value
 
 PARIS = {"choices": ["Paris", "Rome", "New York", "B"]}
@@ -225,6 +225,19 @@ def test_reading_a_number_never_fails(text):
 def test_tasks_that_do_not_fit_their_grader_are_told(kind, gold):
     with pytest.raises(ConfigError, match="task"):
         score(kind, gold, "1", **PARIS)
+    with pytest.raises(ConfigError, match="task"):
+        check_task(Task("Which?", gold, kind, about=PARIS))
+
+
+def test_a_task_is_checked_with_its_own_answer():
+    for grader, gold in (("exact", "“Paris.”"), ("number", "$1,000.50"), ("choice", "(B)")):
+        check_task(Task("Which?", gold, grader))
+    with pytest.raises(ConfigError, match=r"finds its own answer wrong: '\(B'"):
+        check_task(Task("Which?", "(B", "choice"))
+    with pytest.raises(ConfigError, match="about"):
+        check_task(Task("How much?", "1", "number", about={"tolerance": "1/0"}))
+    with pytest.raises(ConfigError, match="no grader"):
+        check_task(Task("How much?", "1", "numbre"))
 
 
 @pytest.mark.parametrize(

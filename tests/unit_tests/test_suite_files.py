@@ -95,6 +95,9 @@ GOOD = {"question": "1+1?", "answer": "2", "grader": "number"}
         ([{**GOOD, "split": "test"}, {**GOOD, "question": "2+2?"}], r"line 2: it has no `split`, and other lines"),
         ([GOOD, {**GOOD, "question": "2+2?", "split": "test"}], r"line 1: it has no `split`, and other lines"),
         (["", " "], r"a\.jsonl: there is no task in it"),
+        ([GOOD, {**GOOD, "question": "2+2?", "answer": "four"}], r"line 2: .*one number, not 'four'"),
+        ([{**GOOD, "about": {"tolerance": "little"}}], r"line 1: .*`about` does not fit grader 'number'"),
+        ([{**GOOD, "grader": "choice", "answer": "Paris"}], r"line 1: .*an option's letter, not 'Paris'"),
     ],
 )  # fmt: skip
 def test_mistakes_in_own_files(tmp_path, lines, says):
@@ -116,7 +119,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.jsonl: it cannot be read"):
         load_suite(tmp_path / "none.jsonl")
     (tmp_path / "bytes.jsonl").write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match=r"bytes\.jsonl: it cannot be read as UTF-8"):
+    with pytest.raises(ConfigError, match=r"bytes\.jsonl: it is not UTF-8 text"):
         load_suite(tmp_path / "bytes.jsonl")
 
 

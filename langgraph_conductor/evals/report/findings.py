@@ -39,6 +39,7 @@ def findings(summary: Summary) -> Section:
         said += [_undecided(what, about)] if about else []
     said += [_others(rest)] if rest else []
     said += [f"{reason}." for reason in summary.left_out]
+    said += _spoiled(summary)
     if failed := sum(one.infra for one in summary.strategies):
         outages = f"The infrastructure failed {counted(failed, 'episode')}"
         said.append(
@@ -162,6 +163,21 @@ def _others(rest: Iterable[Comparison]) -> str:
     ]
     parts += [f"between a second round and none for {_named(second)}"] if second else []
     return f"No difference shown {'; nor '.join(parts)}."
+
+
+def _spoiled(summary: Summary) -> Iterator[str]:
+    """What accuracy does not show: plans that were none, budgets too small, workers that do not run."""
+    unplanned = [
+        f"{one.strategy} {one.scored - one.valid:,} of {one.scored:,}"
+        for one in summary.strategies
+        if one.kind == "planner" and one.valid < one.scored
+    ]
+    if unplanned:
+        yield f"Episodes that were not planned by the planner itself in every round: {_named(unplanned)}."
+    if stopped := sum(one.stopped for one in summary.strategies):
+        yield f"The budget of an episode ended {counted(stopped, 'episode')}; one without an answer is wrong."
+    if errors := [f"{one.strategy} {one.errors:,}" for one in summary.strategies if one.errors]:
+        yield f"Episodes without an answer, by no outage, which are wrong: {_named(errors)}."
 
 
 def _named(names: list[str]) -> str:

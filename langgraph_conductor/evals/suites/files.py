@@ -10,7 +10,7 @@ from typing import Any
 
 from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.evals.suites.suite import FORM, SPLITS, Split, Suite, in_splits, split_of
-from langgraph_conductor.rewards import Task, check_grader
+from langgraph_conductor.rewards import Task, check_task
 from langgraph_conductor.rewards.plain import value
 
 
@@ -136,7 +136,7 @@ def _parse(line: str, where: str) -> tuple[Task, Split | None]:
         raise ConfigError(f"{where}: there is no split {split!r}; there are {', '.join(SPLITS)}")
     try:
         task = Task.from_json(data)
-        check_grader(task.grader)
+        check_task(task)
         return task, split
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{where}: {error}; `split` may be there too") from None
@@ -160,8 +160,10 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")  # with or without a byte order mark
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: it cannot be read as UTF-8 text: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: it cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: it is not UTF-8 text: {error}") from None
 
 
 def _sha256(text: str) -> str:
