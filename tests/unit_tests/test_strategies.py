@@ -1,5 +1,6 @@
 """The strategies of an evaluation, the votes, the stated set of workflows, and oracles."""
 
+import json
 import random
 from decimal import Decimal
 from statistics import fmean
@@ -16,6 +17,7 @@ from langgraph_conductor.evals.votes import VOTE, count_votes, majority_of, norm
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.prompts import WORKER_FINAL, worker_prompt
 from langgraph_conductor.records import StepOutput, WorkerTask
+from langgraph_conductor.replay.identity import planner_identity
 from langgraph_conductor.testing import ScriptedModel, plan_text
 from tests.helpers import Recorder, ScriptedPlanner, ask, flow, question, request
 
@@ -214,6 +216,37 @@ def test_the_list_without_a_planner():
     assert [s.name for s in strategies(POOL.only("a"), second_rounds=False)] == [
         "single(a)", "random router", "random workflow"
     ]  # fmt: skip
+
+
+def test_the_best_worker_combines_the_mixture():
+    for best, last in (("b", "b"), (None, "a")):
+        (mixed,) = [
+            s for s in strategies(POOL, best=best, second_rounds=False) if s.name == "mixture of agents"
+        ]
+        assert [step.worker for step in mixed.planner.plan(request(POOL)).workflow.steps] == [
+            "a",
+            "b",
+            last,
+        ]
+
+
+def test_planners_that_may_plan_otherwise_are_kept_apart_by_a_store():
+    one = fixed.single("a")
+    planners = [
+        *(fixed.random_router(seed) for seed in (0, 1)),
+        *(fixed.random_workflow(seed, most) for seed, most in ((0, 5), (1, 5), (0, 4))),
+        *(one, fixed.single("b"), fixed.single("a", "Do.")),
+        *(
+            fixed.reviewed(one),
+            fixed.reviewed(one, "b"),
+            fixed.reviewed(one, "a"),
+            fixed.reviewed(one, None, "Do."),
+        ),
+    ]
+    kept = [json.dumps(planner_identity(planner)) for planner in planners]
+    assert len({*kept}) == len(kept)
+    assert "null" not in kept
+    assert not planner_identity(fixed.reviewed(ScriptedPlanner(flow(("a", "Do.", [])))))
 
 
 def test_every_strategy_of_the_list_runs():
