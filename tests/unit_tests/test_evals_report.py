@@ -275,7 +275,7 @@ def test_the_head_spells_out_planners_and_names_the_rest_once(many):
     starts = [sentence.partition(": no difference shown. ") for sentence in said[1:5]]
     assert [start for start, _, _ in starts] == [
         "Planners against the reference single(a)",
-        "Planners against a majority vote that costs as much (at most 64 answers)",
+        "Planners against a majority vote that costs as much",
         "What profiles are worth",
         "What a second round is worth to planners",
     ]
