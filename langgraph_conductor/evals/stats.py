@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from statistics import NormalDist, fmean
 from typing import Final
 
-Z: Final = NormalDist().inv_cdf(0.975)
-"""Standard errors to either side of a 95 % interval, and of a two-sided test at 5 %."""
+from langgraph_conductor.intervals import Z, wilson
 
 _POWER: Final = NormalDist().inv_cdf(0.8)
 
@@ -62,27 +61,6 @@ class Paired:
     a_ahead: int
     b_ahead: int
     detectable: float
-
-
-def wilson(successes: float, n: float) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927), which holds for few items and shares near 0 and 1.
-
-    Args:
-        successes: How many of `n`; both may be fractions, as effective sizes are.
-        n: How many there were; for 0 the interval is everything.
-
-    Raises:
-        ValueError: If `successes` is not from 0 to `n`.
-    """
-    if not 0 <= successes <= n:
-        raise ValueError(f"the successes must be from 0 to {n}, not {successes}")
-    if not n:
-        return 0.0, 1.0
-    share, weight = successes / n, Z**2 / n
-    middle = (share + weight / 2) / (1 + weight)
-    half = Z * math.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
-    # At the ends Wilson's formula gives exactly 0 and 1; rounding would miss them.
-    return (0.0 if not successes else middle - half), (1.0 if successes == n else middle + half)
 
 
 def mean_interval(items: Sequence[Sequence[float]]) -> Estimate:
@@ -244,16 +222,10 @@ def _effective_size(means: Sequence[float], samples: int) -> float:
 
 
 def _student(freedom: int) -> float:
-    """The 97.5 % quantile of Student's t, by its expansion in 1/freedom (Abramowitz and Stegun 1964, 26.7.5).
+    """The 97.5 % quantile of Student's t."""
+    from scipy.stats import t  # slow to import, and needed for several samples alone
 
-    It is 0.7 % short at 3, 3 % at 2 and 24 % at 1, where it is still so large that only the items count.
-    """
-    terms = (
-        (Z**3 + Z) / 4,
-        (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96,
-        (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / 384,
-    )
-    return Z + math.fsum(term / freedom**power for power, term in enumerate(terms, 1))
+    return float(t.ppf(0.975, freedom))
 
 
 def _newcombe(a: Sequence[float], b: Sequence[float], samples: int) -> tuple[float, float]:

@@ -9,28 +9,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
+from langgraph_conductor.intervals import wilson
 from langgraph_conductor.prices import reported_usd
 from langgraph_conductor.tables import TEXT, Kind, Kinds, Table
-
-_Z: Final = 1.959963984540054  # of a two-sided 95 % interval
-
-
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95 % Wilson score interval of a share.
-
-    Source: Wilson 1927, Journal of the American Statistical Association 22(158), 209-212.
-
-    Args:
-        share: What was observed, from 0 to 1.
-        n: Of how many, from 1 up.
-
-    Returns:
-        Its lower and upper end.
-    """
-    middle = share + _Z**2 / (2 * n)
-    reach = _Z * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
-    scale = 1 + _Z**2 / n
-    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +39,7 @@ class Measured:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95 % interval of the accuracy."""
-        return wilson(self.accuracy, self.n)
+        return wilson(self.accuracy * self.n, self.n)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON, with the interval for readers; money as a string, because floats are not exact."""
@@ -195,4 +176,4 @@ def _read(worker: Table, key: str, values: Any) -> Measured:
     return Measured(**place.without("usd", "interval"), usd=None if usd is None else Decimal(usd))
 
 
-__all__ = ["Measured", "Profiles", "WorkerProfile", "wilson"]
+__all__ = ["Measured", "Profiles", "WorkerProfile"]

@@ -140,7 +140,9 @@ async def test_profiles_of_the_reported_split_are_refused(tmp_path, split):
     pool = WorkerPool([Worker("a", lambda task: "x")])
     suite = Suite("made", {"train": tasks(2), split: tasks(3)[2:]})
     with ReplyStore(tmp_path / "s") as store:
-        with pytest.raises(ValueError, match=f"measured on the {split} split of .made., which is what is reported"):
+        with pytest.raises(
+            ValueError, match=f"measured on the {split} split of .made., which is what is reported"
+        ):
             await evaluate(
                 suite, pool, None, Runner(store), profiles=Profiles(profile, "made", split), split=split
             )

@@ -17,8 +17,8 @@ from langgraph_conductor.evals.stats import (
     pareto,
     sign_flip,
     smallest_detectable,
-    wilson,
 )
+from langgraph_conductor.intervals import wilson
 
 
 @pytest.mark.parametrize(

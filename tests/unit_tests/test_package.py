@@ -39,6 +39,7 @@ FLOORS = [
         "driving",
         "tables",
         "lazy",
+        "intervals",
     },
     {"dialect", "access", "prompts", "state", "events", "options", "budget", "conversation"},
     {"workers", "planners"},

@@ -11,8 +11,8 @@ from langgraph_conductor.config import read_conductor
 from langgraph_conductor.episodes import Episode
 from langgraph_conductor.evals.profiles import profiles_of
 from langgraph_conductor.evals.results import Outcome
+from langgraph_conductor.intervals import wilson
 from langgraph_conductor.planners import Measured, Profiles, WorkerProfile
-from langgraph_conductor.planners.profiles import wilson
 from langgraph_conductor.planners.showing import MAX_DOMAINS, telling_domains, worker_lines
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.testing import ScriptedModel, plan_text
@@ -47,21 +47,6 @@ PROFILES = Profiles(
 )
 
 
-@pytest.mark.parametrize(
-    ("right", "n", "low", "high"),
-    [(27, 30, 0.744, 0.965), (0, 10, 0.0, 0.278), (10, 10, 0.722, 1.0), (81, 263, 0.255, 0.366)],
-)
-def test_the_wilson_interval(right, n, low, high):
-    assert wilson(right / n, n) == pytest.approx((low, high), abs=6e-4)
-
-
-def test_the_wilson_interval_agrees_with_scipy():
-    stats = pytest.importorskip("scipy.stats")
-    for right, n in ((1, 7), (50, 100), (399, 400)):
-        theirs = stats.binomtest(right, n).proportion_ci(method="wilson")
-        assert wilson(right / n, n) == pytest.approx(tuple(theirs), abs=1e-12)
-
-
 # ----------------------------------------------------------------- computing
 
 
@@ -93,7 +78,7 @@ def test_profiles_are_computed_from_single_strategies():
     assert set(made.workers) == {"a"}
     overall = made.workers["a"].overall
     assert (overall.n, overall.accuracy) == (3, pytest.approx(2 / 3))
-    assert overall.interval == pytest.approx(wilson(2 / 3, 3))
+    assert overall.interval == pytest.approx(wilson(2, 3))
     assert (overall.usd, overall.tokens) == (Decimal("0.002"), 15)
     assert (overall.seconds, overall.p95_seconds) == (4.0, 9.0)
     assert overall.readable == pytest.approx(2 / 3)
