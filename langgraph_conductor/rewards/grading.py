@@ -121,7 +121,9 @@ def _function(name: str) -> Grader:
     try:
         found = getattr(import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"grader {name!r} cannot be imported: {error}") from error
+        raise ConfigError(
+            f"grader {name!r} cannot be imported: {error}; install its module, or put its folder on PYTHONPATH"
+        ) from error
     if not callable(found):
         raise ConfigError(f"grader {name!r} is no function")
     return found  # type: ignore[no-any-return]
@@ -132,7 +134,9 @@ def _own(answer: str, task: Task) -> float:
     try:
         score = float(function(answer, task))
     except Exception as error:
-        raise GraderError(f"grader {task.grader!r} failed: {error!r}") from error
+        raise GraderError(
+            f"grader {task.grader!r} failed on task {task.id} ({task.question!r:.80}): {error!r}"
+        ) from error
     if not 0 <= score <= 1:
         raise GraderError(f"grader {task.grader!r} gave {score}; a score is from 0 to 1")
     return score

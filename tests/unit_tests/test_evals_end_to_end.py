@@ -139,6 +139,7 @@ def test_a_majority_is_given_what_the_planner_costs(found):
         assert vote == f"majority(ann, {n})"
         assert use[vote].worker_calls == n
         assert use[vote].usd >= use[planner].usd
+        assert evaluation.outcome(vote).note == f"{n} answers of ann, counted without a model"
 
 
 def test_a_vote_costs_what_the_worker_costs_so_often(found):
@@ -349,3 +350,27 @@ async def test_the_planners_own_profiles_are_the_ones_compared(tmp_path):
     own = profiles_of_split("validation", "ann")
     evaluation, _ = await place.evaluate(ChatPlanner(model, profiles=own))
     assert evaluation.about["profiles"] == own.to_json()
+
+
+async def test_a_vote_is_never_of_more_than_64_answers_and_says_so(tmp_path):
+    place = Place(tmp_path, train=3, test=1)
+    model = ScriptedModel(replies=["right 0"])
+    dear = WorkerPool([Worker("ben", model, price={"input": 5000, "output": 5000})])
+    evaluation, _ = await place.evaluate(extra=[mine(dear)])
+    (vote,) = [b for a, b in evaluation.comparisons if a == "mine"]
+    assert vote == "majority(ann, 64)"
+    assert evaluation.outcome(vote).note.endswith("no vote has more, however much a planner costs")
+
+
+async def test_a_strategy_of_ones_own_is_held_to_the_limit(tmp_path):
+    free = WorkerPool([Worker("ben", ScriptedModel(max_tokens=10))])
+    await refused(tmp_path, "no known price", extra=[mine(free)], limit_usd="5")
+
+
+async def test_a_task_that_cannot_be_graded_is_refused_before_anything_is_paid(tmp_path):
+    place = Place(tmp_path, train=3, test=3)
+    wrong = Task("How many?", "a few", "number")
+    place.suite = Suite("made", {"train": drawn("train", 3), "test": (*drawn("test", 3), wrong)})
+    with pytest.raises(ValueError, match="one number, not 'a few'"):
+        await place.evaluate()
+    assert not place.finished
