@@ -225,6 +225,7 @@ class Replay:
     def _watched(self, asked: Asked, meter: Meter) -> Iterator[dict[str, Any]]:
         """What it uses and how long it takes, also where it fails."""
         account: dict[str, Any] = {}
+        meter.keeps_most = self.store is not None  # a budget of another run may have to admit them
         known, began = len(meter.records), time.perf_counter()
         try:
             yield account

@@ -95,6 +95,8 @@ class Meter:
     secrets: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
     records: list[CallRecord] = field(default_factory=list)
+    keeps_most: bool = False
+    """Whether `most` is wanted, which takes time to count."""
     most: list[Most] = field(default_factory=list)
     """What each of the records' calls could have used."""
     unmetered: int = 0
@@ -190,8 +192,9 @@ class Meter:
             raise ContextTooLongError(f"the prompt has about {likely} tokens and the model takes {longest}")
         metadata = about.get("metadata") or {}
         cap = output_cap(params, metadata, bounds.output_cap)
-        most = most_tokens(messages, extra)
-        call.most = most, None if cap is None else cap * answers_in(params), call.model.provider
+        if self.ledger or self.keeps_most:
+            most = most_tokens(messages, extra)
+            call.most = most, None if cap is None else cap * answers_in(params), call.model.provider
         if self.ledger:
             kept = worst_case(most, cap, params, call.model, self.prices, self.ledger.budget)
             kept.owner = str(metadata.get("langgraph_checkpoint_ns") or "")
