@@ -126,7 +126,7 @@ async def run_episode(
         store: Where replies are kept. Left out, everybody is asked.
         max_steps: Most steps of a workflow read from text.
         max_rounds: Most rounds of this episode; a given text is one.
-        budget: What the episode may use. Replies from the store count with what they used.
+        budget: What the episode may use. Replies from the store count, and are admitted, as if made now.
         fallback: Who answers alone where planning fails.
         expenses: Sums up what is really paid, over many episodes, and may limit it.
 

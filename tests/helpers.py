@@ -1,5 +1,7 @@
 """Small builders the tests share."""
 
+import subprocess
+import sys
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -92,3 +94,14 @@ def tool_call(number):
 class Tooled(ScriptedModel):
     def bind_tools(self, tools, **kwargs):
         return self
+
+
+def printed_under_two_hash_seeds(script: str) -> set[str]:
+    """What fresh processes print that differ in `PYTHONHASHSEED`."""
+    return {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed, "PATH": ""},
+        ).stdout
+        for seed in "12"
+    }  # fmt: skip

@@ -43,8 +43,9 @@ Example:
     `write_report(evaluation, "evaluation")` then writes the folder.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
+
+from langgraph_conductor.lazy import lazily
 
 if TYPE_CHECKING:
     from langgraph_conductor.evals.evaluating import evaluate, measure
@@ -60,15 +61,19 @@ __all__ = [
     "Evaluation", "Outcome", "summarise", "write_report",
 ]  # fmt: skip
 
-# Loaded when asked for, since plotting and statistics are slow to import.
-_HOME: Final = {
-    "evaluate": "evaluating", "measure": "evaluating", "Runner": "running",
-    "Strategy": "strategies", "Suite": "suites", "load_suite": "suites",
-    "Evaluation": "results", "Outcome": "results", "summarise": "summarising", "write_report": "report",
-}  # fmt: skip
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+# Plotting and statistics are slow to import.
+__getattr__ = lazily(
+    __name__,
+    {
+        "evaluate": "evaluating",
+        "measure": "evaluating",
+        "Runner": "running",
+        "Strategy": "strategies",
+        "Suite": "suites",
+        "load_suite": "suites",
+        "Evaluation": "results",
+        "Outcome": "results",
+        "summarise": "summarising",
+        "write_report": "report",
+    },
+)

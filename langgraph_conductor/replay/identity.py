@@ -20,7 +20,8 @@ from langgraph_conductor.planners import ChatPlanner, Planner
 from langgraph_conductor.prompts import PROMPT_VERSION
 from langgraph_conductor.replay.code import digest_of, kind_of, name_of
 from langgraph_conductor.workers import Worker, WorkerPool
-from langgraph_conductor.workers.failures import hidden, secrets_of
+from langgraph_conductor.workers.failures import secrets_of
+from langgraph_conductor.workers.redaction import hidden
 
 _WHERE: Final = re.compile(
     r"(.*_)?(api_key|api_base|base_url|api_url|endpoint|proxy|organization|timeout|max_retries|credentials"

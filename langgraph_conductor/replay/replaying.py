@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
@@ -18,9 +18,11 @@ from langgraph_conductor.planners import Plan
 from langgraph_conductor.replay.store import ReplyStore
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.doors import meter_in, metered
-from langgraph_conductor.workers.failures import hidden
 from langgraph_conductor.workers.metering import Meter
+from langgraph_conductor.workers.redaction import hidden
 from langgraph_conductor.workflow import Workflow
+
+ValueT = TypeVar("ValueT")
 
 PLANNER: Final = -1
 """Where a planner's reply stands in a round: before the steps."""
@@ -176,7 +178,7 @@ class Replay:
                 break
             await await_(Wait(other))
         try:
-            with self._watched(asked, meter) as account, _sampling(asked.sample):
+            with self._watched(asked, meter) as account, _set(_SAMPLE, asked.sample):
                 try:
                     reply = await self._under_limit(asked.who, config, ambient, live)
                 except Exception as failure:
@@ -240,14 +242,9 @@ class Replay:
         self.seconds[place] = self.seconds.get(place, 0.0) + seconds
 
 
-@contextmanager
-def replaying(replay: Replay) -> Iterator[None]:
+def replaying(replay: Replay) -> AbstractContextManager[None]:
     """Make `replay` the one that `replayed` planners and pools go through, in this task and those it begins."""
-    token = _REPLAY.set(replay)
-    try:
-        yield
-    finally:
-        _REPLAY.reset(token)
+    return _set(_REPLAY, replay)
 
 
 def current_replay() -> Replay:
@@ -260,12 +257,12 @@ def current_replay() -> Replay:
 
 
 @contextmanager
-def _sampling(sample: Sample) -> Iterator[None]:
-    token = _SAMPLE.set(sample)
+def _set(variable: ContextVar[ValueT], value: ValueT) -> Iterator[None]:
+    token = variable.set(value)
     try:
         yield
     finally:
-        _SAMPLE.reset(token)
+        variable.reset(token)
 
 
 def _used(calls: Iterable[Mapping[str, Any]]) -> Usage:

@@ -1,24 +1,24 @@
 """A chat model that gives scripted replies, with no network."""
 
-import asyncio
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 from typing import Any
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
+from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field, PrivateAttr
 
+from langgraph_conductor.testing.in_process import InProcessModel
+
 Reply = str | AIMessage | BaseException
 """What a scripted model answers; an exception is raised."""
 
 
-class ScriptedModel(BaseChatModel):
+class ScriptedModel(InProcessModel):
     """A chat model that gives scripted replies and remembers what it was sent.
 
     Args:
@@ -39,7 +39,6 @@ class ScriptedModel(BaseChatModel):
     """
 
     replies: Sequence[Any] | Callable[[list[BaseMessage]], Any] = Field(default=("ok",), repr=False)
-    latency: float = 0.0
     max_tokens: int | None = None
     model_name: str = "scripted"
     calls: list[list[BaseMessage]] = Field(default_factory=list, repr=False)
@@ -83,26 +82,7 @@ class ScriptedModel(BaseChatModel):
             usage_metadata=UsageMetadata(input_tokens=sent, output_tokens=said, total_tokens=sent + said),
         )
 
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        if self.latency:
-            time.sleep(self.latency)
-        return ChatResult(generations=[ChatGeneration(message=self._answer(messages))])
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        if self.latency:
-            await asyncio.sleep(self.latency)
+    def _result(self, messages: list[BaseMessage], run: Any) -> ChatResult:
         return ChatResult(generations=[ChatGeneration(message=self._answer(messages))])
 
     def _stream(

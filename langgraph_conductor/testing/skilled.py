@@ -17,17 +17,13 @@ the round, and how often the same step occurred before). The same run gives the 
 in any of these are independent.
 """
 
-import asyncio
 import hashlib
 import re
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Any, Final
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
@@ -37,6 +33,7 @@ from langgraph_conductor.prices import Price
 from langgraph_conductor.records import StepOutput
 from langgraph_conductor.replay import Sample, current_sample
 from langgraph_conductor.rewards import Task, final_answer
+from langgraph_conductor.testing.in_process import InProcessModel
 from langgraph_conductor.testing.prompts import PromptParts, read_worker_prompt
 from langgraph_conductor.workers import Worker, WorkerPool
 
@@ -110,7 +107,7 @@ def first_part(task: Task) -> str:
     return f"Work out only the first part, which needs {task.skills[0]}, and give its result."
 
 
-class SkilledModel(BaseChatModel):
+class SkilledModel(InProcessModel):
     """The chat model behind a synthetic worker.
 
     Args:
@@ -124,7 +121,6 @@ class SkilledModel(BaseChatModel):
     worker: str
     seed: int = 0
     skills: dict[str, float] = Field(default_factory=dict)
-    latency: float = 0.0
     tasks: Mapping[str, Any] = Field(default_factory=dict, repr=False)
 
     @property
@@ -134,28 +130,6 @@ class SkilledModel(BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         return {"model": f"skilled-{self.worker}", "seed": self.seed, "skills": self.skills}
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        if self.latency:
-            time.sleep(self.latency)
-        return self._result(messages, run_manager)
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        if self.latency:
-            await asyncio.sleep(self.latency)
-        return self._result(messages, run_manager)
 
     def _result(self, messages: list[BaseMessage], run: Any) -> ChatResult:
         prompt = str(messages[-1].text)

@@ -277,15 +277,6 @@ def without(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def hidden(value: Any, secrets: Iterable[str]) -> Any:
-    """JSON, each text of it `without` secrets."""
-    if isinstance(value, str):
-        return without(value, secrets)
-    if isinstance(value, Mapping):
-        return {name: hidden(item, secrets) for name, item in value.items()}
-    return [hidden(item, secrets) for item in value] if isinstance(value, list) else value
-
-
 def _is_secret(value: str) -> bool:
     return len(value) >= _SHORTEST_SECRET and not _PLAIN_WORD.fullmatch(value)
 

@@ -82,6 +82,11 @@ class Redactor(BaseCallbackHandler):
     on_tool_error = on_retriever_error = on_chain_error
 
 
+def hidden(data: Any, secrets: Iterable[str]) -> Any:
+    """JSON, each text of it without `secrets`."""
+    return _Cleaner(without, tuple(secrets))(data)
+
+
 class _Cleaner:
     """Copies texts and JSON without keys; what needs no change, or is anything else, is given back itself."""
 

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections import deque
 from decimal import Decimal
 from functools import partial
@@ -17,7 +15,7 @@ from langgraph_conductor import ChatPlanner, Worker, create_conductor
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.replay.identity import planner_identity, worker_identity
 from langgraph_conductor.workers import chat_model
-from tests.helpers import Recorder, Tooled, chat
+from tests.helpers import Recorder, Tooled, chat, printed_under_two_hash_seeds
 
 KEY = {"api_key": "sk-one-two-three-4"}
 
@@ -211,11 +209,4 @@ agent = create_agent(ScriptedModel(), system_prompt="A")
 inner = create_conductor(ChatPlanner(ScriptedModel()), [Worker("x", agent), Worker("f", f)])
 print(json.dumps([worker_identity(Worker("w", it)) for it in (f, agent, inner)]))
 """
-    outputs = {
-        subprocess.run(
-            [sys.executable, "-c", script],
-            capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed, "PATH": ""},
-        ).stdout
-        for seed in "12"
-    }  # fmt: skip
-    assert len(outputs) == 1
+    assert len(printed_under_two_hash_seeds(script)) == 1

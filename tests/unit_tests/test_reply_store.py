@@ -24,6 +24,7 @@ from langgraph_conductor.replay.identity import (
 from langgraph_conductor.replay.store import key_of
 from langgraph_conductor.testing import ScriptedModel
 from langgraph_conductor.workers import chat_model
+from tests.helpers import printed_under_two_hash_seeds
 
 
 @pytest.fixture
@@ -237,14 +238,7 @@ pool = WorkerPool([Worker("a", chat_model("openai:gpt-4.1", api_key="sk-1234567"
 planner = ChatPlanner(chat_model("anthropic:claude-sonnet-4-5", api_key="sk-1234567"))
 print(json.dumps([pool_identity(pool), planner_identity(planner)]))
 """
-    outputs = {
-        subprocess.run(
-            [sys.executable, "-c", script],
-            capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed, "PATH": ""},
-        ).stdout
-        for seed in "12"
-    }  # fmt: skip
-    assert len(outputs) == 1
+    assert len(printed_under_two_hash_seeds(script)) == 1
 
 
 def test_a_model_of_a_test_is_known_by_its_name():
