@@ -1,0 +1,54 @@
+"""Settings of training; the defaults are the paper's (section 4.1, appendix A.1) where it gives them."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """Settings that refuse what they do not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Lora(Settings):
+    """A low-rank adapter (Hu et al. 2021, arXiv 2106.09685). Left out of a configuration, all weights are trained."""
+
+    rank: int = Field(16, ge=1)
+    alpha: float = Field(32, gt=0)
+    modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    from_layer: int = Field(0, ge=0)
+    """Layers below it stay as they are: cheaper, since nothing is propagated back through them."""
+
+
+class Imitation(Settings):
+    """Supervised fine-tuning on plans that ran and were right."""
+
+    epochs: float = Field(2, gt=0)
+    batch: int = Field(16, ge=1)
+    learning_rate: float = Field(1e-5, gt=0)
+    warmup_ratio: float = Field(0.03, ge=0, lt=1)
+    clip_norm: float = Field(1.0, gt=0)
+
+
+class Improvement(Settings):
+    """GRPO (Shao et al. 2024, arXiv 2402.03300) as the paper sets it."""
+
+    steps: int = Field(200, ge=1)
+    questions: int = Field(4, ge=1)
+    """Questions a step."""
+    rollouts: int = Field(64, ge=2)
+    """Rollouts of each question."""
+    learning_rate: float = Field(1e-6, gt=0)
+    warmup_ratio: float = Field(0.03, ge=0, lt=1)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    temperature: float = Field(1.0, gt=0)
+    max_tokens: int = Field(1024, ge=1)
+    epsilon: float = Field(0.2, gt=0)
+    """The ratio of new to old probability is clipped to 1 - epsilon .. 1 + epsilon."""
+    beta: float = Field(0.0, ge=0)
+    """Weight of the KL term; 0 needs no reference model."""
+    loss: Literal["grpo", "dr_grpo", "dapo"] = "grpo"
+    clip_norm: float = Field(1.0, gt=0)
+    save_minutes: float = Field(8, gt=0)
+    """A checkpoint at least this often."""
