@@ -44,7 +44,7 @@ _SYSTEM: Final = "Do your part."
 def specialist_prompt(task: WorkerTask) -> list[BaseMessage]:
     """What a specialist is sent: the question, the outputs it was granted, and its subtask."""
     lines = [text_of(task.question)]
-    lines += [f"Given: {output.text}" for output in task.inputs if output.text]
+    lines += [f"Given: {output.text}" for output in (*task.previous, *task.inputs) if output.text]
     return [SystemMessage(_SYSTEM), HumanMessage("\n".join([*lines, f"Your part: {task.subtask}"]))]
 
 
