@@ -181,7 +181,9 @@ class TrainConfig(Settings):
         if self.vllm and self.trainer == "plain":
             raise ValueError('[vllm] needs trainer = "trl"')
         if self.adapt and self.adapt.permute and self.prompt.show == "anonymous":
-            raise ValueError('[adapt] permute needs [prompt] show = "described": it knows workers by number alone')
+            raise ValueError(
+                '[adapt] permute needs [prompt] show = "described": it knows workers by number alone'
+            )
         if self.warm_start and self.warm_start.most_steps > self.prompt.max_steps:
             raise ValueError("[warm_start] most_steps is more than [prompt] max_steps")
         return self
@@ -210,7 +212,9 @@ class TrainConfig(Settings):
 
     def beside(self, base: Path) -> "TrainConfig":
         """The same with its paths starting from `base`."""
-        data = self.data.model_copy(update={"suites": tuple(_suite(name, base) for name in self.data.suites)})
+        data = self.data.model_copy(
+            update={"suites": tuple(_suite(name, base) for name in self.data.suites)}
+        )
         pool = self.pool and self.pool.model_copy(update={"config": str(base / self.pool.config)})
         name = base / self.model.name
         model = self.model.model_copy(update={"name": str(name)}) if name.is_dir() else self.model

@@ -23,7 +23,9 @@ class PolicyModel(BaseChatModel):
         return "policy-in-training"
 
     def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
-        raise NotImplementedError("a policy in training is sampled by its trainer; serve its weights to ask it")
+        raise NotImplementedError(
+            "a policy in training is sampled by its trainer; serve its weights to ask it"
+        )
 
 
 def planner_in_training(prompt: Prompt) -> ChatPlanner:
@@ -44,7 +46,9 @@ def renderer(planner: ChatPlanner, tokenizer: Any, max_steps: int) -> Callable[[
         ConfigError: If the tokenizer has no chat template.
     """
     if not getattr(tokenizer, "chat_template", None):
-        raise ConfigError("the model's tokenizer has no chat template; take a model that was made for chats")
+        raise ConfigError(
+            "the model's tokenizer has no chat template; take a model that was made for chats"
+        )
 
     def render(ask: Ask) -> str:
         messages = [
@@ -85,5 +89,7 @@ def load_policy(model: Model, weights: Path | None) -> tuple[Any, Any, bool]:
     if adapter:
         from peft import PeftModel
 
-        loaded = PeftModel.from_pretrained(loaded, str(adapter), is_trainable=True, autocast_adapter_dtype=False)
+        loaded = PeftModel.from_pretrained(
+            loaded, str(adapter), is_trainable=True, autocast_adapter_dtype=False
+        )
     return loaded.to(PartialState().device), tokenizer, bool(model.lora and not adapter)

@@ -65,7 +65,7 @@ class Compute(Settings):
     """Most plans written at once, where vLLM does not."""
     gradient_checkpointing: bool = True
     mask_truncated: bool = False
-    """Leave plans that were cut at `max_tokens` out of the loss, instead of learning that they are worth nothing."""
+    """Leave plans that were cut at `max_tokens` out of the loss, instead of learning that they are worthless."""
 
 
 class Vllm(Settings):

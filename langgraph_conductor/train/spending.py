@@ -1,7 +1,6 @@
 """What a training has used so far, over all its stages and restarts: kept in its folder, and limited."""
 
 import json
-import os
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from langgraph_conductor.budget import Budget, Ledger
 from langgraph_conductor.replay import Expenses
 from langgraph_conductor.train.asks import Ask, Scored
+from langgraph_conductor.train.files import write_json
 from langgraph_conductor.train.trainer import Score
 from langgraph_conductor.usage import Usage
 
@@ -59,6 +59,4 @@ class Spending:
             "charged": self.charged.to_json(),
             "workflows": self.workflows,
         }
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
-        os.replace(part, self.path)
+        write_json(self.path, data)

@@ -1,8 +1,8 @@
 """Training with TRL: any model, one GPU or many, colocated vLLM (see `trainer.Trainer`).
 
-TRL's `GRPOTrainer` is asked for what the paper sets; rollouts come from our asks and rewards from episodes. The rollouts
-of a group may have different prompts (first and second rounds of one question), and their rewards are compared all
-the same. That is why they are drawn here (`rollout_func`) and not from a data set of prompts.
+TRL's `GRPOTrainer` is asked for what the paper sets; rollouts come from our asks and rewards from episodes. The
+rollouts of a group may have different prompts (first and second rounds of one question), and their rewards are
+compared all the same. That is why they are drawn here (`rollout_func`) and not from a data set of prompts.
 """
 
 import math
@@ -26,7 +26,13 @@ from langgraph_conductor.train.trainer import Batches, Score, Step, Watch
 
 _STATE: Final = "trainer_state.json"
 """The last file of a checkpoint that transformers writes: one without it was broken off."""
-_LOGGED: Final = {"loss": "loss", "entropy": "entropy", "grad_norm": "gradient", "learning_rate": "learning_rate"}
+_SCHEDULES: Final = {"cosine": "cosine", "constant": "constant_with_warmup"}
+_LOGGED: Final = {
+    "loss": "loss",
+    "entropy": "entropy",
+    "grad_norm": "gradient",
+    "learning_rate": "learning_rate",
+}
 
 
 class TrlTrainer:
@@ -105,7 +111,9 @@ class TrlTrainer:
         from trl import SFTConfig, SFTTrainer
 
         if not examples:
-            raise ValueError("there is nothing to imitate: no plan was right; look at the warm start's samples")
+            raise ValueError(
+                "there is nothing to imitate: no plan was right; look at the warm start's samples"
+            )
         settings = self.imitation
         rows = [self._example(example) for example in examples]
         micro, accumulated = self._parts(settings.batch)
@@ -151,7 +159,7 @@ class TrlTrainer:
                     max_completion_length=settings.max_tokens,
                     temperature=settings.temperature,
                     learning_rate=settings.learning_rate,
-                    lr_scheduler_type=settings.schedule if settings.schedule == "cosine" else "constant_with_warmup",
+                    lr_scheduler_type=_SCHEDULES[settings.schedule],
                     warmup_steps=settings.warmup_ratio,
                     max_grad_norm=settings.clip_norm,
                     epsilon=settings.epsilon,
@@ -193,7 +201,9 @@ class TrlTrainer:
         """How a batch is cut: sequences a device computes at once, and how often that is done."""
         processes = PartialState().num_processes
         if batch % processes:
-            raise ValueError(f"a batch of {batch} cannot be shared by {processes} processes; change one of them")
+            raise ValueError(
+                f"a batch of {batch} cannot be shared by {processes} processes; change one of them"
+            )
         own = batch // processes
         micro = max(n for n in range(1, min(self.compute.micro_batch, own) + 1) if own % n == 0)
         return micro, own // micro
@@ -265,7 +275,7 @@ class _Rollouts(TrainerCallback):  # type: ignore[misc]
         asks = [ask for group in self.groups for ask in group]
         first = trainer.accelerator.process_index * len(prompts)
         self.asks = asks[first : first + len(prompts)]
-        ids = [self.own._tokens(self.own.render(ask)) for ask in self.asks]  # noqa: SLF001
+        ids = [self.own._tokens(self.own.render(ask)) for ask in self.asks]
         written, logprobs = self._written(ids, trainer)
         self.tokens = sum(map(len, written))
         self.seconds = {"planning": time.perf_counter() - start}
@@ -277,7 +287,7 @@ class _Rollouts(TrainerCallback):  # type: ignore[misc]
         logprobs: list[Any] = []
         for start in range(0, len(ids), rows):
             # TRL's own way to sample, for a weight update, a mesh or a vLLM of its own. One each: prompts differ.
-            some, logs = trainer._generate_single_turn(ids[start : start + rows], None, {}, 1)  # noqa: SLF001
+            some, logs = trainer._generate_single_turn(ids[start : start + rows], None, {}, 1)
             written += [list(tokens) or [self.own.tokenizer.eos_token_id] for tokens in some]
             logprobs += logs or []
         return written, logprobs or None
@@ -296,7 +306,9 @@ class _Rollouts(TrainerCallback):  # type: ignore[misc]
             return rewards
         size = self.own.improvement.rollouts
         if len(rewards) % size:
-            raise ValueError(f"groups of {size} rollouts must not be split over processes; use fewer processes")
+            raise ValueError(
+                f"groups of {size} rollouts must not be split over processes; use fewer processes"
+            )
         gained: list[float | None] = []
         for at in range(0, len(rewards), size):
             group = slice(at, at + size)
@@ -326,7 +338,11 @@ class _Rollouts(TrainerCallback):  # type: ignore[misc]
                 [self.scored[at : at + size] for at in places],
                 self.tokens,
                 self.seconds,
-                {ours: float(logs[theirs]) for theirs, ours in _LOGGED.items() if logs.get(theirs) is not None},
+                {
+                    ours: float(logs[theirs])
+                    for theirs, ours in _LOGGED.items()
+                    if logs.get(theirs) is not None
+                },
             )
         )
 
@@ -341,7 +357,7 @@ def _run(trainer: Any, folder: Path) -> None:
     except BaseException:
         # The other processes, if there are any, do not come to write it together.
         if trainer.state.global_step and trainer.accelerator.num_processes == 1:
-            trainer._save_checkpoint(trainer.model, trial=None)  # noqa: SLF001
+            trainer._save_checkpoint(trainer.model, trial=None)
         raise
 
 
