@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from langgraph_conductor.budget import Budget, Ledger
 from langgraph_conductor.replay import Expenses
@@ -16,26 +17,53 @@ from langgraph_conductor.usage import Usage
 class Spending:
     """The accounts of a training.
 
+    Several processes share what is left of the limit evenly, and each keeps a file.
+
     Args:
-        path: The file they are kept in.
+        folder: Where they are kept.
         limit_usd: What all of it may really pay; `None` for no limit.
+        process: Which process this is, from 0.
+        processes: How many there are.
     """
 
-    def __init__(self, path: Path, limit_usd: Decimal | None) -> None:
-        self.path = path
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        self._paid_before = Usage.from_json(kept.get("paid", {}))
-        self.charged = Usage.from_json(kept.get("charged", {}))
-        """What workers used, replies from the store counted as if they were made now."""
-        self.workflows = int(kept.get("workflows", 0))
-        """Plans that ran."""
-        budget = None if limit_usd is None else Budget(usd=limit_usd)
-        self.expenses = Expenses(budget and Ledger(budget, used=self._paid_before))
+    def __init__(
+        self, folder: Path, limit_usd: Decimal | None, process: int = 0, processes: int = 1
+    ) -> None:
+        self._path = folder / f"{process}.json"
+        files = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+        own = files.pop(self._path, {})
+        self._others = sum((Usage.from_json(kept["paid"]) for kept in files.values()), Usage())
+        self._before = Usage.from_json(own.get("paid", {}))
+        self._charged_by_others = sum((Usage.from_json(kept["charged"]) for kept in files.values()), Usage())
+        self._workflows_of_others = sum(kept["workflows"] for kept in files.values())
+        self._charged = Usage.from_json(own.get("charged", {}))
+        self._workflows = int(own.get("workflows", 0))
+        ledger = None
+        if limit_usd is not None:
+            before = self.before.usd or Decimal()
+            share = before + max(Decimal(), limit_usd - before) / processes
+            ledger = Ledger(Budget(usd=share), used=self.before)
+        self.expenses = Expenses(ledger)
+
+    @property
+    def before(self) -> Usage:
+        """What was paid before this run."""
+        return self._others + self._before
 
     @property
     def paid(self) -> Usage:
-        """What was really paid."""
-        return self._paid_before + self.expenses.paid
+        """What was really paid, by this process in this run and by all before."""
+        return self.before + self.expenses.paid
+
+    @property
+    def charged(self) -> Usage:
+        """What workers used, replies from the store counted as if they were made now."""
+        return self._charged_by_others + self._charged
+
+    @property
+    def workflows(self) -> int:
+        """How many plans ran."""
+        return self._workflows_of_others + self._workflows
 
     def counting(self, score: Score) -> Score:
         """`score`, its episodes counted and the accounts written after each batch, also after one that failed."""
@@ -44,8 +72,8 @@ class Spending:
             try:
                 scored = score(asks, texts)
                 ran = [one.episode for one in scored if one.episode.rounds]
-                self.workflows += len(ran)
-                self.charged = sum((episode.workers for episode in ran), self.charged)
+                self._workflows += len(ran)
+                self._charged = sum((episode.workers for episode in ran), self._charged)
                 return scored
             finally:
                 self.save()
@@ -53,10 +81,10 @@ class Spending:
         return counted
 
     def save(self) -> None:
-        """Write the accounts, in one move."""
-        data = {
-            "paid": self.paid.to_json(),
-            "charged": self.charged.to_json(),
-            "workflows": self.workflows,
+        """Write this process's accounts."""
+        data: dict[str, Any] = {
+            "paid": (self._before + self.expenses.paid).to_json(),
+            "charged": self._charged.to_json(),
+            "workflows": self._workflows,
         }
-        write_json(self.path, data)
+        write_json(self._path, data)

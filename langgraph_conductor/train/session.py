@@ -1,0 +1,215 @@
+"""What the stages of a training share: its folder, workers, accounts, and the model as an earlier stage left it."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from langgraph_conductor.config import read_conductor
+from langgraph_conductor.errors import ConfigError
+from langgraph_conductor.evals.suites import load_suite
+from langgraph_conductor.graph.checks import check_bounds
+from langgraph_conductor.planners import ChatPlanner
+from langgraph_conductor.replay import ReplyStore
+from langgraph_conductor.replay.identity import pool_identity
+from langgraph_conductor.rewards import Task
+from langgraph_conductor.train.config import STAGES, Stage, TrainConfig
+from langgraph_conductor.train.files import write_json
+from langgraph_conductor.train.policy import load_policy, planner_in_training, renderer
+from langgraph_conductor.train.scoring import Scorer
+from langgraph_conductor.train.settings import Imitation, Improvement
+from langgraph_conductor.train.spending import Spending
+from langgraph_conductor.train.trainer import Score, Trainer
+from langgraph_conductor.workers import WorkerPool
+
+_BEGUN: Final = "begun.json"
+_DONE: Final = "done.json"
+_PATIENCE: Final = 1.0
+"""Seconds between two looks for what another process makes."""
+
+
+@dataclass
+class Session:
+    """One run of stages.
+
+    Args:
+        config: What is trained, and how.
+        pool: The workers; those of the configuration if left out.
+        tell: Is told how it goes, in lines.
+
+    Raises:
+        ConfigError: If there are no workers, or their calls could not be bounded by the limit.
+    """
+
+    config: TrainConfig
+    pool: WorkerPool
+    tell: Callable[[str], None]
+    process: int = field(default_factory=lambda: int(os.environ.get("RANK", "0")))
+    processes: int = field(default_factory=lambda: int(os.environ.get("WORLD_SIZE", "1")))
+
+    @classmethod
+    def of(cls, config: TrainConfig, pool: WorkerPool | None, tell: Callable[[str], None]) -> "Session":
+        """A session, its workers checked."""
+        if pool is None:
+            if config.pool is None:
+                raise ConfigError("there are no workers; add [pool] with config, a conductor.toml")
+            pool = read_conductor(config.pool.config).workers
+        if config.pool and config.pool.workers:
+            try:
+                pool = pool.only(*config.pool.workers)
+            except ValueError as error:
+                raise ConfigError(f"[pool], `workers`: {error}") from error
+        session = cls(config, pool, tell)
+        ledger = session.spending.expenses.ledger
+        try:
+            check_bounds(ledger and ledger.budget, session.planner, pool)
+        except ValueError as error:
+            raise ConfigError(f"`limit_usd` could not be held: {error}") from error
+        return session
+
+    @property
+    def root(self) -> Path:
+        """The folder of the training."""
+        return Path(self.config.folder)
+
+    @cached_property
+    def spending(self) -> Spending:
+        """The accounts."""
+        return Spending(self.root / "spent", self.config.limit_usd, self.process, self.processes)
+
+    @cached_property
+    def planner(self) -> ChatPlanner:
+        """The prompts and the parser."""
+        return planner_in_training(self.config.prompt, self.config.recursion)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the first process, or the only one."""
+        return self.process == 0
+
+    def folder(self, stage: Stage) -> Path:
+        """The folder of a stage."""
+        return self.root / stage
+
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that stage `data` kept."""
+        return load_suite(self.folder("data") / "tasks.jsonl").tasks("train")
+
+    @contextmanager
+    def store(self) -> Iterator[ReplyStore]:
+        """Where workers' replies are kept."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with ReplyStore(self.root / "replies.sqlite") as store:
+            yield store
+
+    @contextmanager
+    def scoring(self) -> Iterator[Score]:
+        """Runs plans, and counts what that takes."""
+        config = self.config
+        with (
+            self.store() as store,
+            Scorer(
+                self.planner,
+                rewards=config.rewards,
+                store=store,
+                concurrency=max(1, config.concurrency // self.processes),
+                expenses=self.spending.expenses,
+                max_steps=config.prompt.max_steps,
+                replies=config.replies,
+                seed=config.seed,
+            ) as scorer,
+        ):
+            yield self.spending.counting(scorer.run)
+
+    def trainer(
+        self,
+        weights: Path | None,
+        *,
+        imitation: Imitation | None = None,
+        improvement: Improvement | None = None,
+        **options: Any,
+    ) -> Trainer:
+        """The trainer that is configured, its model as `weights` has it, or as it came."""
+        config = self.config
+        model, tokenizer, fresh = load_policy(config.model, weights)
+        options |= {
+            "lora": config.model.lora if fresh else None,
+            "imitation": imitation,
+            "improvement": improvement,
+            "seed": config.seed,
+        }
+        render = renderer(self.planner, tokenizer, config.prompt.max_steps)
+        if config.trainer == "plain":
+            from langgraph_conductor.train.plain import PlainTrainer
+
+            return PlainTrainer(model, tokenizer, render, sample_rows=config.compute.sample_rows, **options)
+        from langgraph_conductor.train.trl import TrlTrainer
+
+        return TrlTrainer(model, tokenizer, render, compute=config.compute, vllm=config.vllm, **options)
+
+    def weights_before(self, stage: Stage) -> Path | None:
+        """What the latest stage before this one saved, if one did."""
+        earlier = [one for one in self.config.stages if STAGES.index(one) < STAGES.index(stage)]
+        saved = (self.folder(one) / "weights" for one in reversed(earlier))
+        return next((path for path in saved if path.is_dir()), None)
+
+    def by_one(self, path: Path, work: Callable[[], None]) -> None:
+        """Have the first process do something that ends in a file; the others wait for the file.
+
+        Not by a collective operation: those give up after minutes, and workers may take hours.
+        """
+        if self.is_first:
+            if not path.exists():
+                work()
+        else:
+            while not path.exists():
+                time.sleep(_PATIENCE)
+
+    def digest(self, stage: Stage) -> str:
+        """What a stage is made from: its settings, those all share, the workers, and the stage before."""
+        config = self.config
+        shared = config.model_dump(mode="json", include={"trainer", "seed", "replies", "model", "prompt", "rewards"})
+        shared["model"].pop("shape")
+        earlier = [one for one in config.stages if STAGES.index(one) < STAGES.index(stage)]
+        own = config.model_dump(mode="json")[stage]
+        learning = config.improvement(stage).model_dump(mode="json")
+        made_of = [shared, own, learning, pool_identity(self.pool), [self.digest(one) for one in earlier[-1:]]]
+        return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+    def is_done(self, stage: Stage) -> bool:
+        """Whether a stage came to its end.
+
+        Raises:
+            ConfigError: If it was begun with other settings, tasks or workers.
+        """
+        for name in (_DONE, _BEGUN):
+            path = self.folder(stage) / name
+            if path.is_file():
+                if json.loads(path.read_text(encoding="utf-8"))["digest"] != self.digest(stage):
+                    raise ConfigError(
+                        f"{path.parent} was made with other settings or workers, and would not fit; put them back, "
+                        f"give another folder, or begin that stage anew with --from {stage}"
+                    )
+                return name == _DONE
+        return False
+
+    def begin(self, stage: Stage) -> None:
+        """Mark a stage as begun."""
+        write_json(self.folder(stage) / _BEGUN, {"digest": self.digest(stage)})
+
+    def end(self, stage: Stage, facts: dict[str, Any]) -> None:
+        """Mark a stage as done."""
+        write_json(self.folder(stage) / _DONE, {"digest": self.digest(stage), **facts})
+
+    def put_aside(self, stage: Stage) -> None:
+        """Make room for a stage to begin anew; what it made is kept beside it."""
+        folder = self.folder(stage)
+        if folder.is_dir():
+            number = next(n for n in range(1, 10_000) if not folder.with_name(f"{stage}.{n}").exists())
+            folder.rename(folder.with_name(f"{stage}.{number}"))
