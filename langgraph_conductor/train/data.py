@@ -1,4 +1,4 @@
-"""What is learnt from: tasks with graders and domains, those on which workers differ, and examples that give none away."""
+"""What is learnt from: tasks with graders and domains, those on which workers differ, and fitting examples."""
 
 import json
 import random
@@ -63,7 +63,9 @@ def save_tasks(suite: Suite, path: str | PathLike[str]) -> None:
 
 
 async def alone(tasks: Sequence[Task], pool: WorkerPool, runner: Runner) -> list[Outcome]:
-    """What each worker that may be last makes of the tasks alone; what the runner's store knows is not asked again.
+    """What each worker that may be last makes of the tasks alone.
+
+    What the runner's store knows is not asked again.
 
     Raises:
         WorkerError: If the infrastructure failed every episode.

@@ -31,8 +31,8 @@ _Rollout = tuple[Ask, Scored]
 class Diagnostics:
     """Writes what each step did to `steps.jsonl` and `summary.json`: a `trainer.Watch`.
 
-    In a folder that has lines already it goes on: a step that is taken again, since it was lost in a kill, replaces
-    its line and drops those after it, and what had been paid for them stays counted (`usd["lost"]`).
+    In a folder that has lines already it goes on: a step that is taken again, since it was lost in a kill,
+    replaces its line and drops those after it; what had been paid for them stays counted (`usd["lost"]`).
 
     Args:
         folder: Where to; it is made if it is not there.
@@ -87,8 +87,8 @@ def line_of(step: Step) -> dict[str, Any]:
     Returns:
         `reward`: mean, by domain and by round. `parsed`: share of texts that were plans; `right`: share of right
         answers, and among plans alone (`right_if_parsed`). `steps`: how many plans had how many steps, 0 for
-        accepting. `workers`: share of steps. Entropies in bits: of workers, of shapes (who reads whom) and of plans
-        (shapes with workers). `dead_groups`: share of groups whose scored rewards are all the same;
+        accepting. `workers`: share of steps. Entropies in bits: of workers, of shapes (who reads whom) and of
+        plans (shapes with workers). `dead_groups`: share of groups whose scored rewards are all the same;
         `unscored`: share of rollouts the infrastructure failed. `accepted`: share of second rounds that kept the
         answer, and how many of those were right. `tokens`, `seconds`, `calls`, and `learning`.
     """

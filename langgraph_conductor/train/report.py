@@ -29,7 +29,9 @@ _FIGURES: Final = {
 
 
 def write_training_report(folder: str | PathLike[str], title: str = "Training") -> Path:
-    """Write `training.html` and `plots/*.svg` beside the lines they are made of; the same lines give the same bytes.
+    """Write `training.html` and `plots/*.svg` beside the lines they are made of.
+
+    The same lines give the same bytes.
 
     Args:
         folder: Where `Diagnostics` wrote.

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from threading import Lock, Thread
 from types import TracebackType
 from typing import Literal, Protocol
@@ -137,19 +137,19 @@ class Scorer:
         if len(asks) != len(texts):
             raise ValueError(f"give one text for each ask, not {len(texts)} for {len(asks)}")
         self._check_numbers(asks)
-        batch = _Batch(self, [self._read(ask, text) for ask, text in zip(asks, texts, strict=True)])
-        batch.prepare(asks)
+        batch = _Batch(self, asks, texts)
         loop, gate = self._background.opened()
-        return asyncio.run_coroutine_threadsafe(batch.run(asks, texts, gate), loop)
+        return asyncio.run_coroutine_threadsafe(batch.run(gate), loop)
 
-    def _read(self, ask: Ask, text: str) -> str | PlanError:
-        """The plan in its canonical form, so that equal plans are seen to be equal."""
+    def read(self, ask: Ask, text: str) -> str:
+        """The plan in its canonical form, so that equal plans are seen to be equal.
+
+        Raises:
+            PlanError: If there is none these workers can run.
+        """
         whole = getattr(self.planner, "prefill", "") + text
-        try:
-            plan = self.planner.parse(whole, ask.request(self.max_steps))
-            return plan.to_text(ask.pool) if isinstance(plan, Workflow) else _ACCEPTED
-        except PlanError as error:
-            return error
+        plan = self.planner.parse(whole, ask.request(self.max_steps))
+        return plan.to_text(ask.pool) if isinstance(plan, Workflow) else _ACCEPTED
 
     def _check_numbers(self, asks: Sequence[Ask]) -> None:
         """Refuse workers renumbered behind the back of a planner that knows them by number alone."""
@@ -167,12 +167,14 @@ class Scorer:
 
 @dataclass(slots=True)
 class _Run:
-    """One episode, for one rollout or several.
+    """One episode, of one rollout or several.
 
     Args:
         ask: What was asked.
         text: The plan, in its canonical form.
         seed: The sample of its workers' replies.
+        episode: What happened, once it has.
+        seconds: How long it took.
     """
 
     ask: Ask
@@ -182,52 +184,50 @@ class _Run:
     seconds: float = 0.0
 
 
-@dataclass(slots=True)
 class _Batch:
-    """Texts that are scored together: what each was read as, and the run that shows its worth."""
+    """Texts that are scored together; those that are the same plan have one run."""
 
-    scorer: Scorer
-    read: list[str | PlanError]
-    runs: list[_Run | None] = field(default_factory=list)
-    refusal: BudgetExceededError | None = None
-
-    def prepare(self, asks: Sequence[Ask]) -> None:
+    def __init__(self, scorer: Scorer, asks: Sequence[Ask], texts: Sequence[str]) -> None:
+        self._scorer, self._texts = scorer, texts
+        self._refusal: BudgetExceededError | None = None
+        self._runs: list[_Run] = []
         distinct: dict[object, _Run] = {}
         before: Counter[str] = Counter()
-        for ask, text in zip(asks, self.read, strict=True):
-            task = ask.task.id
-            seed = self.scorer.seed + ask.seed
-            if self.scorer.replies == "per_rollout":
+        for ask, text in zip(asks, texts, strict=True):
+            task, seed = ask.task.id, scorer.seed + ask.seed
+            if scorer.replies == "per_rollout":
                 seed += before[task]
                 before[task] += 1
-            if isinstance(text, PlanError):
-                self.runs.append(None)
+            try:
+                run = _Run(ask, scorer.read(ask, text), seed)
+            except PlanError as error:
+                episode = Episode(task, "", 0.0, False, "invalid", seed=seed, error=str(error))
+                self._runs.append(_Run(ask, text, seed, episode))
                 continue
             who = tuple((number, id(ask.pool[name])) for number, name in ask.pool.ordinals.items())
-            key = task, text, who, tuple(map(id, ask.previous)), seed
-            self.runs.append(distinct.setdefault(key, _Run(ask, text, seed)))
+            key = task, run.text, who, tuple(map(id, ask.previous)), seed
+            self._runs.append(distinct.setdefault(key, run))
 
-    async def run(self, asks: Sequence[Ask], texts: Sequence[str], gate: asyncio.Semaphore) -> list[Scored]:
-        todo = list({id(run): run for run in self.runs if run is not None}.values())
+    async def run(self, gate: asyncio.Semaphore) -> list[Scored]:
+        todo = list({id(run): run for run in self._runs if run.episode is None}.values())
         try:
             async with asyncio.TaskGroup() as group:
                 for run in todo:
-                    group.create_task(self._episode(run, gate))
+                    group.create_task(self._run(run, gate))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
-        if self.refusal is not None:
+        if self._refusal is not None:
             done = sum(run.episode is not None for run in todo)
             raise BudgetExceededError(
                 f"the limit ended a batch of {len(todo)} plans after {done}, and nothing is learnt from it; go on "
-                f"with a higher limit: {self.refusal}",
-                limit=self.refusal.limit,
+                f"with a higher limit: {self._refusal}",
+                limit=self._refusal.limit,
             )
-        return [self._scored(*row) for row in zip(asks, texts, self.read, self.runs, strict=True)]
+        return [self._scored(run, text) for run, text in zip(self._runs, self._texts, strict=True)]
 
-    async def _episode(self, run: _Run, gate: asyncio.Semaphore) -> None:
-        scorer = self.scorer
+    async def _run(self, run: _Run, gate: asyncio.Semaphore) -> None:
         async with gate:
-            if self.refusal is not None:
+            if self._refusal is not None:
                 return
             start = time.perf_counter()
             try:
@@ -237,21 +237,19 @@ class _Batch:
                     run.ask.pool,
                     previous=run.ask.previous,
                     seed=run.seed,
-                    store=scorer.store,
-                    max_steps=scorer.max_steps,
-                    expenses=scorer.expenses,
+                    store=self._scorer.store,
+                    max_steps=self._scorer.max_steps,
+                    expenses=self._scorer.expenses,
                 )
             except BudgetExceededError as refusal:
-                self.refusal = refusal
+                self._refusal = refusal
             run.seconds = time.perf_counter() - start
 
-    def _scored(self, ask: Ask, text: str, read: str | PlanError, run: _Run | None) -> Scored:
-        if run is None or run.episode is None:
-            seed = self.scorer.seed + ask.seed
-            episode = Episode(ask.task.id, "", 0.0, False, "invalid", seed=seed, error=str(read))
-            return Scored(reward_of(episode, self.scorer.rewards), episode)
-        episode = _as_written(run.episode, text)
-        return Scored(reward_of(episode, self.scorer.rewards), episode, run.seconds)
+    def _scored(self, run: _Run, text: str) -> Scored:
+        assert run.episode is not None  # noqa: S101 - else the batch was refused
+        return Scored(
+            reward_of(run.episode, self._scorer.rewards), _as_written(run.episode, text), run.seconds
+        )
 
 
 def _as_written(episode: Episode, text: str) -> Episode:
