@@ -71,6 +71,8 @@ class Prompt(Settings):
     prefill: str = ""
     """How every plan begins; written for it, and not learnt."""
     max_steps: int = Field(5, ge=1)
+    permute: bool = False
+    """Deal the numbers of the workers anew for each question; only where they are described."""
     examples: bool = True
     """Whether worked plans are shown, from domains that are in no suite."""
 
@@ -105,7 +107,7 @@ class WarmStart(Settings):
     source: Literal["policy", "random"] = "policy"
     """Who writes the first plans: the model itself, or chance (valid workflows of random shape and workers)."""
     questions: int = Field(200, ge=1)
-    samples: int = Field(8, ge=1)
+    samples: int = Field(8, ge=2)
     """Plans of each question."""
     keep: int = Field(2, ge=1)
     """Most plans of a question to learn from; unlike ones first."""
@@ -127,17 +129,21 @@ class WarmStart(Settings):
 class Adapt(Adaptive):
     """Stage 4: some of the workers for each question."""
 
-    permute: bool = False
-    """Deal the numbers of the workers anew for each question; only where they are described."""
     steps: int = Field(20, ge=1)
     """The other settings are those of `[grpo]`."""
 
 
-class Export(Settings):
-    """Stage 6: files for servers."""
+class SecondRounds(Recursion):
+    """Stage 5: half of each group goes on from an earlier round of the same question."""
 
-    gguf: bool = True
-    """An adapter for llama.cpp as well, where an adapter was trained."""
+    questions: int | None = Field(None, ge=1)
+    """Most questions; left out, all."""
+    first_rounds: int = Field(8, ge=2)
+    """First rounds of each question, written and run before; the others go on from them."""
+
+
+class Export(Settings):
+    """Stage 6: files for servers: an adapter for vLLM and for llama.cpp, or the whole model, and a card."""
 
 
 class Assumed(Settings):
@@ -147,6 +153,8 @@ class Assumed(Settings):
     """Steps of a plan; 3 is what the paper's conductor came to."""
     reply_tokens: int = Field(500, ge=1)
     """Tokens of a worker's reply."""
+    prompt_tokens: int = Field(2048, ge=1)
+    """Tokens of what the model in training is shown."""
 
 
 class TrainConfig(Settings):
@@ -158,7 +166,7 @@ class TrainConfig(Settings):
     seed: int = 0
     concurrency: int = Field(64, ge=1)
     """Episodes at once; limits of workers hold across all of them."""
-    limit_usd: Decimal | None = Field(None, ge=0)
+    limit_usd: Decimal | None = Field(None, gt=0)
     """What the whole training may really pay; without it nothing is paid."""
     replies: Literal["shared", "per_rollout"] = "shared"
     """See `scoring.Scorer`."""
@@ -173,16 +181,16 @@ class TrainConfig(Settings):
     warm_start: WarmStart | None = None
     grpo: Improvement | None = None
     adapt: Adapt | None = None
-    recursion: Recursion | None = None
+    recursion: SecondRounds | None = None
     export: Export | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.vllm and self.trainer == "plain":
             raise ValueError('[vllm] needs trainer = "trl"')
-        if self.adapt and self.adapt.permute and self.prompt.show == "anonymous":
+        if self.prompt.permute and self.prompt.show == "anonymous":
             raise ValueError(
-                '[adapt] permute needs [prompt] show = "described": it knows workers by number alone'
+                '[prompt] permute needs show = "described": the model knows workers by number alone'
             )
         if self.warm_start and self.warm_start.most_steps > self.prompt.max_steps:
             raise ValueError("[warm_start] most_steps is more than [prompt] max_steps")

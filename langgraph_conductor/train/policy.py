@@ -28,7 +28,7 @@ class PolicyModel(BaseChatModel):
         )
 
 
-def planner_in_training(prompt: Prompt) -> ChatPlanner:
+def planner_in_training(prompt: Prompt, show_previous_plan: bool = True) -> ChatPlanner:
     """The planner whose prompts and parser training uses."""
     return ChatPlanner(
         PolicyModel(),
@@ -36,6 +36,7 @@ def planner_in_training(prompt: Prompt) -> ChatPlanner:
         structured=False,
         examples=EXAMPLES if prompt.examples else (),
         prefill=prompt.prefill,
+        show_previous_plan=show_previous_plan,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the stages of a training share: its folder, workers, accounts, and the model as an earlier stage left it."""
+"""What the stages share: folder, workers, accounts, and the model as an earlier stage left it."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from langgraph_conductor.config import read_conductor
 from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.evals.suites import load_suite
 from langgraph_conductor.graph.checks import check_bounds
-from langgraph_conductor.planners import ChatPlanner
+from langgraph_conductor.planners import ChatPlanner, fixed
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.replay.identity import pool_identity
 from langgraph_conductor.rewards import Task
@@ -40,22 +40,27 @@ class Session:
 
     Args:
         config: What is trained, and how.
-        pool: The workers; those of the configuration if left out.
+        pool: The workers.
         tell: Is told how it goes, in lines.
-
-    Raises:
-        ConfigError: If there are no workers, or their calls could not be bounded by the limit.
+        process: Which process this is, from 0.
+        processes: How many there are, started by `accelerate launch` or `torchrun`.
     """
 
     config: TrainConfig
     pool: WorkerPool
     tell: Callable[[str], None]
-    process: int = field(default_factory=lambda: int(os.environ.get("RANK", "0")))
-    processes: int = field(default_factory=lambda: int(os.environ.get("WORLD_SIZE", "1")))
+    process: int = 0
+    processes: int = 1
+    score: Score = field(init=False)
+    """Runs plans, and counts what that takes; in a session that is open."""
 
     @classmethod
     def of(cls, config: TrainConfig, pool: WorkerPool | None, tell: Callable[[str], None]) -> "Session":
-        """A session, its workers checked."""
+        """A session, its workers checked; only the first of several processes tells how it goes.
+
+        Raises:
+            ConfigError: If there are no workers, or the limit could not bound their calls.
+        """
         if pool is None:
             if config.pool is None:
                 raise ConfigError("there are no workers; add [pool] with config, a conductor.toml")
@@ -65,10 +70,11 @@ class Session:
                 pool = pool.only(*config.pool.workers)
             except ValueError as error:
                 raise ConfigError(f"[pool], `workers`: {error}") from error
-        session = cls(config, pool, tell)
+        process, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        session = cls(config, pool, _silent if process else tell, process, processes)
         ledger = session.spending.expenses.ledger
         try:
-            check_bounds(ledger and ledger.budget, session.planner, pool)
+            check_bounds(ledger.budget if ledger else None, fixed.random_router(0), pool)
         except ValueError as error:
             raise ConfigError(f"`limit_usd` could not be held: {error}") from error
         return session
@@ -86,7 +92,8 @@ class Session:
     @cached_property
     def planner(self) -> ChatPlanner:
         """The prompts and the parser."""
-        return planner_in_training(self.config.prompt, self.config.recursion)
+        recursion = self.config.recursion
+        return planner_in_training(self.config.prompt, recursion is None or recursion.show_plan)
 
     @property
     def is_first(self) -> bool:
@@ -102,18 +109,12 @@ class Session:
         return load_suite(self.folder("data") / "tasks.jsonl").tasks("train")
 
     @contextmanager
-    def store(self) -> Iterator[ReplyStore]:
-        """Where workers' replies are kept."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with ReplyStore(self.root / "replies.sqlite") as store:
-            yield store
-
-    @contextmanager
-    def scoring(self) -> Iterator[Score]:
-        """Runs plans, and counts what that takes."""
+    def opened(self) -> Iterator["Session"]:
+        """With workers that can be called, all in one event loop: clients of models belong to theirs."""
         config = self.config
+        self.root.mkdir(parents=True, exist_ok=True)
         with (
-            self.store() as store,
+            ReplyStore(self.root / "replies.sqlite") as store,
             Scorer(
                 self.planner,
                 rewards=config.rewards,
@@ -125,7 +126,8 @@ class Session:
                 seed=config.seed,
             ) as scorer,
         ):
-            yield self.spending.counting(scorer.run)
+            self.score = self.spending.counting(scorer.run)
+            yield self
 
     def trainer(
         self,
@@ -159,6 +161,16 @@ class Session:
         saved = (self.folder(one) / "weights" for one in reversed(earlier))
         return next((path for path in saved if path.is_dir()), None)
 
+    def keep(self, trainer: Trainer, weights: Path) -> None:
+        """Save what was learnt, in one move."""
+        part = weights.with_name(weights.name + ".part")
+        trainer.save(part)
+
+        def move() -> None:
+            part.replace(weights)
+
+        self.by_one(weights, move)
+
     def by_one(self, path: Path, work: Callable[[], None]) -> None:
         """Have the first process do something that ends in a file; the others wait for the file.
 
@@ -174,12 +186,20 @@ class Session:
     def digest(self, stage: Stage) -> str:
         """What a stage is made from: its settings, those all share, the workers, and the stage before."""
         config = self.config
-        shared = config.model_dump(mode="json", include={"trainer", "seed", "replies", "model", "prompt", "rewards"})
+        shared = config.model_dump(
+            mode="json", include={"trainer", "seed", "replies", "model", "prompt", "rewards"}
+        )
         shared["model"].pop("shape")
         earlier = [one for one in config.stages if STAGES.index(one) < STAGES.index(stage)]
         own = config.model_dump(mode="json")[stage]
         learning = config.improvement(stage).model_dump(mode="json")
-        made_of = [shared, own, learning, pool_identity(self.pool), [self.digest(one) for one in earlier[-1:]]]
+        made_of = [
+            shared,
+            own,
+            learning,
+            pool_identity(self.pool),
+            [self.digest(one) for one in earlier[-1:]],
+        ]
         return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     def is_done(self, stage: Stage) -> bool:
@@ -193,8 +213,8 @@ class Session:
             if path.is_file():
                 if json.loads(path.read_text(encoding="utf-8"))["digest"] != self.digest(stage):
                     raise ConfigError(
-                        f"{path.parent} was made with other settings or workers, and would not fit; put them back, "
-                        f"give another folder, or begin that stage anew with --from {stage}"
+                        f"{path.parent} was made with other settings or workers, and would not fit; put "
+                        f"them back, give another folder, or begin that stage anew with --from {stage}"
                     )
                 return name == _DONE
         return False
@@ -213,3 +233,7 @@ class Session:
         if folder.is_dir():
             number = next(n for n in range(1, 10_000) if not folder.with_name(f"{stage}.{n}").exists())
             folder.rename(folder.with_name(f"{stage}.{number}"))
+
+
+def _silent(_: str) -> None:
+    return None

@@ -35,7 +35,7 @@ class Spending:
         self._others = sum((Usage.from_json(kept["paid"]) for kept in files.values()), Usage())
         self._before = Usage.from_json(own.get("paid", {}))
         self._charged_by_others = sum((Usage.from_json(kept["charged"]) for kept in files.values()), Usage())
-        self._workflows_of_others = sum(kept["workflows"] for kept in files.values())
+        self._workflows_of_others = sum(int(kept["workflows"]) for kept in files.values())
         self._charged = Usage.from_json(own.get("charged", {}))
         self._workflows = int(own.get("workflows", 0))
         ledger = None

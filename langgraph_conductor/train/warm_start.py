@@ -36,7 +36,7 @@ class Sample:
         text: The plan.
         right: Whether its answer was right.
         ran: Whether it could be used.
-        shape: Workers and access of its steps: plans of one shape differ in wording alone.
+        shape: Workers and access of its steps, as JSON: plans of one shape differ in wording alone.
         episode: Digest of what happened.
     """
 
@@ -49,6 +49,11 @@ class Sample:
     ran: bool
     shape: str
     episode: str
+
+    @property
+    def steps(self) -> int:
+        """How many steps it has."""
+        return len(json.loads(self.shape))
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
