@@ -1,0 +1,63 @@
+"""The embedded conductor's own words: a prompt cut to what a model of 135 million parameters can learn.
+
+It writes the paper's three lists. In front of them it names the workers it means and their numbers, as the paper's
+conductor thinks before its lists: looking a number up behind a name is easier than behind a description.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+
+from langgraph_conductor.planners import ChatPlanner, PlanRequest
+from langgraph_conductor.prompts import text_of, with_attachments
+from langgraph_conductor.workers import WorkerPool
+from langgraph_conductor.workflow import Workflow
+
+MOST_PLAN_TOKENS: Final = 96
+"""A plan of three steps has about 80."""
+
+_SYSTEM: Final = "Plan."
+
+
+class EmbeddedPlanner(ChatPlanner):
+    """A `ChatPlanner` with a prompt of a few lines, for the embedded conductor and its training."""
+
+    def __init__(self, model: Any, /, **options: Any) -> None:
+        super().__init__(model, **{"structured": False, "examples": (), **options})
+
+    def render(self, request: PlanRequest) -> list[BaseMessage]:
+        """The workers, the earlier round if there is one, and the question."""
+        lines = _lines(request.pool, anonymous=self.show == "anonymous")
+        previous = self._previous(request)
+        if previous:
+            lines += ["Plan before:", previous[0], f"Answer before: {previous[1]}"]
+        lines.append(f"Question: {text_of(request.question)}")
+        return [SystemMessage(_SYSTEM), HumanMessage(with_attachments("\n".join(lines), request.question))]
+
+
+def plan_text(workflow: Workflow, pool: WorkerPool, *, anonymous: bool = False) -> str:
+    """The text in which the embedded conductor writes a workflow.
+
+    Args:
+        workflow: The workflow.
+        pool: The workers as they were offered.
+        anonymous: Whether it was shown their numbers alone; then it thinks of the parts of the task instead.
+
+    Raises:
+        PlanError: If a worker of the workflow is not offered.
+    """
+    numbers = {name: number for number, name in pool.ordinals.items()}
+    lists = workflow.to_text(pool.ordinals)
+    if anonymous:
+        thought = " ".join(step.subtask for step in workflow.steps)
+    else:
+        thought = ", ".join(f"{step.worker} {numbers[step.worker]}" for step in workflow.steps)
+    return f"{thought}\n{lists}"
+
+
+def _lines(pool: WorkerPool, *, anonymous: bool) -> list[str]:
+    if anonymous:
+        return ["Workers: " + " ".join(map(str, pool.ordinals))]
+    names: Sequence[tuple[int, str]] = sorted(pool.ordinals.items())
+    return [f"{name} {number}: {pool[name].description}" for number, name in names]

@@ -1,0 +1,409 @@
+"""A trainer of one file, with torch, transformers and peft alone: for small models, one device, and no server.
+
+* Rollouts are decoded in one batch with a shared cache: the prompt of a group is read once.
+* A step's gradient is taken over *rows*: a prompt once, followed by the completions of its rollouts, each of which sees
+  the prompt and itself but not its siblings. With 8 rollouts of short plans that is a third of the tokens.
+* One update is made per batch of rollouts, so the new and the old policy are one and the clipped ratio is 1.
+* Weights below float32 have float32 masters in the optimiser.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import torch
+from torch import Tensor
+
+from langgraph_conductor.train.advantages import advantages
+from langgraph_conductor.train.asks import Ask, Example, Scored
+from langgraph_conductor.train.decoding import decode
+from langgraph_conductor.train.masters import Masters
+from langgraph_conductor.train.settings import Imitation, Improvement, Lora
+from langgraph_conductor.train.trainer import Batches, Score, Step, Watch
+
+Advantages = Callable[[Sequence[Ask], Sequence[float | None]], Sequence[float]]
+"""The advantages of a group, from what was asked and the rewards."""
+
+_CHECKPOINT: Final = "checkpoint.pt"
+
+
+class Allowed(Protocol):
+    """What may be written next."""
+
+    def allowed(self, tokens: tuple[int, ...]) -> Sequence[int]:
+        """The tokens that may follow those written so far, the end among them."""
+        ...
+
+
+Constraint = Callable[[Ask], Allowed]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rollout:
+    prompt: tuple[int, ...]
+    tokens: tuple[int, ...]
+    advantage: float
+    ask: Ask
+
+
+class PlainTrainer:
+    """Trains a causal language model of transformers; see `trainer.Trainer`.
+
+    Args:
+        model: The model, or a `PeftModel` whose active adapter is trained.
+        tokenizer: Its tokenizer.
+        render: The whole prompt of an ask, as text with its special tokens.
+        lora: Trains an adapter instead of all weights.
+        imitation: Settings of `imitate`.
+        improvement: Settings of `improve`.
+        seed: Of adapter, order and samples.
+        constraint: What a plan may be; left out, anything. Probabilities are renormalised over what is allowed.
+        watch: Is told of each step of `improve`.
+        advantages: Advantages of a group; those of GRPO if left out.
+        row_tokens: Most tokens of a row.
+        sample_rows: Most rollouts decoded at once.
+
+    Raises:
+        ValueError: If a setting is not supported here (a KL term, a loss other than "grpo").
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        render: Callable[[Ask], str],
+        *,
+        lora: Lora | None = None,
+        imitation: Imitation | None = None,
+        improvement: Improvement | None = None,
+        seed: int = 0,
+        constraint: Constraint | None = None,
+        watch: Watch | None = None,
+        advantages: Advantages | None = None,
+        row_tokens: int = 2048,
+        sample_rows: int = 128,
+    ) -> None:
+        self.imitation = imitation or Imitation()
+        self.improvement = improvement or Improvement()
+        if self.improvement.beta or self.improvement.loss != "grpo":
+            raise ValueError('the plain trainer knows beta = 0 and loss = "grpo"; use trainer = "trl" for others')
+        torch.manual_seed(seed)
+        self.model = model if lora is None else adapted(model, lora)
+        self.tokenizer, self.render, self.seed = tokenizer, render, seed
+        self.constraint, self.watch = constraint, watch
+        self.advantages = advantages or _of_group
+        self.row_tokens, self.sample_rows = row_tokens, sample_rows
+
+    def sample(self, asks: Sequence[Ask], *, temperature: float, max_tokens: int, seed: int) -> list[str]:
+        """One plan text for each ask; greedy at temperature 0."""
+        written = self._sample(asks, temperature, max_tokens, seed)
+        return [self.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in written]
+
+    def imitate(self, examples: Sequence[Example], folder: Path) -> None:
+        """Learn to write the texts of `examples`.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        self.imitate_texts([(self.render(example.ask), example.text) for example in examples], folder)
+
+    def imitate_texts(self, pairs: Sequence[tuple[str, str]], folder: Path) -> None:
+        """Learn to go on from prompts as shown.
+
+        Args:
+            pairs: Prompt and completion.
+            folder: Where the checkpoint is; training goes on from it.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        if not pairs:
+            raise ValueError("there is nothing to imitate: no plan was right; look at the warm start's samples")
+        settings = self.imitation
+        tokens = [(self._tokens(prompt), (*self._tokens(text), self._end)) for prompt, text in pairs]
+        steps = math.ceil(settings.epochs * len(tokens) / settings.batch)
+        optimiser = self._optimiser(settings.learning_rate, settings.clip_norm)
+        rate = _schedule(settings.learning_rate, steps, settings.warmup_ratio, "cosine")
+        self.model.train()
+        for step in self._from(optimiser, folder, steps, 8.0):
+            drawn = _drawn(len(tokens), step * settings.batch, settings.batch, self.seed)
+            optimiser.step(rate(step), lambda chosen=[tokens[i] for i in drawn]: self._imitation_loss(chosen))
+
+    def improve(self, batches: Batches, score: Score, folder: Path) -> None:
+        """Learn from rewards.
+
+        Raises:
+            Exception: What `score` or `watch` raises; the checkpoint of the last step is kept.
+        """
+        settings = self.improvement
+        optimiser = self._optimiser(settings.learning_rate, settings.clip_norm)
+        rate = _schedule(settings.learning_rate, settings.steps, settings.warmup_ratio, settings.schedule)
+        for number in self._from(optimiser, folder, settings.steps, settings.save_minutes):
+            start = time.perf_counter()
+            groups = batches(number)
+            asks = [ask for group in groups for ask in group]
+            written = self._sample(asks, settings.temperature, settings.max_tokens, self.seed * 1_000_003 + number)
+            texts = [self.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in written]
+            planned = time.perf_counter()
+            scored = score(asks, texts)
+            executed = time.perf_counter()
+            seen = self._learn(optimiser, rate(number), groups, written, scored)
+            if self.watch:
+                self.watch(
+                    Step(
+                        number,
+                        groups,
+                        _grouped(texts, groups),
+                        _grouped(scored, groups),
+                        sum(map(len, written)),
+                        {
+                            "planning": planned - start,
+                            "executing": executed - planned,
+                            "training": time.perf_counter() - executed,
+                        },
+                        {**seen, "learning_rate": rate(number)},
+                    )
+                )
+
+    def save(self, folder: Path) -> None:
+        """Write the weights: an adapter, if one was trained, else the model."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    @property
+    def _end(self) -> int:
+        return int(self.tokenizer.eos_token_id)
+
+    def _tokens(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _sample(
+        self, asks: Sequence[Ask], temperature: float, max_tokens: int, seed: int
+    ) -> list[tuple[int, ...]]:
+        prompts = [self._tokens(self.render(ask)) for ask in asks]
+        allowed = None if self.constraint is None else [self.constraint(ask).allowed for ask in asks]
+        self.model.eval()
+        written: list[tuple[int, ...]] = []
+        for at in range(0, len(prompts), self.sample_rows):
+            part = slice(at, at + self.sample_rows)
+            written += decode(
+                self.model,
+                prompts[part],
+                end=self._end,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                seed=seed * 1_000 + at // self.sample_rows,
+                allowed=allowed and allowed[part],
+            )
+        return written
+
+    def _learn(
+        self,
+        optimiser: Masters,
+        rate: float,
+        groups: Sequence[Sequence[Ask]],
+        written: Sequence[tuple[int, ...]],
+        scored: Sequence[Scored],
+    ) -> dict[str, float]:
+        rollouts: list[_Rollout] = []
+        for group, texts, found in zip(groups, _grouped(written, groups), _grouped(scored, groups), strict=True):
+            gained = self.advantages(group, [one.reward for one in found])
+            for ask, tokens, advantage in zip(group, texts, gained, strict=True):
+                if advantage and tokens:
+                    rollouts.append(_Rollout(self._tokens(self.render(ask)), tokens, advantage, ask))
+        if not rollouts:
+            return {"loss": 0.0, "entropy": 0.0, "gradient": 0.0}
+        self.model.train()
+        total = sum(map(len, groups))
+        entropies: list[float] = []
+
+        def losses() -> Iterator[Tensor]:
+            for row in _rows(rollouts, self.row_tokens):
+                loss, entropy = self._row_loss(row)
+                entropies.append(entropy)
+                yield loss / total
+
+        loss, gradient = optimiser.step(rate, losses)
+        return {"loss": loss, "entropy": sum(entropies) / len(entropies), "gradient": gradient}
+
+    def _row_loss(self, row: Sequence[_Rollout]) -> tuple[Tensor, float]:
+        """The loss of completions of one prompt, summed over rollouts, and the mean entropy of their tokens."""
+        device = self.model.device
+        prompt = row[0].prompt
+        ids, positions, owner, at, wanted = list(prompt), list(range(len(prompt))), [0] * len(prompt), [], []
+        for number, rollout in enumerate(row, 1):
+            # The prompt's last token foretells the first token of each completion.
+            at += [len(prompt) - 1, *range(len(ids), len(ids) + len(rollout.tokens) - 1)]
+            wanted += rollout.tokens
+            ids += rollout.tokens
+            positions += range(len(prompt), len(prompt) + len(rollout.tokens))
+            owner += [number] * len(rollout.tokens)
+        of = torch.tensor(owner, device=device)
+        order = torch.arange(len(ids), device=device)
+        seen = (order[:, None] >= order[None]) & ((of[None] == 0) | (of[None] == of[:, None]))
+        dtype = next(self.model.parameters()).dtype
+        mask = torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill(~seen, torch.finfo(dtype).min)
+        hidden = body(self.model)(
+            input_ids=torch.tensor([ids], device=device),
+            position_ids=torch.tensor([positions], device=device),
+            attention_mask=mask[None, None],
+            use_cache=False,
+        ).last_hidden_state[0]
+        logits = head(self.model)(hidden[torch.tensor(at, device=device)]).float()
+        logits = logits / self.improvement.temperature
+        if self.constraint is not None:
+            logits = logits + self._forbidden(row, logits)
+        logs = logits.log_softmax(-1)
+        chosen = logs.gather(1, torch.tensor(wanted, device=device)[:, None])[:, 0]
+        # A mean over each rollout's tokens, and the plain gradient: the ratio to the old policy is 1.
+        weights = torch.tensor(
+            [one.advantage / len(one.tokens) for one in row for _ in one.tokens], device=device
+        )
+        with torch.no_grad():
+            entropy = float(-(logs.exp() * logs.clamp_min(-1e4)).sum(-1).mean())
+        ratio = (chosen - chosen.detach()).exp()
+        return -(ratio * weights).sum(), entropy
+
+    def _forbidden(self, row: Sequence[_Rollout], logits: Tensor) -> Tensor:
+        added = torch.full_like(logits, -torch.inf)
+        place = 0
+        for rollout in row:
+            assert self.constraint is not None  # noqa: S101 - for the type checker
+            allowed = self.constraint(rollout.ask).allowed
+            for length in range(len(rollout.tokens)):
+                added[place, list(allowed(rollout.tokens[:length]))] = 0
+                place += 1
+        return added
+
+    def _imitation_loss(self, chosen: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> Iterator[Tensor]:
+        """The mean loss of the completions' tokens, in parts of similar length."""
+        total = sum(len(completion) for _, completion in chosen)
+        device = self.model.device
+        for part in _buckets(sorted(chosen, key=lambda pair: len(pair[0]) + len(pair[1])), self.row_tokens):
+            width = max(len(prompt) + len(completion) for prompt, completion in part)
+            ids = torch.full((len(part), width), self._end, device=device)
+            real = torch.zeros((len(part), width), dtype=torch.long, device=device)
+            told = torch.zeros((len(part), width), dtype=torch.bool, device=device)
+            for i, (prompt, completion) in enumerate(part):
+                length = len(prompt) + len(completion)
+                ids[i, :length] = torch.tensor(prompt + completion, device=device)
+                real[i, :length] = 1
+                told[i, len(prompt) : length] = True
+            hidden = body(self.model)(input_ids=ids, attention_mask=real, use_cache=False).last_hidden_state
+            # Chosen first: a product over every position would cost as much as the rest of the model.
+            logits = head(self.model)(hidden[:, :-1][told[:, 1:]]).float()
+            yield torch.nn.functional.cross_entropy(logits, ids[:, 1:][told[:, 1:]], reduction="sum") / total
+
+    def _optimiser(self, rate: float, clip_norm: float) -> Masters:
+        return Masters([p for p in self.model.parameters() if p.requires_grad], rate, clip_norm)
+
+    def _from(self, optimiser: Masters, folder: Path, steps: int, minutes: float) -> Iterator[int]:
+        """The steps that are left; a checkpoint is written on time, and at the end."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / _CHECKPOINT
+        done = optimiser.load(path) if path.is_file() else 0
+        saved = time.monotonic()
+        for step in range(done, steps):
+            try:
+                yield step
+            except GeneratorExit:
+                optimiser.save(path, step)
+                raise
+            if time.monotonic() - saved > 60 * minutes or step == steps - 1:
+                optimiser.save(path, step + 1)
+                saved = time.monotonic()
+
+
+def adapted(model: Any, lora: Lora) -> Any:
+    """The model with a new adapter to train.
+
+    Raises:
+        ValueError: If the adapter would begin above the model's last layer.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    layers = model.config.num_hidden_layers
+    if lora.from_layer >= layers:
+        raise ValueError(f"from_layer = {lora.from_layer}, but the model has {layers} layers, from 0")
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=int(lora.alpha),
+        target_modules=list(lora.modules),
+        layers_to_transform=list(range(lora.from_layer, layers)) if lora.from_layer else None,
+        task_type="CAUSAL_LM",
+    )
+    # In the model's own type: peft's default, float32, is cast to it in every layer, at half of a step's time.
+    return get_peft_model(model, config, autocast_adapter_dtype=False)
+
+
+def body(model: Any) -> Any:
+    """The model without its head."""
+    return getattr(model, "base_model", model).model.model if hasattr(model, "peft_config") else model.model
+
+
+def head(model: Any) -> Any:
+    """The head: hidden states to logits."""
+    return model.get_output_embeddings()
+
+
+def _of_group(group: Sequence[Ask], rewards: Sequence[float | None]) -> Sequence[float]:
+    return advantages(rewards)
+
+
+def _grouped(flat: Sequence[Any], groups: Sequence[Sequence[Ask]]) -> list[list[Any]]:
+    rest = iter(flat)
+    return [[next(rest) for _ in group] for group in groups]
+
+
+def _rows(rollouts: Sequence[_Rollout], most: int) -> Iterator[list[_Rollout]]:
+    """Rollouts of one prompt together, in rows of at most `most` tokens."""
+    together: dict[tuple[tuple[int, ...], int], list[_Rollout]] = {}
+    for rollout in rollouts:
+        together.setdefault((rollout.prompt, id(rollout.ask)), []).append(rollout)
+    for same in together.values():
+        row: list[_Rollout] = []
+        length = len(same[0].prompt)
+        for rollout in same:
+            if row and length + len(rollout.tokens) > most:
+                yield row
+                row, length = [], len(rollout.prompt)
+            row.append(rollout)
+            length += len(rollout.tokens)
+        yield row
+
+
+def _buckets(pairs: Sequence[tuple[Any, Any]], most: int) -> Iterator[list[tuple[Any, Any]]]:
+    """Neighbours together, in parts of at most `most` tokens after padding."""
+    part: list[tuple[Any, Any]] = []
+    for pair in pairs:
+        if part and (len(part) + 1) * (len(pair[0]) + len(pair[1])) > most:
+            yield part
+            part = []
+        part.append(pair)
+    yield part
+
+
+def _drawn(count: int, start: int, size: int, seed: int) -> list[int]:
+    """Places `start` to `start + size` of an endless row of shuffled epochs."""
+    found: list[int] = []
+    while len(found) < size:
+        epoch, offset = divmod(start + len(found), count)
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 7919 + epoch)).tolist()
+        found += order[offset : offset + size - len(found)]
+    return found
+
+
+def _schedule(peak: float, steps: int, warmup: float, kind: str) -> Callable[[int], float]:
+    rising = math.ceil(warmup * steps)
+
+    def rate(step: int) -> float:
+        if step < rising:
+            return peak * (step + 1) / rising
+        if kind == "constant":
+            return peak
+        return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+
+    return rate

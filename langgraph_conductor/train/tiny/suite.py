@@ -1,0 +1,58 @@
+"""The suite of the small proof: what is learned from, what is chosen by, what is reported."""
+
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import Final
+
+from langgraph_conductor.evals.suites.suite import Split, Suite, split_of
+from langgraph_conductor.evals.suites.unsolvable import unsolvable
+from langgraph_conductor.rewards import Task
+from langgraph_conductor.train.tiny.questions import COMPOSED, HELD_OUT, SKILLS, questions
+
+NAME: Final = "tiny"
+REVISION: Final = 1
+"""Counts up when the questions change on purpose: figures of different revisions cannot be compared."""
+
+_SINGLE: Final[Mapping[Split, int]] = {"train": 400, "validation": 12, "test": 16}
+_COMPOSED: Final[Mapping[Split, int]] = {"train": 600, "validation": 16, "test": 20}
+_HELD_OUT: Final[Mapping[Split, int]] = {"test": 16}
+_FACTS: Final[Mapping[Split, int]] = {"train": 60, "validation": 12, "test": 16}
+"""There are not as many capitals as numbers."""
+_UNSOLVABLE: Final = 12
+
+
+def tiny_suite() -> Suite:
+    """Make the suite; it is the same each time and everywhere."""
+    found: dict[Split, list[Task]] = {"train": [], "validation": [], "test": []}
+    for skill in SKILLS:
+        _take(found, (skill,), _FACTS if skill == "smollm2" else _SINGLE)
+    for skills in COMPOSED:
+        _take(found, skills, _COMPOSED)
+    for skills in HELD_OUT:
+        _take(found, skills, _HELD_OUT, by_hash=False)
+    hopeless = unsolvable(form="")
+    found["test"] += [next(hopeless) for _ in range(_UNSOLVABLE)]
+    # In the order of their hashes the first n of a split are a mixture of all.
+    splits = {split: tuple(sorted(tasks, key=lambda task: task.id)) for split, tasks in found.items()}
+    return Suite(NAME, splits, {"revision": REVISION, "held_out": ["+".join(skills) for skills in HELD_OUT]})
+
+
+def _take(
+    found: Mapping[Split, list[Task]],
+    skills: Sequence[str],
+    wanted: Mapping[Split, int],
+    *,
+    by_hash: bool = True,
+) -> None:
+    missing = dict(wanted)
+    seen: set[str] = set()
+    tasks = questions(skills)
+    for _ in count():
+        task = next(tasks)
+        split: Split = split_of(task) if by_hash else "test"
+        if missing.get(split) and task.question not in seen:
+            seen.add(task.question)
+            found[split].append(task)
+            missing[split] -= 1
+        if not any(missing.values()):
+            return
