@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from langgraph_conductor.errors import ExportError
 
 if TYPE_CHECKING:
-    import numpy
+    import numpy as np
 
-    Matrix = numpy.ndarray[Any, Any]
+    Matrix = np.ndarray[Any, Any]
 
 
 class _Architecture(NamedTuple):
@@ -64,7 +64,9 @@ def to_gguf(adapter: Path, base: Path, file: Path) -> Path:
     architecture = _ARCHITECTURES.get(config.get("model_type", ""))
     if architecture is None:
         known = ", ".join(_ARCHITECTURES)
-        raise ExportError(f"{base}: cannot convert adapters of {config.get('model_type')!r}, only of {known}")
+        raise ExportError(
+            f"{base}: cannot convert adapters of {config.get('model_type')!r}, only of {known}"
+        )
     settings = _read_json(adapter / "adapter_config.json")
     for key, plain in _PLAIN.items():
         if settings.get(key, plain[0]) not in plain:
@@ -95,25 +97,26 @@ def _matrices(
     adapter: Path, config: Mapping[str, Any], architecture: _Architecture
 ) -> Iterator[tuple[str, "Matrix"]]:
     """The adapter's matrices under llama.cpp's names, always in the same order."""
-    import numpy
     from safetensors import safe_open
 
     file = adapter / "adapter_model.safetensors"
     if not file.is_file():
-        raise ExportError(f"There is no {file}; PEFT writes it with save_pretrained(..., safe_serialization=True)")
+        raise ExportError(
+            f"There is no {file}; PEFT writes it with save_pretrained(..., safe_serialization=True)"
+        )
     with safe_open(str(file), "pt") as tensors:  # NumPy has no bfloat16
         for key in sorted(tensors.keys()):
             match = _TENSOR.fullmatch(key)
             if match is None or match[2] not in _MODULES:
                 raise ExportError(f"{file}: cannot convert {key}, only LoRA of {', '.join(_MODULES)}")
             layer, module, part = match.groups()
-            matrix = tensors.get_tensor(key).float().numpy()
+            values = tensors.get_tensor(key).half()
+            if not values.isfinite().all():
+                raise ExportError(f"{file}: {key} holds numbers that 16 bits cannot")
+            matrix = values.numpy()
             if part == "B" and architecture.interleaves and module in _HEADS:
                 matrix = _interleaved(matrix, config[_HEADS[module]])
-            small = matrix.astype(numpy.float16)
-            if not numpy.isfinite(small).all():
-                raise ExportError(f"{file}: {key} holds numbers that 16 bits cannot")
-            yield f"blk.{layer}.{_MODULES[module]}.weight.lora_{part.lower()}", small
+            yield f"blk.{layer}.{_MODULES[module]}.weight.lora_{part.lower()}", matrix
 
 
 def _interleaved(matrix: "Matrix", heads: int) -> "Matrix":

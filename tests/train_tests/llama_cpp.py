@@ -4,9 +4,8 @@ import json
 import urllib.request
 from pathlib import Path
 
-import numpy
+import numpy as np
 import torch
-import xllamacpp
 from gguf import GGUFWriter
 
 from langgraph_conductor.local.server import LocalServer
@@ -48,14 +47,14 @@ def write_base(model: torch.nn.Module, file: Path) -> None:
         if kind == "llama" and module in ("self_attn.q_proj", "self_attn.k_proj"):
             values = _pairs(values, config.head_dim)
         target = WHOLE.get(module) or f"blk.{layer}.{NAMES[module]}"
-        writer.add_tensor(f"{target}.{part}", numpy.ascontiguousarray(values))
+        writer.add_tensor(f"{target}.{part}", np.ascontiguousarray(values))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
 
 
-def _pairs(values: numpy.ndarray, width: int) -> numpy.ndarray:
+def _pairs(values: np.ndarray, width: int) -> np.ndarray:
     """llama.cpp's order of rows, spelled out one by one: the export's own way is what is tested."""
     order = [
         head + half * (width // 2) + i
@@ -84,6 +83,3 @@ def furthest(model: torch.nn.Module, said: dict[int, float], tokens: list[int]) 
     with torch.no_grad():
         expected = torch.log_softmax(model(torch.tensor([tokens])).logits[0, -1].float(), -1)
     return max(abs(expected[token].item() - logprob) for token, logprob in said.items())
-
-
-__all__ = ["furthest", "next_tokens", "write_base", "xllamacpp"]
