@@ -63,6 +63,7 @@ def lessons(adapter: str, tasks: Sequence[Task], count: int = LESSONS) -> list[t
 
 def teach(adapter: str, base: Any, tokenizer: Any, tasks: Sequence[Task], folder: Path, *, rate: float = 1e-3) -> None:
     """Train one adapter and write it to `folder`; goes on where it was broken off."""
+    from langgraph_conductor.train.engine import prompt_text
     from langgraph_conductor.train.plain import PlainTrainer
 
     trainer = PlainTrainer(
@@ -71,13 +72,6 @@ def teach(adapter: str, base: Any, tokenizer: Any, tasks: Sequence[Task], folder
     pairs = [(prompt_text(tokenizer, messages), said) for messages, said in lessons(adapter, tasks)]
     trainer.imitate_texts(pairs, folder / "checkpoint")
     trainer.save(folder)
-
-
-def prompt_text(tokenizer: Any, messages: Sequence[BaseMessage]) -> str:
-    """The messages in the model's own template."""
-    roles = {"system": "system", "human": "user", "ai": "assistant"}
-    turns = [{"role": roles[message.type], "content": str(message.text)} for message in messages]
-    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
 
 def _lesson(task: Task, place: int, draw: random.Random) -> tuple[list[BaseMessage], str]:

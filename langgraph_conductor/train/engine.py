@@ -1,0 +1,195 @@
+"""One model in this process that answers many requests in one batch, each with an adapter of its choice.
+
+It takes the place of a server while training: the workers of the small proof run here, on the device of the trainer.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, Final, NamedTuple
+
+import torch
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatResult
+from pydantic import ConfigDict, Field
+
+from langgraph_conductor.train.decoding import decode
+
+BASE: Final = ""
+"""The model without an adapter."""
+
+_ROLES: Final = {"system": "system", "human": "user", "ai": "assistant"}
+
+
+class _Request(NamedTuple):
+    adapter: str
+    prompt: tuple[int, ...]
+    max_tokens: int
+    reply: "Future[tuple[int, ...]]"
+
+
+class Engine:
+    """Answers requests greedily, in batches of one adapter each.
+
+    Args:
+        model: A causal language model of transformers.
+        tokenizer: Its tokenizer, with a chat template.
+        adapters: Folders of PEFT adapters, by name.
+        rows: Most requests of a batch.
+        wait: Seconds a request waits for others to be answered with.
+        threads: CPU threads; PyTorch's own number if left out.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        adapters: Mapping[str, Path],
+        *,
+        rows: int = 64,
+        wait: float = 0.05,
+        threads: int | None = None,
+    ) -> None:
+        from peft import PeftModel
+
+        self._model: Any = model
+        for name, folder in adapters.items():
+            options = {"adapter_name": name, "autocast_adapter_dtype": False}
+            if isinstance(self._model, PeftModel):
+                self._model.load_adapter(str(folder), **options)
+            else:
+                self._model = PeftModel.from_pretrained(model, str(folder), **options)
+        self._model.eval()
+        self.adapters = frozenset(adapters)
+        self.tokenizer = tokenizer
+        self._rows, self._wait, self._threads = rows, wait, threads
+        self._requests: SimpleQueue[_Request | None] = SimpleQueue()
+        self._thread = Thread(target=self._serve, name="engine", daemon=True)
+        self._thread.start()
+
+    def ask(self, adapter: str, messages: Sequence[BaseMessage], max_tokens: int) -> "Future[tuple[int, ...]]":
+        """The tokens of the reply, when they are there.
+
+        Raises:
+            ValueError: If there is no such adapter.
+        """
+        if adapter and adapter not in self.adapters:
+            raise ValueError(f"there is no adapter {adapter!r}; there are {', '.join(sorted(self.adapters))}")
+        reply: Future[tuple[int, ...]] = Future()
+        self._requests.put(_Request(adapter, self.tokens(messages), max_tokens, reply))
+        return reply
+
+    def tokens(self, messages: Sequence[BaseMessage]) -> tuple[int, ...]:
+        """The messages in the model's template, as tokens."""
+        return tuple(self.tokenizer(prompt_text(self.tokenizer, messages), add_special_tokens=False)["input_ids"])
+
+    def close(self) -> None:
+        """Answer what waits, and end."""
+        self._requests.put(None)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        if self._threads:
+            torch.set_num_threads(self._threads)
+        waiting: list[_Request] = []
+        closing = False
+        while waiting or not closing:
+            closing |= self._gather(waiting, block=not closing)
+            if waiting:
+                counts = [sum(other.adapter == one.adapter for other in waiting) for one in waiting]
+                adapter = waiting[counts.index(max(counts))].adapter
+                batch = [one for one in waiting if one.adapter == adapter][: self._rows]
+                waiting = [one for one in waiting if one not in batch]
+                self._answer(adapter, batch)
+
+    def _gather(self, waiting: list[_Request], *, block: bool) -> bool:
+        """Take what has come in, for a while after the first of it; whether the end was asked for."""
+        end = time.monotonic() + self._wait
+        while True:
+            try:
+                left = end - time.monotonic()
+                nothing = not waiting and block
+                request = self._requests.get(timeout=None if nothing else max(left, 0)) if left > 0 or nothing \
+                    else self._requests.get_nowait()
+            except Empty:
+                return False
+            if request is None:
+                return True
+            if not waiting:
+                end = time.monotonic() + self._wait
+            waiting.append(request)
+
+    def _answer(self, adapter: str, batch: Sequence[_Request]) -> None:
+        try:
+            if adapter:
+                self._model.set_adapter(adapter)
+                written = self._decode(batch)
+            elif self.adapters:
+                with self._model.disable_adapter():
+                    written = self._decode(batch)
+            else:
+                written = self._decode(batch)
+        except BaseException as error:  # noqa: BLE001 - raised where the reply is asked for
+            for one in batch:
+                one.reply.set_exception(error)
+            return
+        for one, tokens in zip(batch, written, strict=True):
+            one.reply.set_result(tokens)
+
+    def _decode(self, batch: Sequence[_Request]) -> list[tuple[int, ...]]:
+        most = max(one.max_tokens for one in batch)
+        written = decode(
+            self._model, [one.prompt for one in batch], end=self.tokenizer.eos_token_id, max_tokens=most
+        )
+        return [tokens[: one.max_tokens] for one, tokens in zip(batch, written, strict=True)]
+
+
+class EngineModel(BaseChatModel):
+    """A chat model that an `Engine` answers.
+
+    Args:
+        engine: The engine.
+        adapter: The adapter; the model itself if empty.
+        max_tokens: Most tokens of a reply.
+        version: Tells models of one adapter's name apart, for kept replies: a hash of its weights.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    engine: Any = Field(exclude=True, repr=False)
+    adapter: str = BASE
+    max_tokens: int = 40
+    version: str = ""
+
+    @property
+    def _llm_type(self) -> str:
+        return "engine"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"adapter": self.adapter, "max_tokens": self.max_tokens, "version": self.version}
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        tokens = self.engine.ask(self.adapter, messages, self.max_tokens).result()
+        text = self.engine.tokenizer.decode(tokens, skip_special_tokens=True)
+        sent, said = len(self.engine.tokens(messages)), len(tokens)
+        used = UsageMetadata(input_tokens=sent, output_tokens=said, total_tokens=sent + said)
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(text, usage_metadata=used))])
+
+
+def prompt_text(tokenizer: Any, messages: Sequence[BaseMessage]) -> str:
+    """The messages in the model's own template, up to where the reply begins."""
+    turns = [{"role": _ROLES[message.type], "content": str(message.text)} for message in messages]
+    return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
