@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
-
 _FULL: Final = 0.75
 """Rows whose text has ended are taken out when no more than this share is left."""
 
@@ -59,7 +58,9 @@ def decode(
     done: set[int] = set()
     for _ in range(max_tokens):
         if allowed is not None:
-            logits = logits + _forbidden(logits, [() if i in done else allowed[i](tuple(written[i])) for i in rows])
+            logits = logits + _forbidden(
+                logits, [() if i in done else allowed[i](tuple(written[i])) for i in rows]
+            )
         chosen = _chosen(logits.float(), temperature, generator)
         for i, token in zip(rows, chosen.tolist(), strict=True):
             if i not in done:
@@ -89,7 +90,9 @@ def decode(
 class _Roomy(DynamicLayer):  # type: ignore[misc]
     """A layer's cache with room to grow: the usual one is copied whole at every token."""
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
         """Put new keys and values in; return all."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
