@@ -238,10 +238,10 @@ def _memory(session: Session) -> list[str]:
         }
         said = ", ".join(f"{name} {size / GIB:.1f}" for name, size in parts.items())
         waits = max(1.0, found.needed / max(found.cache, 1.0))
+        fits = "fits" if found.fits else "does NOT fit"
         lines.append(
-            f"  {setup.name}: {'fits' if found.fits else 'does NOT fit'}, {found.most / GIB:.0f} of "
-            f"{setup.gib:.0f} GiB at most ({said}); vLLM's cache holds {found.cache:,.0f} tokens, so plans are written in about "
-            f"{waits:.1f} waves"
+            f"  {setup.name}: {fits}, {found.most / GIB:.0f} of {setup.gib:.0f} GiB at most ({said}); vLLM's "
+            f"cache holds {max(found.cache, 0.0):,.0f} tokens: about {waits:.1f} waves a step"
         )
     return lines
 
