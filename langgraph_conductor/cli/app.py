@@ -227,18 +227,23 @@ def train(
     config: Annotated[str | None, typer.Option("--config", "-c", help="A train.toml.")] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Another value than the file's, such as grpo.steps=2; may be given again."),
+        typer.Option(
+            "--set", help="Another value than the file's, such as grpo.steps=2; may be given again."
+        ),
     ] = None,
     stage: Annotated[StageName | None, typer.Option(help="Run this stage alone.")] = None,
     first: Annotated[
         StageName | None, typer.Option("--from", help="Begin this stage and all after it anew.")
     ] = None,
     forecast: Annotated[
-        bool, typer.Option("--forecast", help="Tell what is to come: plans, calls, money, memory; and stop.")
+        bool,
+        typer.Option("--forecast", help="Tell what is to come: plans, calls, money, memory; and stop."),
     ] = False,
     may_exceed: Annotated[
         bool,
-        typer.Option("--spend-up-to-limit", help="Start though more is forecast than limit_usd, which ends it."),
+        typer.Option(
+            "--spend-up-to-limit", help="Start though more is forecast than limit_usd, which ends it."
+        ),
     ] = False,
     example: Annotated[
         bool, typer.Option("--example", help="Print a train.toml with the paper's settings, and stop.")

@@ -27,7 +27,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.planners.showing import Show
 from langgraph_conductor.tables import Table, unknown
-from langgraph_conductor.train.advantages import Recursion
+from langgraph_conductor.train.advantages import Recursion, advantages_of
 from langgraph_conductor.train.groups import Adaptive
 from langgraph_conductor.train.rewards import Rewards
 from langgraph_conductor.train.settings import Compute, Imitation, Improvement, Lora, Settings, Vllm
@@ -192,6 +192,13 @@ class TrainConfig(Settings):
             raise ValueError(
                 '[prompt] permute needs show = "described": the model knows workers by number alone'
             )
+        if self.recursion:
+            advantages_of(self.recursion)
+            rollouts = self.improvement("recursion").rollouts
+            if not 0 < round(self.recursion.share * rollouts) < rollouts:
+                raise ValueError(
+                    f"[recursion] share leaves {rollouts} rollouts without first or second rounds"
+                )
         if self.warm_start and self.warm_start.most_steps > self.prompt.max_steps:
             raise ValueError("[warm_start] most_steps is more than [prompt] max_steps")
         return self

@@ -13,7 +13,7 @@ from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.config import Stage
 from langgraph_conductor.train.improving import first_round_batches
 from langgraph_conductor.train.memory import GIB, memory, parameters, setups, shape_of
-from langgraph_conductor.train.preparing import all_tasks, warm_start_batches
+from langgraph_conductor.train.preparing import known_tasks, warm_start_batches
 from langgraph_conductor.train.session import Session
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker
@@ -127,8 +127,7 @@ def forecast(session: Session, stages: Sequence[Stage]) -> Forecast:
     Raises:
         ConfigError: If the tasks cannot be read.
     """
-    done = (session.folder("data") / "tasks.jsonl").is_file()
-    tasks = session.tasks() if done else all_tasks(session)
+    tasks = known_tasks(session)
     planned = _each(session, tasks)
     parts = [
         Part(stage, count, _alone(session, tasks) if stage == "data" else planned)

@@ -1,10 +1,12 @@
 """The stages that learn from rewards: GRPO, with all workers, with some of them, and with second rounds."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from math import ceil
 from pathlib import Path
 from typing import Any
 
+from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.advantages import advantages_of
 from langgraph_conductor.train.config import SecondRounds, Stage
 from langgraph_conductor.train.diagnostics import Diagnostics, read_steps
@@ -23,12 +25,12 @@ from langgraph_conductor.train.trainer import Batches, Step
 
 def grpo(session: Session) -> dict[str, Any]:
     """Stage `grpo`: every question is offered every worker."""
-    return _improve(session, "grpo", _asked(session, "grpo"))
+    return _improve(session, "grpo", asked(session, "grpo", session.tasks()))
 
 
 def adapt(session: Session) -> dict[str, Any]:
     """Stage `adapt`: each question is offered some of the workers, drawn at random."""
-    return _improve(session, "adapt", _asked(session, "adapt"))
+    return _improve(session, "adapt", asked(session, "adapt", session.tasks()))
 
 
 def recursion(session: Session) -> dict[str, Any]:
@@ -36,37 +38,44 @@ def recursion(session: Session) -> dict[str, Any]:
     config = session.config
     settings = config.recursion or SecondRounds()
     stored = _first_rounds(session, settings, session.folder("recursion") / "first_rounds")
-    asked = recursive_batches(
-        stored,
-        session.tasks(),
-        session.pool,
-        config.improvement("recursion"),
-        settings,
-        seed=_seed(session, "recursion"),
-        permute=config.prompt.permute,
-        show=config.prompt.show,
-    )
-    return _improve(session, "recursion", asked, advantages=advantages_of(settings))
+    with session.naming("recursion"):
+        again = recursive_batches(
+            stored,
+            session.tasks(),
+            session.pool,
+            config.improvement("recursion"),
+            settings,
+            seed=_seed(session, "recursion"),
+            permute=config.prompt.permute,
+            show=config.prompt.show,
+        )
+    return _improve(session, "recursion", again, advantages=advantages_of(settings))
 
 
-def _asked(session: Session, stage: Stage) -> Batches:
+def asked(session: Session, stage: Stage, tasks: Sequence[Task]) -> Batches:
+    """What each step of `grpo` or `adapt` asks.
+
+    Raises:
+        ConfigError: If tasks, workers and settings do not fit together.
+    """
     config = session.config
-    return batches(
-        session.tasks(),
-        session.pool,
-        config.improvement(stage),
-        seed=_seed(session, stage),
-        adaptive=config.adapt if stage == "adapt" else None,
-        permute=config.prompt.permute,
-        show=config.prompt.show,
-    )
+    with session.naming(stage):
+        return batches(
+            tasks,
+            session.pool,
+            config.improvement(stage),
+            seed=_seed(session, stage),
+            adaptive=config.adapt if stage == "adapt" else None,
+            permute=config.prompt.permute,
+            show=config.prompt.show,
+        )
 
 
 def _seed(session: Session, stage: Stage) -> int:
     return session.config.seed * 10 + session.config.stages.index(stage)
 
 
-def _improve(session: Session, stage: Stage, asked: Batches, **options: Any) -> dict[str, Any]:
+def _improve(session: Session, stage: Stage, batches: Batches, **options: Any) -> dict[str, Any]:
     folder = session.folder(stage)
     diagnostics = Diagnostics(folder, session.spending.expenses) if session.is_first else None
     improvement = session.config.improvement(stage)
@@ -81,7 +90,7 @@ def _improve(session: Session, stage: Stage, asked: Batches, **options: Any) -> 
         trainer = session.trainer(
             session.weights_before(stage), improvement=improvement, watch=watch, **options
         )
-        trainer.improve(asked, session.score, folder / "checkpoints")
+        trainer.improve(batches, session.score, folder / "checkpoints")
         session.keep(trainer, weights)
     if diagnostics is not None:
         with suppress(ImportError):  # the plots are the extra `eval`'s
@@ -116,7 +125,7 @@ def _first_rounds(session: Session, settings: SecondRounds, folder: Path) -> lis
     sizes = config.improvement("grpo").model_copy(
         update={"questions": questions, "rollouts": settings.first_rounds}
     )
-    asked = batches(
+    begun = batches(
         tasks,
         session.pool,
         sizes,
@@ -130,7 +139,7 @@ def _first_rounds(session: Session, settings: SecondRounds, folder: Path) -> lis
         path = folder / f"{number:05}.jsonl"
 
         def sample(number: int = number, path: Path = path) -> None:
-            asks = [ask for group in asked(number) for ask in group]
+            asks = [ask for group in begun(number) for ask in group]
             found = first_rounds(asks, session.score(asks, write(asks, number)))
             write_lines(path, (one.to_json() for one in found))
             session.tell(f"recursion, first rounds, batch {number + 1} of {count}: {len(found)}")

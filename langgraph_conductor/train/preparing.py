@@ -39,7 +39,13 @@ def prepare_data(session: Session) -> dict[str, Any]:
     return {"tasks": len(session.tasks())}
 
 
-def all_tasks(session: Session) -> tuple[Task, ...]:
+def known_tasks(session: Session) -> tuple[Task, ...]:
+    """The tasks that stage `data` kept; before it, those it will choose from."""
+    done = (session.folder("data") / "tasks.jsonl").is_file()
+    return session.tasks() if done else _all_tasks(session)
+
+
+def _all_tasks(session: Session) -> tuple[Task, ...]:
     """The training splits of the suites, domains taking turns."""
     settings = session.config.data
     suites = [tasks_of(name, domains=settings.domains) for name in settings.suites]
@@ -51,7 +57,7 @@ def all_tasks(session: Session) -> tuple[Task, ...]:
 
 def _gather(session: Session, path: Path) -> None:
     settings = session.config.data
-    tasks = all_tasks(session)
+    tasks = _all_tasks(session)
     if settings.disagreement:
         kept = disagreeing(tasks, _alone(tasks, session))
         session.tell(f"data: the workers differ on {len(kept)} of {len(tasks)} tasks")

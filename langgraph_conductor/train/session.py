@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -162,12 +163,13 @@ class Session:
         return next((path for path in saved if path.is_dir()), None)
 
     def keep(self, trainer: Trainer, weights: Path) -> None:
-        """Save what was learnt, in one move."""
+        """Save what was learnt, in one move; the checkpoints, which are larger, are not needed any more."""
         part = weights.with_name(weights.name + ".part")
         trainer.save(part)
 
         def move() -> None:
             part.replace(weights)
+            shutil.rmtree(weights.with_name("checkpoints"), ignore_errors=True)
 
         self.by_one(weights, move)
 
@@ -182,6 +184,20 @@ class Session:
         else:
             while not path.exists():
                 time.sleep(_PATIENCE)
+
+    @contextmanager
+    def naming(self, stage: Stage) -> Iterator[None]:
+        """Say of settings that do not fit together which stage they are of.
+
+        Raises:
+            ConfigError: In place of a `ValueError`, which is its cause.
+        """
+        try:
+            yield
+        except ConfigError:
+            raise
+        except ValueError as error:
+            raise ConfigError(f"[{stage}]: {error}") from error
 
     def digest(self, stage: Stage) -> str:
         """What a stage is made from: its settings, those all share, the workers, and the stage before."""

@@ -30,11 +30,15 @@ class Spending:
         self, folder: Path, limit_usd: Decimal | None, process: int = 0, processes: int = 1
     ) -> None:
         self._path = folder / f"{process}.json"
-        files = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+        files = {
+            path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))
+        }
         own = files.pop(self._path, {})
         self._others = sum((Usage.from_json(kept["paid"]) for kept in files.values()), Usage())
         self._before = Usage.from_json(own.get("paid", {}))
-        self._charged_by_others = sum((Usage.from_json(kept["charged"]) for kept in files.values()), Usage())
+        self._charged_by_others = sum(
+            (Usage.from_json(kept["charged"]) for kept in files.values()), Usage()
+        )
         self._workflows_of_others = sum(int(kept["workflows"]) for kept in files.values())
         self._charged = Usage.from_json(own.get("charged", {}))
         self._workflows = int(own.get("workflows", 0))

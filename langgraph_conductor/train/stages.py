@@ -18,8 +18,8 @@ from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.train.config import Stage, TrainConfig
 from langgraph_conductor.train.diagnostics import SUMMARY
 from langgraph_conductor.train.forecast import Forecast, check_money, forecast
-from langgraph_conductor.train.improving import adapt, grpo, recursion
-from langgraph_conductor.train.preparing import prepare_data, warm_start
+from langgraph_conductor.train.improving import adapt, asked, grpo, recursion
+from langgraph_conductor.train.preparing import known_tasks, prepare_data, warm_start
 from langgraph_conductor.train.session import Session
 from langgraph_conductor.workers import WorkerPool
 
@@ -62,6 +62,10 @@ def train(
     for name in config.stages[: config.stages.index(chosen[0])]:
         if todo and not session.is_done(name):
             raise ConfigError(f"stage {chosen[0]} needs stage {name}, which is not done; leave out --stage")
+    tasks = known_tasks(session)
+    for name in todo:
+        if name in ("grpo", "adapt"):
+            asked(session, name, tasks)  # what does not fit together is found before anything is paid
     if todo:
         check_money(forecast(session, todo), may_exceed=may_exceed)
     with session.opened():

@@ -222,7 +222,7 @@ class TrlTrainer:
             "weight_decay": 0.0,
             "seed": self.seed,
             "save_strategy": "no",  # `_Saving` decides
-            "save_total_limit": 2,
+            "save_total_limit": 1,
             "logging_steps": 1,
             "report_to": "none",
             "disable_tqdm": True,
