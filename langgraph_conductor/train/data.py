@@ -127,23 +127,25 @@ def few_shots(
     """
     if count is not None and not 0 <= count <= len(examples):
         raise ValueError(f"there are {len(examples)} examples, not {count}")
-    said = {example.question: _words(" ".join(_texts(example))) for example in examples}
-    runs = {run: question for question, words in said.items() for run in _runs(words)}
+    runs = {
+        run: example.question for example in examples for text in _texts(example) for run in _runs(text)
+    }
     for suite in suites:
         named: set[str] = set()
         for task in (task for split in suite.splits for task in suite.tasks(split)):
             named |= {task.domain, *task.skills}
-            shared = next((run for run in _runs(_words(task.question)) if run in runs), None)
+            shared = next((run for run in _runs(task.question) if run in runs), None)
             if shared is not None:
                 raise ConfigError(
                     f"the example {runs[shared]!r:.80} shares {' '.join(shared)!r} with a task of the suite "
                     f"{suite.name!r}: {task.question!r:.80}; leave it out"
                 )
-        for question, words in said.items():
+        for example in examples:
+            said = f" {' '.join(map(_plain, _texts(example)))} "
             for name in sorted(filter(None, map(_plain, named))):
-                if f" {name} " in f" {' '.join(words)} ":
+                if f" {name} " in said:
                     raise ConfigError(
-                        f"the example {question!r:.80} names {name!r}, a domain or skill of the suite "
+                        f"the example {example.question!r:.80} names {name!r}, a domain or skill of the suite "
                         f"{suite.name!r}; take one from another domain"
                     )
     if count is None:
@@ -162,10 +164,11 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", text.casefold())
 
 
-def _plain(name: str) -> str:
-    return " ".join(_words(name))
+def _plain(text: str) -> str:
+    return " ".join(_words(text))
 
 
-def _runs(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def _runs(text: str) -> Iterator[tuple[str, ...]]:
     """Eight words in a row, from each place; all of them, where there are fewer."""
+    words = _words(text)
     return (tuple(words[i : i + _RUN]) for i in range(max(1, len(words) - _RUN + 1)))
