@@ -57,7 +57,7 @@ STRATEGIES: Final[Mapping[str, Kinds]] = {
     "mixture_of_agents": {"proposers": TEXTS, "layers": WHOLE, "aggregator": TEXT},
     "random_router": {"seed": WHOLE},
     "random_workflow": {"seed": WHOLE, "max_steps": WHOLE},
-    "local": {"structured": YES_NO},
+    "local": {},
 }
 """The fixed strategies of `planners.fixed` and the embedded planner, with their arguments."""
 CONDUCTOR: Final[Kinds] = {

@@ -8,6 +8,7 @@
     ├── ModelError (ValueError)     a model string names no model that can be used
     ├── LocalModelError             the embedded model cannot be found, checked or served
     ├── StoreError                  the reply store cannot be read or written any more
+    ├── ExportError                 a trained adapter cannot be written in another format
     └── GraderError                 a grader itself failed, so that nobody knows what an answer is worth
 
 Bad arguments (a worker name with spaces, `max_steps=0`) raise plain `ValueError` or `TypeError`.
@@ -106,6 +107,10 @@ class LocalModelError(ConductorError):
 
 class StoreError(ConductorError):
     """The reply store failed while it was used. What it held before is still there."""
+
+
+class ExportError(ConductorError):
+    """A trained adapter cannot be written as llama.cpp reads it; the message says what of it."""
 
 
 class GraderError(ConductorError):

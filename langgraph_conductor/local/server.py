@@ -4,6 +4,12 @@ The server is llama.cpp's own C++ one, run by xllamacpp (MIT) in threads of this
 spoken to over HTTP so that the embedded model is called by the same class (`ChatOpenAI`) as any
 other server, and so that parallel steps share one model: it batches them.
 
+One model can be many: LoRA adapters (Hu et al. 2021, arXiv 2106.09685) are loaded beside it, and every
+request says which one answers it. Two traps of llama.cpp are closed here. A request that says nothing gets
+all adapters at once, unless their scale is 0 to begin with. And prompts that were read before are kept
+without a note on the adapter that read them, so another adapter would go on from its predecessor's view
+of the same prompt and give other answers, silently. So where there are adapters, nothing is kept.
+
 Source: https://github.com/xorbitsai/xllamacpp
 """
 
@@ -12,6 +18,7 @@ import json
 import threading
 import time
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +27,10 @@ from langgraph_conductor.errors import LocalModelError
 
 DRAIN_SECONDS = 10.0
 
+_Adapters = tuple[tuple[str, Path], ...]
+
 _lock = threading.Lock()
-_running: dict[tuple[Path, int, int, int], tuple[Any, "LocalServer"]] = {}
+_running: dict[tuple[Path, int, int, int, _Adapters], tuple[Any, "LocalServer"]] = {}
 
 
 @dataclass(frozen=True)
@@ -32,14 +41,38 @@ class LocalServer:
         url: The base URL for OpenAI clients, such as `http://127.0.0.1:40123/v1`.
         slots: How many requests it answers at once; more than that wait in its queue.
         context: Tokens of prompt and answer together that one request may have.
+        adapters: Names of the adapters it can answer with.
     """
 
     url: str
     slots: int
     context: int
+    adapters: tuple[str, ...] = ()
+
+    def choosing(self, adapter: str = "") -> dict[str, Any]:
+        """What the body of a request says, beside the usual, to be answered with one adapter.
+
+        Args:
+            adapter: Its name; the model alone answers without one.
+
+        Raises:
+            LocalModelError: If it serves no adapter of that name.
+        """
+        if adapter and adapter not in self.adapters:
+            served = ", ".join(self.adapters) or "none"
+            raise LocalModelError(f"no adapter {adapter!r} is served; there is: {served}")
+        scales = [{"id": i, "scale": float(name == adapter)} for i, name in enumerate(self.adapters)]
+        return {"lora": scales, "cache_prompt": False} if scales else {}
 
 
-def serve(path: Path, *, slots: int = 4, context: int = 2048, threads: int | None = None) -> LocalServer:
+def serve(
+    path: Path,
+    *,
+    slots: int = 4,
+    context: int = 2048,
+    threads: int | None = None,
+    adapters: Mapping[str, Path] | None = None,
+) -> LocalServer:
     """Start the server for a GGUF file, or return the one that already runs in this process.
 
     It listens on a free port of 127.0.0.1 and ends with the process; nothing has to be stopped.
@@ -52,22 +85,25 @@ def serve(path: Path, *, slots: int = 4, context: int = 2048, threads: int | Non
         threads: CPU threads; 1 by default. More is faster only while the cores are idle: with two
             threads on two busy cores llama.cpp was measured to be 20 times slower than with one,
             since its threads wait for each other after every layer.
+        adapters: Name -> GGUF file of each LoRA adapter of this model that requests may choose.
 
     Returns:
         The running server; the same one for the same file and options.
 
     Raises:
         LocalModelError: xllamacpp is not installed, there is no such file, or llama.cpp cannot
-            load it.
+            load one.
         ValueError: A number is below 1.
     """
     threads = 1 if threads is None else threads
     for name, value in (("slots", slots), ("context", context), ("threads", threads)):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
-    if not path.is_file():
-        raise LocalModelError(f"There is no model file at {path}.")
-    key = (path.resolve(), slots, context, threads)
+    files = tuple((name, file.resolve()) for name, file in (adapters or {}).items())
+    for file in (path, *(file for _, file in files)):
+        if not file.is_file():
+            raise LocalModelError(f"There is no model file at {file}.")
+    key = (path.resolve(), slots, context, threads, files)
     with _lock:
         if key not in _running:
             _running[key] = _start(*key)
@@ -75,7 +111,9 @@ def serve(path: Path, *, slots: int = 4, context: int = 2048, threads: int | Non
         return _running[key][1]
 
 
-def _start(path: Path, slots: int, context: int, threads: int) -> tuple[Any, LocalServer]:
+def _start(
+    path: Path, slots: int, context: int, threads: int, adapters: _Adapters
+) -> tuple[Any, LocalServer]:
     """Load the model and return llama.cpp's server, which must be kept alive, with its address."""
     try:
         import xllamacpp
@@ -99,13 +137,27 @@ def _start(path: Path, slots: int, context: int, threads: int) -> tuple[Any, Loc
     params.cors_origins_explicit = True
     # Its name in answers and traces; by default the path, which has the user's name in it.
     params.model_alias = {path.stem}
+    params.lora_adapters = [_loaded(xllamacpp.CommonAdapterLoraInfo(), file) for _, file in adapters]
+    if adapters:
+        params.lora_init_without_apply = True
+        params.cache_prompt = False
+        params.cache_ram_mib = 0
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
+        files = ", ".join(str(file) for file in (path, *(file for _, file in adapters)))
         raise LocalModelError(
-            f"llama.cpp cannot load {path} ({error}). Is it a GGUF file, whole, and is there enough memory?"
+            f"llama.cpp cannot load {files} ({error}). Is each a GGUF file, whole, are adapters of this model, "
+            "and is there enough memory?"
         ) from error
-    return server, LocalServer(url=f"{server.listening_address}/v1", slots=slots, context=context)
+    names = tuple(name for name, _ in adapters)
+    return server, LocalServer(f"{server.listening_address}/v1", slots, context, names)
+
+
+def _loaded(adapter: Any, file: Path) -> Any:
+    adapter.path = str(file)
+    adapter.scale = 0.0  # a request that chooses none is answered by the model alone
+    return adapter
 
 
 def _drain(url: str) -> None:
