@@ -11,16 +11,11 @@ from statistics import fmean
 from typing import Final
 
 from langgraph_conductor.errors import ConfigError
-from langgraph_conductor.evals.checks import need_scores
 from langgraph_conductor.evals.results import Outcome
-from langgraph_conductor.evals.running import Runner
-from langgraph_conductor.evals.strategies import Strategy
 from langgraph_conductor.evals.suites import Suite, load_suite
-from langgraph_conductor.planners import fixed
 from langgraph_conductor.planners.examples import EXAMPLES
 from langgraph_conductor.prompts import Example
 from langgraph_conductor.rewards import Task, check_task
-from langgraph_conductor.workers import WorkerPool
 
 _RUN: Final = 8
 """Words in a row that two questions do not share by chance."""
@@ -62,26 +57,6 @@ def save_tasks(suite: Suite, path: str | PathLike[str]) -> None:
     Path(path).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
-async def alone(tasks: Sequence[Task], pool: WorkerPool, runner: Runner) -> list[Outcome]:
-    """What each worker that may be last makes of the tasks alone.
-
-    What the runner's store knows is not asked again.
-
-    Raises:
-        WorkerError: If the infrastructure failed every episode.
-        Exception: Whatever `Runner.run` raises.
-    """
-    singles = [
-        Strategy(f"single({worker.name})", "single", fixed.single(worker.name), pool, max_steps=1)
-        for worker in pool
-        if worker.may_be_last
-    ]
-    outcomes = [await runner.run(strategy, tasks, "train") for strategy in singles]
-    if not runner.stopped:
-        need_scores(outcomes)
-    return outcomes
-
-
 def disagreeing(tasks: Iterable[Task], outcomes: Iterable[Outcome]) -> tuple[Task, ...]:
     """The tasks that some get right and some get wrong, so that there is something to choose.
 
@@ -90,8 +65,9 @@ def disagreeing(tasks: Iterable[Task], outcomes: Iterable[Outcome]) -> tuple[Tas
 
     Args:
         tasks: The tasks, in order.
-        outcomes: What workers alone, or other strategies, made of them. Of several samples the majority counts;
-            episodes the infrastructure failed do not.
+        outcomes: What workers alone, or other strategies, made of them, as `evals.Runner` gives them: what its
+            store knows is not asked again. Of several samples the majority counts; episodes the infrastructure
+            failed do not.
     """
     verdicts: dict[str, set[bool]] = {}
     for outcome in outcomes:

@@ -2,14 +2,15 @@
 
 import pytest
 
-from langgraph_conductor import ConfigError, Worker, WorkerError, WorkerPool
-from langgraph_conductor.evals import Runner, Suite, load_suite
+from langgraph_conductor import ConfigError, Worker, WorkerPool
+from langgraph_conductor.evals import Runner, Strategy, Suite, load_suite
 from langgraph_conductor.evals.suites import SPLITS
+from langgraph_conductor.planners import fixed
 from langgraph_conductor.planners.examples import EXAMPLES
 from langgraph_conductor.prompts import Example
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.data import alone, disagreeing, few_shots, save_tasks, tasks_of
+from langgraph_conductor.train.data import disagreeing, few_shots, save_tasks, tasks_of
 from tests import evaluations
 
 TASKS = evaluations.tasks(12)
@@ -66,33 +67,21 @@ def test_of_several_samples_the_majority_counts():
     assert disagreeing(TASKS, outcomes) == TASKS[:1]
 
 
-async def test_workers_are_asked_alone_and_never_twice():
-    asked = []
-
-    def even(task):
-        asked.append(task.question[0]["text"])
+async def test_outcomes_of_a_runner_tell_where_workers_differ():
+    def zero(task):
         return "0"
 
-    def never(task):
-        return "none"
-
-    pool = WorkerPool(
-        [Worker("even", even), Worker("never", never), Worker("first", never, may_be_last=False)]
-    )
-    with ReplyStore(":memory:") as store:
-        outcomes = await alone(TASKS[:4], pool, Runner(store))
-        again = await alone(TASKS[:4], pool, Runner(store))
-    assert [outcome.strategy for outcome in outcomes] == ["single(even)", "single(never)"]
-    assert disagreeing(TASKS, outcomes) == disagreeing(TASKS, again) == TASKS[:1]
-    assert len(asked) == 4
-
-
-async def test_when_nobody_could_be_asked_that_is_told():
     def down(task):
         raise ConnectionError("no route")
 
-    with ReplyStore(":memory:") as store, pytest.raises(WorkerError, match="nothing to measure"):
-        await alone(TASKS[:2], WorkerPool([Worker("a", down, retries=0)]), Runner(store))
+    pool = WorkerPool(
+        [Worker("zero", zero), Worker("none", lambda task: "none"), Worker("down", down, retries=0)]
+    )
+    with ReplyStore(":memory:") as store:
+        runner = Runner(store)
+        singles = [Strategy(f"single({name})", "single", fixed.single(name), pool) for name in pool.names]
+        outcomes = [await runner.run(one, TASKS[:4], "train") for one in singles]
+    assert disagreeing(TASKS, outcomes) == TASKS[:1]
 
 
 # ------------------------------------------------------------------ examples

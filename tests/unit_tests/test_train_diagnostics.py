@@ -141,9 +141,14 @@ def test_what_was_really_paid_and_what_was_charged(tmp_path):
     assert summary_of(read_steps(tmp_path))["usd"] == {"paid": "0.25", "charged": "0.08", "lost": "0"}
 
 
-def test_without_expenses_nobody_knows_what_was_paid(tmp_path):
-    Diagnostics(tmp_path)(a_step())
-    assert summary_of(read_steps(tmp_path))["usd"]["paid"] is None
+def test_where_nobody_knows_what_was_paid_it_is_not_said_to_be_nothing(tmp_path):
+    unpriced = Expenses()
+    unpriced.add(paid=evaluations.usage(1, 10, None))
+    for name, expenses in (("none", None), ("unpriced", unpriced)):
+        watch = Diagnostics(tmp_path / name, expenses)
+        watch(a_step())
+        assert summary_of(read_steps(watch.folder))["usd"]["paid"] is None
+        assert "unknown paid" in watch.report().read_text()
 
 
 def test_after_a_kill_steps_are_neither_doubled_nor_lost(tmp_path):
