@@ -73,21 +73,27 @@ class Engine:
         self._thread = Thread(target=self._serve, name="engine", daemon=True)
         self._thread.start()
 
-    def ask(self, adapter: str, messages: Sequence[BaseMessage], max_tokens: int) -> "Future[tuple[int, ...]]":
+    def ask(
+        self, adapter: str, messages: Sequence[BaseMessage], max_tokens: int
+    ) -> "Future[tuple[int, ...]]":
         """The tokens of the reply, when they are there.
 
         Raises:
             ValueError: If there is no such adapter.
         """
         if adapter and adapter not in self.adapters:
-            raise ValueError(f"there is no adapter {adapter!r}; there are {', '.join(sorted(self.adapters))}")
+            raise ValueError(
+                f"there is no adapter {adapter!r}; there are {', '.join(sorted(self.adapters))}"
+            )
         reply: Future[tuple[int, ...]] = Future()
         self._requests.put(_Request(adapter, self.tokens(messages), max_tokens, reply))
         return reply
 
     def tokens(self, messages: Sequence[BaseMessage]) -> tuple[int, ...]:
         """The messages in the model's template, as tokens."""
-        return tuple(self.tokenizer(prompt_text(self.tokenizer, messages), add_special_tokens=False)["input_ids"])
+        return tuple(
+            self.tokenizer(prompt_text(self.tokenizer, messages), add_special_tokens=False)["input_ids"]
+        )
 
     def close(self) -> None:
         """Answer what waits, and end."""
@@ -115,8 +121,11 @@ class Engine:
             try:
                 left = end - time.monotonic()
                 nothing = not waiting and block
-                request = self._requests.get(timeout=None if nothing else max(left, 0)) if left > 0 or nothing \
+                request = (
+                    self._requests.get(timeout=None if nothing else max(left, 0))
+                    if left > 0 or nothing
                     else self._requests.get_nowait()
+                )
             except Empty:
                 return False
             if request is None:

@@ -45,7 +45,7 @@ class Masters:
                 master.grad = None if weight.grad is None else weight.grad.float()
                 weight.grad = None
         norm = float(torch.nn.utils.clip_grad_norm_(self.masters, self.clip_norm))
-        if norm == norm and norm != float("inf"):  # noqa: PLR0124 - not a number
+        if norm == norm and norm != float("inf"):
             for group in self.adam.param_groups:
                 group["lr"] = rate
             self.adam.step()
@@ -55,7 +55,11 @@ class Masters:
 
     def save(self, path: Path, step: int) -> None:
         """Write a checkpoint in one move: a kill leaves the old one or the new one."""
-        state = {"step": step, "masters": [m.detach() for m in self.masters], "adam": self.adam.state_dict()}
+        state = {
+            "step": step,
+            "masters": [m.detach() for m in self.masters],
+            "adam": self.adam.state_dict(),
+        }
         part = path.with_suffix(".part")
         torch.save(state, part)
         os.replace(part, path)
@@ -69,7 +73,9 @@ class Masters:
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
         shapes: Sequence[Any] = [m.shape for m in state["masters"]]
         if shapes != [m.shape for m in self.masters]:
-            raise ValueError(f"{path} is a checkpoint of other weights; remove it, or train in another folder")
+            raise ValueError(
+                f"{path} is a checkpoint of other weights; remove it, or train in another folder"
+            )
         with torch.no_grad():
             for master, kept in zip(self.masters, state["masters"], strict=True):
                 master.copy_(kept)

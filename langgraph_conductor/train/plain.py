@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -28,6 +29,8 @@ Advantages = Callable[[Sequence[Ask], Sequence[float | None]], Sequence[float]]
 """The advantages of a group, from what was asked and the rewards."""
 
 _CHECKPOINT: Final = "checkpoint.pt"
+_MINUTES: Final = 8.0
+_PHASES: Final = ("planning", "executing", "training")
 
 
 class Allowed(Protocol):
@@ -89,7 +92,9 @@ class PlainTrainer:
         self.imitation = imitation or Imitation()
         self.improvement = improvement or Improvement()
         if self.improvement.beta or self.improvement.loss != "grpo":
-            raise ValueError('the plain trainer knows beta = 0 and loss = "grpo"; use trainer = "trl" for others')
+            raise ValueError(
+                'the plain trainer knows beta = 0 and loss = "grpo"; use trainer = "trl" for others'
+            )
         torch.manual_seed(seed)
         self.model = model if lora is None else adapted(model, lora)
         self.tokenizer, self.render, self.seed = tokenizer, render, seed
@@ -121,52 +126,63 @@ class PlainTrainer:
             ValueError: If there are none.
         """
         if not pairs:
-            raise ValueError("there is nothing to imitate: no plan was right; look at the warm start's samples")
+            raise ValueError(
+                "there is nothing to imitate: no plan was right; look at the warm start's samples"
+            )
         settings = self.imitation
         tokens = [(self._tokens(prompt), (*self._tokens(text), self._end)) for prompt, text in pairs]
         steps = math.ceil(settings.epochs * len(tokens) / settings.batch)
         optimiser = self._optimiser(settings.learning_rate, settings.clip_norm)
         rate = _schedule(settings.learning_rate, steps, settings.warmup_ratio, "cosine")
         self.model.train()
-        for step in self._from(optimiser, folder, steps, 8.0):
-            drawn = _drawn(len(tokens), step * settings.batch, settings.batch, self.seed)
-            optimiser.step(rate(step), lambda chosen=[tokens[i] for i in drawn]: self._imitation_loss(chosen))
+        with _Progress(optimiser, folder, _MINUTES) as progress:
+            while progress.done < steps:
+                drawn = _drawn(len(tokens), progress.done * settings.batch, settings.batch, self.seed)
+                chosen = [tokens[i] for i in drawn]
+                optimiser.step(rate(progress.done), partial(self._imitation_loss, chosen))
+                progress.advance()
 
     def improve(self, batches: Batches, score: Score, folder: Path) -> None:
         """Learn from rewards.
 
         Raises:
-            Exception: What `score` or `watch` raises; the checkpoint of the last step is kept.
+            Exception: What `score` or `watch` raises. The steps that were taken are kept.
         """
         settings = self.improvement
         optimiser = self._optimiser(settings.learning_rate, settings.clip_norm)
         rate = _schedule(settings.learning_rate, settings.steps, settings.warmup_ratio, settings.schedule)
-        for number in self._from(optimiser, folder, settings.steps, settings.save_minutes):
-            start = time.perf_counter()
-            groups = batches(number)
-            asks = [ask for group in groups for ask in group]
-            written = self._sample(asks, settings.temperature, settings.max_tokens, self.seed * 1_000_003 + number)
-            texts = [self.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in written]
-            planned = time.perf_counter()
-            scored = score(asks, texts)
-            executed = time.perf_counter()
-            seen = self._learn(optimiser, rate(number), groups, written, scored)
-            if self.watch:
-                self.watch(
-                    Step(
-                        number,
-                        groups,
-                        _grouped(texts, groups),
-                        _grouped(scored, groups),
-                        sum(map(len, written)),
-                        {
-                            "planning": planned - start,
-                            "executing": executed - planned,
-                            "training": time.perf_counter() - executed,
-                        },
-                        {**seen, "learning_rate": rate(number)},
-                    )
-                )
+        with _Progress(optimiser, folder, settings.save_minutes) as progress:
+            while progress.done < settings.steps:
+                step = self._step(optimiser, rate(progress.done), batches, score, progress.done)
+                progress.advance()
+                if self.watch:
+                    self.watch(step)
+
+    def _step(self, optimiser: Masters, rate: float, batches: Batches, score: Score, number: int) -> Step:
+        settings = self.improvement
+        times = [time.perf_counter()]
+        groups = batches(number)
+        asks = [ask for group in groups for ask in group]
+        written = self._sample(
+            asks, settings.temperature, settings.max_tokens, self.seed * 1_000_003 + number
+        )
+        texts = [self.tokenizer.decode(tokens, skip_special_tokens=True) for tokens in written]
+        times.append(time.perf_counter())
+        scored = score(asks, texts)
+        times.append(time.perf_counter())
+        seen = self._learn(optimiser, rate, groups, written, scored)
+        times.append(time.perf_counter())
+        return Step(
+            number,
+            groups,
+            _grouped(texts, groups),
+            _grouped(scored, groups),
+            tokens=sum(map(len, written)),
+            seconds={
+                name: end - start for name, start, end in zip(_PHASES, times, times[1:], strict=False)
+            },
+            learning={**seen, "learning_rate": rate},
+        )
 
     def save(self, folder: Path) -> None:
         """Write the weights: an adapter, if one was trained, else the model."""
@@ -209,7 +225,9 @@ class PlainTrainer:
         scored: Sequence[Scored],
     ) -> dict[str, float]:
         rollouts: list[_Rollout] = []
-        for group, texts, found in zip(groups, _grouped(written, groups), _grouped(scored, groups), strict=True):
+        for group, texts, found in zip(
+            groups, _grouped(written, groups), _grouped(scored, groups), strict=True
+        ):
             gained = self.advantages(group, [one.reward for one in found])
             for ask, tokens, advantage in zip(group, texts, gained, strict=True):
                 if advantage and tokens:
@@ -233,7 +251,13 @@ class PlainTrainer:
         """The loss of completions of one prompt, summed over rollouts, and the mean entropy of their tokens."""
         device = self.model.device
         prompt = row[0].prompt
-        ids, positions, owner, at, wanted = list(prompt), list(range(len(prompt))), [0] * len(prompt), [], []
+        ids, positions, owner, at, wanted = (
+            list(prompt),
+            list(range(len(prompt))),
+            [0] * len(prompt),
+            [],
+            [],
+        )
         for number, rollout in enumerate(row, 1):
             # The prompt's last token foretells the first token of each completion.
             at += [len(prompt) - 1, *range(len(ids), len(ids) + len(rollout.tokens) - 1)]
@@ -245,7 +269,9 @@ class PlainTrainer:
         order = torch.arange(len(ids), device=device)
         seen = (order[:, None] >= order[None]) & ((of[None] == 0) | (of[None] == of[:, None]))
         dtype = next(self.model.parameters()).dtype
-        mask = torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill(~seen, torch.finfo(dtype).min)
+        mask = torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill(
+            ~seen, torch.finfo(dtype).min
+        )
         hidden = body(self.model)(
             input_ids=torch.tensor([ids], device=device),
             position_ids=torch.tensor([positions], device=device),
@@ -278,7 +304,9 @@ class PlainTrainer:
                 place += 1
         return added
 
-    def _imitation_loss(self, chosen: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> Iterator[Tensor]:
+    def _imitation_loss(
+        self, chosen: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
+    ) -> Iterator[Tensor]:
         """The mean loss of the completions' tokens, in parts of similar length."""
         total = sum(len(completion) for _, completion in chosen)
         device = self.model.device
@@ -295,26 +323,41 @@ class PlainTrainer:
             hidden = body(self.model)(input_ids=ids, attention_mask=real, use_cache=False).last_hidden_state
             # Chosen first: a product over every position would cost as much as the rest of the model.
             logits = head(self.model)(hidden[:, :-1][told[:, 1:]]).float()
-            yield torch.nn.functional.cross_entropy(logits, ids[:, 1:][told[:, 1:]], reduction="sum") / total
+            yield (
+                torch.nn.functional.cross_entropy(logits, ids[:, 1:][told[:, 1:]], reduction="sum") / total
+            )
 
     def _optimiser(self, rate: float, clip_norm: float) -> Masters:
         return Masters([p for p in self.model.parameters() if p.requires_grad], rate, clip_norm)
 
-    def _from(self, optimiser: Masters, folder: Path, steps: int, minutes: float) -> Iterator[int]:
-        """The steps that are left; a checkpoint is written on time, and at the end."""
+
+class _Progress:
+    """How far training has come; a checkpoint is written on time, and when it ends, however it ends."""
+
+    def __init__(self, optimiser: Masters, folder: Path, minutes: float) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / _CHECKPOINT
-        done = optimiser.load(path) if path.is_file() else 0
-        saved = time.monotonic()
-        for step in range(done, steps):
-            try:
-                yield step
-            except GeneratorExit:
-                optimiser.save(path, step)
-                raise
-            if time.monotonic() - saved > 60 * minutes or step == steps - 1:
-                optimiser.save(path, step + 1)
-                saved = time.monotonic()
+        self._optimiser, self._path, self._minutes = optimiser, folder / _CHECKPOINT, minutes
+        self.done = self._saved_at = 0
+        self._saved = time.monotonic()
+
+    def __enter__(self) -> "_Progress":
+        if self._path.is_file():
+            self.done = self._saved_at = self._optimiser.load(self._path)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.done != self._saved_at:
+            self._save()
+
+    def advance(self) -> None:
+        """One more step was taken."""
+        self.done += 1
+        if time.monotonic() - self._saved > 60 * self._minutes:
+            self._save()
+
+    def _save(self) -> None:
+        self._optimiser.save(self._path, self.done)
+        self._saved, self._saved_at = time.monotonic(), self.done
 
 
 def adapted(model: Any, lora: Lora) -> Any:

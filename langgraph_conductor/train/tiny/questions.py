@@ -71,12 +71,15 @@ def questions(skills: Sequence[str]) -> Iterator[Task]:
         number += 1
 
 
-_ONES: Final = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen \
-sixteen seventeen eighteen nineteen".split()
-_TENS: Final = "- - twenty thirty forty fifty sixty seventy eighty ninety".split()
-_PEOPLE: Final = "Tom Ann Ben Eva Sam Mia Leo Ida Max Zoe Jim Amy Dan Kim Joe Liz".split()
-_THINGS: Final = "pens cups eggs nuts keys caps toys pins nails coins cards books balls seeds shells stamps".split()
-_BOXES: Final = "boxes bags jars tins sacks packs crates trays".split()
+_ONES: Final = (
+    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+)
+_TENS: Final = ["-", "-", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_PEOPLE: Final = ["Tom", "Ann", "Ben", "Eva", "Sam", "Mia", "Leo", "Ida", "Max", "Zoe", "Jim", "Amy", "Dan", "Kim", "Joe", "Liz"]
+_THINGS: Final = (
+    ["pens", "cups", "eggs", "nuts", "keys", "caps", "toys", "pins", "nails", "coins", "cards", "books", "balls", "seeds", "shells", "stamps"]
+)
+_BOXES: Final = ["boxes", "bags", "jars", "tins", "sacks", "packs", "crates", "trays"]
 
 
 def in_words(number: int) -> str:
@@ -182,17 +185,35 @@ def _tale(rng: random.Random) -> tuple[str, str, int]:
     least = min(a * b - 1, c)
     return rng.choice(
         (
-            (f"{who} has {a} {boxes} of {b} {things} and {c} more {things}.", f"{a} * {b} + {c}", a * b + c),
-            (f"{who} has {a} {boxes} of {b} {things} and loses {least} {things}.", f"{a} * {b} - {least}", a * b - least),
-            (f"{who} has {c} {things} and buys {a} {boxes} of {b} {things}.", f"{c} + {a} * {b}", c + a * b),
-            (f"{who} finds {a} {things}, then {b} {things}, then {c} {things}.", f"{a} + {b} + {c}", a + b + c),
+            (
+                f"{who} has {a} {boxes} of {b} {things} and {c} more {things}.",
+                f"{a} * {b} + {c}",
+                a * b + c,
+            ),
+            (
+                f"{who} has {a} {boxes} of {b} {things} and loses {least} {things}.",
+                f"{a} * {b} - {least}",
+                a * b - least,
+            ),
+            (
+                f"{who} has {c} {things} and buys {a} {boxes} of {b} {things}.",
+                f"{c} + {a} * {b}",
+                c + a * b,
+            ),
+            (
+                f"{who} finds {a} {things}, then {b} {things}, then {c} {things}.",
+                f"{a} + {b} + {c}",
+                a + b + c,
+            ),
         )
     )
 
 
 def _story(rng: random.Random) -> tuple[str, ...]:
     tale, told, _ = _tale(rng)
-    asked = rng.choice(("Write the sum for this.", "Which sum is this? Do not work it out.", "Write it as a sum."))
+    asked = rng.choice(
+        ("Write the sum for this.", "Which sum is this? Do not work it out.", "Write it as a sum.")
+    )
     return f"{tale} {asked}", told
 
 

@@ -34,7 +34,9 @@ def tiny_suite() -> Suite:
     found["test"] += [next(hopeless) for _ in range(_UNSOLVABLE)]
     # In the order of their hashes the first n of a split are a mixture of all.
     splits = {split: tuple(sorted(tasks, key=lambda task: task.id)) for split, tasks in found.items()}
-    return Suite(NAME, splits, {"revision": REVISION, "held_out": ["+".join(skills) for skills in HELD_OUT]})
+    return Suite(
+        NAME, splits, {"revision": REVISION, "held_out": ["+".join(skills) for skills in HELD_OUT]}
+    )
 
 
 def _take(

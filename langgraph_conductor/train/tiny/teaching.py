@@ -24,7 +24,9 @@ _ALONE: Final = 0.2
 """Of a specialist's single questions, the share that only asks it to answer, as it is asked where it works alone."""
 
 
-def pairs_of(skill: str, tasks: Sequence[Task], count: int, seed: int = 0) -> list[tuple[list[BaseMessage], str]]:
+def pairs_of(
+    skill: str, tasks: Sequence[Task], count: int, seed: int = 0
+) -> list[tuple[list[BaseMessage], str]]:
     """What a specialist is shown and what it should say, half of it from composed questions.
 
     Raises:
@@ -46,7 +48,9 @@ def pairs_of(skill: str, tasks: Sequence[Task], count: int, seed: int = 0) -> li
     return [_lesson(task, place, draw) for task, place in chosen]
 
 
-def lessons(adapter: str, tasks: Sequence[Task], count: int = LESSONS) -> list[tuple[list[BaseMessage], str]]:
+def lessons(
+    adapter: str, tasks: Sequence[Task], count: int = LESSONS
+) -> list[tuple[list[BaseMessage], str]]:
     """The lessons of a specialist, or of the generalist.
 
     Raises:
@@ -57,11 +61,15 @@ def lessons(adapter: str, tasks: Sequence[Task], count: int = LESSONS) -> list[t
         random.Random("lessons of the generalist").shuffle(every)  # noqa: S311 - no secret is made here
         return every
     if adapter not in SPECIALISTS:
-        raise ValueError(f"there is no adapter {adapter!r}; there are {', '.join((*SPECIALISTS, GENERALIST))}")
+        raise ValueError(
+            f"there is no adapter {adapter!r}; there are {', '.join((*SPECIALISTS, GENERALIST))}"
+        )
     return pairs_of(adapter, tasks, count)
 
 
-def teach(adapter: str, base: Any, tokenizer: Any, tasks: Sequence[Task], folder: Path, *, rate: float = 1e-3) -> None:
+def teach(
+    adapter: str, base: Any, tokenizer: Any, tasks: Sequence[Task], folder: Path, *, rate: float = 1e-3
+) -> None:
     """Train one adapter and write it to `folder`; goes on where it was broken off."""
     from langgraph_conductor.train.engine import prompt_text
     from langgraph_conductor.train.plain import PlainTrainer
@@ -96,4 +104,6 @@ def _lesson(task: Task, place: int, draw: random.Random) -> tuple[list[BaseMessa
 def _outputs(task: Task, place: int) -> Iterator[StepOutput]:
     # What the last one said is what there is to go on from; of three, the first is granted too by "all".
     for i, part in enumerate(parts_of(task)[:place]):
-        yield StepOutput(index=i, worker=part.skill, subtask=SUBTASKS[part.skill], text=part.answer, status="ok")
+        yield StepOutput(
+            index=i, worker=part.skill, subtask=SUBTASKS[part.skill], text=part.answer, status="ok"
+        )
