@@ -66,7 +66,7 @@ def varied(
 
 
 def random_routing(tasks: Sequence[Task], pool: WorkerPool, seed: int = 0) -> Iterator[Example]:
-    """Plans that teach the form alone: the parts' wordings, but whoever may come; one step in three is too many or few.
+    """Plans that teach the form alone: the parts' wordings, any workers; a third have the wrong number of steps.
 
     Nothing of it was run, and nothing of it says who can do what.
     """
