@@ -4,9 +4,11 @@ import hashlib
 import itertools
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
+from langgraph_conductor import ACCEPT
 from langgraph_conductor.local.conductor import EmbeddedPlanner, plan_text
 from langgraph_conductor.local.exact import calculator
 from langgraph_conductor.local.pool import POOL
@@ -14,7 +16,6 @@ from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS, SUBTA
 from langgraph_conductor.planners import PlanRequest
 from langgraph_conductor.rewards import check_task, grade
 from langgraph_conductor.testing import ScriptedModel
-from langgraph_conductor.train.asks import Ask
 from langgraph_conductor.train.tiny import conducting, naming, teaching
 from langgraph_conductor.train.tiny.questions import COMPOSED, HELD_OUT, SKILLS, parts_of, questions
 from langgraph_conductor.train.tiny.suite import tiny_suite
@@ -22,10 +23,36 @@ from langgraph_conductor.train.tiny.suite import tiny_suite
 SUITE = tiny_suite()
 ALL = [task for split in ("train", "validation", "test") for task in SUITE.tasks(split)]
 SOLVABLE = [task for task in ALL if task.domain != "unsolvable"]
-WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen \
-seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety".split()
-)
+WORDS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+    "thirty",
+    "forty",
+    "fifty",
+    "sixty",
+    "seventy",
+    "eighty",
+    "ninety",
+]
 
 
 def number(word):
@@ -203,20 +230,48 @@ def test_what_is_tried_is_tried_once_and_blind():
     assert tried == conducting.tried(task)
 
 
+def record(kinds, answer):
+    workflow = conducting.workflow_of(kinds)
+    return {
+        "round": 0,
+        "workflow": workflow.to_json(),
+        "steps": [{"index": i, "worker": kind} for i, kind in enumerate(kinds)],
+        "answer": answer,
+    }
+
+
+def kinds_of(workflow, pool):
+    words = naming.DESCRIPTIONS.items()
+    return [
+        next(k for k, said in words if pool[step.worker].description in said) for step in workflow.steps
+    ]
+
+
 def test_varied_plans_are_read_back_as_they_were_meant():
-    pool, _ = naming.renamed_pool(fakes, random.Random(0))
     planner = EmbeddedPlanner(ScriptedModel(replies=["x"]))
-    task = SUITE.tasks("train")[0]
-    example = conducting.Example(Ask(task, pool), "")
-    workflow = conducting.workflow_of(("digits", "sorter"))
-    found = conducting.varied([example], [workflow], fakes, 20)
-    for one in found:
+    found = conducting.Found(
+        SUITE.tasks("train")[0], record(("digits", "sorter"), "1, 2"), record(("reverser",), "two, one")
+    )
+    shown = conducting.varied([found], fakes, 100)
+    seen = {"first": 0, "accepted": 0, "mended": 0}
+    for one in shown:
         read = planner.parse(one.text, one.ask.request(3))
-        kinds = [next(k for k, words in naming.DESCRIPTIONS.items() if one.ask.pool[s.worker].description in words)
-                 for s in read.steps]  # fmt: skip
-        assert kinds == ["digits", "sorter"]
-        assert [step.access for step in read.steps] == [(), "all"]
-    assert len({one.text for one in found}) > 10
+        prompt = planner.render(one.ask.request(3))[-1].text
+        before = one.ask.previous[0] if one.ask.previous else None
+        if before is None or before["answer"] == "two, one":
+            assert kinds_of(read, one.ask.pool) == ["digits", "sorter"]
+            assert [step.access for step in read.steps] == [(), "all"]
+            seen["mended" if before else "first"] += 1
+        else:
+            assert read is ACCEPT
+            seen["accepted"] += 1
+        if before:
+            assert f"Answer before: {before['answer']}" in prompt
+            assert {step["worker"] for step in before["steps"]} <= set(one.ask.pool.names)
+        assert ("Plan before:" in prompt) == (before is not None)
+    assert len({one.text for one in shown}) > 40
+    assert seen["first"] > 60
+    assert min(seen.values()) > 5
 
 
 def test_random_routing_tells_nothing_of_who_can_do_what():
@@ -257,7 +312,7 @@ def test_plan_texts_are_read_back():
     kinds = ("digits", "sorter", "reverser")
     workflow = conducting.Workflow(
         tuple(
-            conducting.replace(step, worker=named[kind])
+            replace(step, worker=named[kind])
             for step, kind in zip(conducting.workflow_of(kinds).steps, kinds, strict=True)
         )
     )
