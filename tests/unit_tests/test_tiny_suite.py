@@ -223,11 +223,42 @@ def test_unseen_names_and_words_are_unseen():
 
 def test_what_is_tried_is_tried_once_and_blind():
     task = next(task for task in SUITE.tasks("train") if task.difficulty == 2)
-    tried = conducting.tried(task)
-    assert len(set(tried)) == len(tried) == len(POOL) + conducting.PAIRS_TRIED
+    pairs = conducting.pairs(task)
+    assert len({*pairs, *conducting.alone()}) == len(POOL) + conducting.PAIRS_TRIED
     other = next(t for t in SUITE.tasks("train") if t.domain == task.domain and t is not task)
-    assert conducting.tried(other) != tried
-    assert tried == conducting.tried(task)
+    assert conducting.pairs(other) != pairs == conducting.pairs(task)
+
+
+def test_pairs_are_tried_only_where_nobody_was_right_alone():
+    from langgraph_conductor.episodes import Episode
+    from langgraph_conductor.train.asks import Scored
+    from langgraph_conductor.workers import WorkerPool
+
+    pool = WorkerPool([naming.worker(kind, model_of=fakes) for kind in POOL])
+    single = next(task for task in SUITE.tasks("train") if task.domain == "sorter")
+    double = next(task for task in SUITE.tasks("train") if task.domain == "digits+sorter")
+    asked = []
+
+    def score(asks, texts):
+        planner = EmbeddedPlanner(ScriptedModel(replies=["x"]))
+        for ask, text in zip(asks, texts, strict=True):
+            workflow = planner.parse(text, ask.request(3))
+            kinds = tuple(step.worker for step in workflow.steps)
+            asked.append((ask.task.domain, kinds))
+            right = kinds in (("sorter",), ("digits", "sorter")) and len(kinds) == ask.task.difficulty
+            found = record(kinds, "1, 2")
+            yield Scored(1.0, Episode(ask.task.id, "1, 2", float(right), True, "unaided", rounds=(found,)))
+
+    found = conducting.sought([single, double], pool, lambda asks, texts: list(score(asks, texts)), seed=3)
+    assert {len(kinds) for domain, kinds in asked if domain == "sorter"} == {1}
+    assert (
+        len([kinds for domain, kinds in asked if domain == "digits+sorter"]) == 7 + conducting.PAIRS_TRIED
+    )
+    assert found[0].workflow == conducting.workflow_of(("sorter",))
+    assert found[0].wrong["workflow"] != found[0].right["workflow"]
+    tried = ("digits", "sorter") in [kinds for _, kinds in asked]
+    assert [one.task for one in found] == ([single, double] if tried else [single])
+    assert conducting.Found.from_json(found[0].to_json()) == found[0]
 
 
 def record(kinds, answer):

@@ -32,11 +32,15 @@ def workflow_of(kinds: Sequence[str]) -> Workflow:
     return Workflow(tuple(Step(kind, SUBTASKS[kind], ALL if i else ()) for i, kind in enumerate(kinds)))
 
 
-def tried(task: Task, seed: int = 0) -> list[Workflow]:
-    """Workflows to be tried for a question: each worker alone, and pairs drawn at random."""
+def alone() -> list[Workflow]:
+    """Each worker alone."""
+    return [workflow_of((kind,)) for kind in POOL]
+
+
+def pairs(task: Task, seed: int = 0) -> list[Workflow]:
+    """Workflows of two steps, drawn at random for a question."""
     draw = random.Random(f"tried {task.id}:{seed}")  # noqa: S311 - no secret is made here
-    pairs = draw.sample(list(permutations(POOL, 2)), PAIRS_TRIED)
-    return [workflow_of(kinds) for kinds in [*((kind,) for kind in POOL), *pairs]]
+    return [workflow_of(kinds) for kinds in draw.sample(list(permutations(POOL, 2)), PAIRS_TRIED)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +73,25 @@ class Found:
 
 
 def sought(tasks: Sequence[Task], pool: WorkerPool, score: Score, seed: int = 0) -> list[Found]:
-    """Try workflows at random; what is found of those questions of which one was right."""
-    asks: list[Ask] = []
-    texts: list[str] = []
-    for task in tasks:
-        workflows = tried(task, seed)
-        asks += [Ask(task, pool)] * len(workflows)
-        texts += [plan_text(workflow, pool) for workflow in workflows]
+    """Try workflows: each worker alone, and where nobody was right, pairs at random.
+
+    Returns:
+        What was found of those questions of which one was right.
+    """
     right: dict[str, RoundRecord] = {}
     wrong: dict[str, list[RoundRecord]] = {}
-    for ask, scored in zip(asks, score(asks, texts), strict=True):
-        episode = scored.episode
-        if episode.score == 1.0:
-            right.setdefault(ask.task.id, episode.rounds[0])
-        elif episode.score == 0.0 and episode.answer:
-            wrong.setdefault(ask.task.id, []).append(episode.rounds[0])
+
+    def tried(some: Sequence[tuple[Task, Workflow]]) -> None:
+        asks = [Ask(task, pool) for task, _ in some]
+        for ask, scored in zip(asks, score(asks, [plan_text(one, pool) for _, one in some]), strict=True):
+            episode = scored.episode
+            if episode.score == 1.0:
+                right.setdefault(ask.task.id, episode.rounds[0])
+            elif episode.score == 0.0 and episode.answer:
+                wrong.setdefault(ask.task.id, []).append(episode.rounds[0])
+
+    tried([(task, workflow) for task in tasks for workflow in alone()])
+    tried([(task, workflow) for task in tasks if task.id not in right for workflow in pairs(task, seed)])
     draw = random.Random(f"wrong:{seed}")  # noqa: S311 - no secret is made here
     return [
         Found(task, right[task.id], draw.choice(wrong[task.id]) if task.id in wrong else None)

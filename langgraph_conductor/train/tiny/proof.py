@@ -32,6 +32,7 @@ from langgraph_conductor.train.trainer import Score
 SINGLE_TRIED: Final = 90
 COMPOSED_TRIED: Final = 110
 """Questions whose plans are sought at random."""
+_AT_ONCE: Final = 50
 VARIED: Final = 8
 """Times each right plan is shown, each time under other names."""
 FORM_SHOWN: Final = 500
@@ -96,9 +97,9 @@ class Proof:
             tasks = mixed(self.suite.tasks("train"), count, COMPOSED_TRIED / count)
             found: list[Found] = []
             with self._scorer(world.planner("")) as scorer:
-                for at in range(0, len(tasks), 20):
-                    found += sought(tasks[at : at + 20], pool, scorer.run)
-                    self.say(f"right plans for {len(found)} of {min(at + 20, len(tasks))} questions")
+                for at in range(0, len(tasks), _AT_ONCE):
+                    found += sought(tasks[at : at + _AT_ONCE], pool, scorer.run)
+                    self.say(f"right plans for {len(found)} of {min(at + _AT_ONCE, len(tasks))} questions")
             path.write_text("".join(json.dumps(one.to_json()) + "\n" for one in found))
         return [Found.from_json(json.loads(line)) for line in path.read_text().splitlines()]
 
