@@ -1,104 +1,71 @@
-"""`langgraph-conductor demo`: a planned team of embedded models answers unlike questions, offline."""
+"""`langgraph-conductor demo`: a trained conductor and its specialists answer composed questions, offline."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
-from langgraph_conductor import Planner, PlanRequest, Step, Workflow, create_conductor, local
+from langgraph_conductor import WorkerPool, create_conductor, local, run_episode
 from langgraph_conductor.display import describe
-from langgraph_conductor.planners import PlanningError, fixed
+from langgraph_conductor.display.text import short
+from langgraph_conductor.planners import fixed
+from langgraph_conductor.rewards import Task, grade
 
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question of the demo.
-
-    Args:
-        text: What is asked.
-        exact: What the calculator must say if it is asked, known beforehand.
-        workflow: A hand-written workflow, where the embedded planner is not up to planning one.
-    """
-
-    text: str
-    exact: str = ""
-    workflow: Workflow | None = None
-
+COMPOSED: Final = Task(
+    "Write as digits, then sort from small to large: sixty-one, nineteen, forty-two", "19, 42, 61", "exact"
+)
+"""What no worker can answer alone."""
 
 QUESTIONS: Final = (
-    Question("What is 48 * 271 - 19?", "12989"),
-    Question("Who wrote Hamlet?"),
-    Question("What is 'stressed' spelled backwards?"),
-    Question("Find 12.5% of 960.", "120"),
-    Question(
-        "One way to the capital of Italy is 17 * 23 km. Write a sentence on a road as long as both ways.",
-        "782",
-        Workflow(
-            (
-                Step("calculator", "Compute 2 * 17 * 23"),
-                Step("smollm2", "What is the capital of Italy?"),
-                Step(
-                    "smollm2", "Write one sentence about a road of this length in km to this city.", (0, 1)
-                ),
-            )
-        ),
-    ),
+    COMPOSED,
+    Task("Mia has 12 boxes of 9 pens and 25 more pens. How many in all?", "133", "number"),
+    Task("Reverse the order, then take the first letters: river, apple, stone", "s, a, r", "exact"),
+    Task("How much is eighty-four minus seventeen?", "67", "number"),
+    Task("Compute (57 + 31) * 24.", "2112", "number"),
+    Task("What is the capital of Norway? Say it in a sentence.", "The capital of Norway is Oslo.", "exact"),
 )
 
 Say = Callable[[str], Any]
 
 
 def run(say: Say) -> bool:
-    """Answer every question, showing each step, and check the calculator.
+    """Answer every question, showing each step, and check the answers.
 
     Args:
         say: Prints one text.
 
     Returns:
-        Whether every question got an answer and every exact result was right.
+        Whether every answer was right.
     """
-    say("Loading SmolLM2 with 135 million parameters. It shows the machinery, not quality.")
-    pool = local.workers()
-    planner = local.planner()
+    say("Loading SmolLM2 with 135 million parameters, five specialists and a conductor of it.")
+    pool, planner = local.workers(), local.planner()
+    conductor = create_conductor(planner, pool, max_steps=3)
     reached: Counter[str] = Counter()
-    good = True
-    checked = 0
-    for question in QUESTIONS:
-        chosen: Planner = fixed.workflow(question.workflow) if question.workflow else planner
-        conductor = create_conductor(chosen, pool, max_steps=3)
-        result = conductor.invoke({"messages": [{"role": "user", "content": question.text}]})
-        say(f"\n{'=' * 72}\nquestion: {question.text}\n\n{describe(result)}")
-        for step in result["rounds"][0]["steps"]:
-            if step["worker"] == "calculator":
-                right = step["text"] == question.exact
-                say(f"check: the calculator said {step['text']!r}, " + ("right" if right else "WRONG"))
-                checked += 1
-                good &= right
-        good &= bool(result["answer"])
+    right = 0
+    for task in QUESTIONS:
+        result = conductor.invoke({"messages": [{"role": "user", "content": task.question}]})
+        good = grade(result["answer"], task) == 1
+        say(
+            f"\n{_LINE}\nquestion: {task.question}\n\n{describe(result)}\ncheck: {'right' if good else 'WRONG'}"
+        )
         reached[result["rounds"][0]["plan"]["reached"]] += 1
-    say(f"\n{'=' * 72}\nplans that ran:        {_counted(reached)}")
-    say(f"the same in free text: {_counted(_planned_in_text(pool))}")
-    say(f"exact results checked: {checked}")
-    return good and checked > 0
+        right += good
+    say(f"\n{_LINE}\nthe first question, to each worker alone:")
+    for name in pool.names:
+        say(f"  {name}: {_alone(name, pool)}")
+    say(f"\n{_LINE}\nplans that ran: {_counted(reached)}\nright answers:  {right} of {len(QUESTIONS)}")
+    return right == len(QUESTIONS)
 
 
-def _planned_in_text(pool: Any) -> Counter[str]:
-    """How the planner fares without a schema; nothing of it is run."""
-    planner = local.planner(structured=False)
-    reached: Counter[str] = Counter()
-    for question in QUESTIONS:
-        if question.workflow is None:
-            request = PlanRequest(({"type": "text", "text": question.text},), pool, max_steps=3)
-            try:
-                reached[planner.plan(request).reached] += 1
-            except PlanningError:
-                reached["fallback"] += 1
-    return reached
+_LINE: Final = "=" * 72
+
+
+def _alone(name: str, pool: WorkerPool) -> str:
+    episode = asyncio.run(run_episode(COMPOSED, fixed.single(name), pool))
+    verdict = "right" if episode.score else "wrong"
+    return f"{short(episode.answer, 60)!r}, {verdict}" if episode.answer else "cannot"
 
 
 def _counted(reached: Counter[str]) -> str:
-    words = {
-        "unaided": "unaided", "schema": "under a schema", "repair": "by repair", "fallback": "by fallback",
-        "fixed": "hand-written",
-    }  # fmt: skip
+    words = {"unaided": "unaided", "repair": "by repair", "fallback": "by fallback"}
     return ", ".join(f"{reached[key]} {word}" for key, word in words.items())

@@ -1,7 +1,7 @@
-"""The embedded pool: a small model served on loopback, and two workers that are plain functions.
+"""The embedded pool: a small model served on loopback, adapters of it, and an exact calculator.
 
-Nothing here needs a key, and after the first start nothing needs a network. It shows the machinery,
-not quality: the model has 135 million parameters.
+Nothing here needs a key, and after the first start nothing needs a network. It shows the method at its
+smallest, not quality: the model has 135 million parameters.
 """
 
 from langgraph_conductor.local.pool import model, planner, worker, workers

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from langchain_core.language_models import BaseChatModel
+
 from langgraph_conductor.errors import LocalModelError
 from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS, EmbeddedPlanner
 from langgraph_conductor.local.exact import calculator, wordsmith
@@ -31,11 +33,11 @@ TALKER: Final = "smollm2"
 """The worker that is the model without an adapter."""
 
 POOL: Final[Mapping[str, str]] = {
+    TALKER: "general language model: facts, explanations, writing",
     "calculator": "exact arithmetic with numbers",
     **SPECIALISTS,
-    TALKER: "general language model: facts, explanations, writing",
 }
-"""The workers of the embedded pool, in order, and what planners are told of them."""
+"""The workers of the embedded pool, and what planners are told of them. The first answers where planning fails."""
 
 KINDS: Final[Mapping[str, str]] = {
     **POOL,
@@ -45,6 +47,9 @@ KINDS: Final[Mapping[str, str]] = {
 """All embedded workers; those that are not in the pool do what others in it do, or much of it."""
 
 _FUNCTIONS: Final = {"calculator": calculator, "wordsmith": wordsmith}
+
+ModelOf = Callable[[str, int], BaseChatModel]
+"""The embedded model with an adapter (its name; empty for none) and a bound on the tokens of a reply."""
 
 
 def model(*, adapter: str = "", max_tokens: int = 256) -> "ChatOpenAI":
@@ -96,21 +101,25 @@ def planner() -> EmbeddedPlanner:
     return EmbeddedPlanner(model(adapter=CONDUCTOR, max_tokens=MOST_PLAN_TOKENS))
 
 
-def workers() -> WorkerPool:
+def workers(model_of: ModelOf | None = None) -> WorkerPool:
     """The embedded workers: those in `POOL`.
+
+    Args:
+        model_of: Where their models come from; `model` if left out. Training has them in its own process.
 
     Raises:
         LocalModelError: See `model`.
     """
-    return WorkerPool([worker(kind) for kind in POOL])
+    return WorkerPool([worker(kind, model_of=model_of) for kind in POOL])
 
 
-def worker(kind: str, name: str = "", **options: Any) -> Worker:
+def worker(kind: str, name: str = "", *, model_of: ModelOf | None = None, **options: Any) -> Worker:
     """One embedded worker.
 
     Args:
         kind: One of those in `KINDS`.
         name: Its name, if not its kind.
+        model_of: See `workers`.
         options: Other options of `Worker`.
 
     Raises:
@@ -119,12 +128,15 @@ def worker(kind: str, name: str = "", **options: Any) -> Worker:
     """
     if kind not in KINDS:
         raise ValueError(f"there is no embedded worker {kind!r}; choose from {', '.join(KINDS)}")
-    return Worker(name or kind, _runnable(kind), **{"description": KINDS[kind], **options})
+    runnable = _FUNCTIONS.get(kind) or _speaking(kind, model_of or _local)
+    return Worker(name or kind, runnable, **{"description": KINDS[kind], **options})
 
 
-def _runnable(kind: str) -> Callable[[WorkerTask], str]:
-    if kind in _FUNCTIONS:
-        return _FUNCTIONS[kind]
+def _speaking(kind: str, model_of: ModelOf) -> Callable[[WorkerTask], str]:
     if kind == TALKER:
-        return talker(model(max_tokens=MOST_TALKER_TOKENS))
-    return specialist(model(adapter=kind, max_tokens=MOST_SPECIALIST_TOKENS))
+        return talker(model_of("", MOST_TALKER_TOKENS))
+    return specialist(model_of(kind, MOST_SPECIALIST_TOKENS))
+
+
+def _local(adapter: str, max_tokens: int) -> BaseChatModel:
+    return model(adapter=adapter, max_tokens=max_tokens)

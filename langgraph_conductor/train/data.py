@@ -11,16 +11,11 @@ from statistics import fmean
 from typing import Final
 
 from langgraph_conductor.errors import ConfigError
-from langgraph_conductor.evals.checks import need_scores
 from langgraph_conductor.evals.results import Outcome
-from langgraph_conductor.evals.running import Runner
-from langgraph_conductor.evals.strategies import Strategy
 from langgraph_conductor.evals.suites import Suite, load_suite
-from langgraph_conductor.planners import fixed
 from langgraph_conductor.planners.examples import EXAMPLES
 from langgraph_conductor.prompts import Example
 from langgraph_conductor.rewards import Task, check_task
-from langgraph_conductor.workers import WorkerPool
 
 _RUN: Final = 8
 """Words in a row that two questions do not share by chance."""
@@ -62,26 +57,6 @@ def save_tasks(suite: Suite, path: str | PathLike[str]) -> None:
     Path(path).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
-async def alone(tasks: Sequence[Task], pool: WorkerPool, runner: Runner) -> list[Outcome]:
-    """What each worker that may be last makes of the tasks alone.
-
-    What the runner's store knows is not asked again.
-
-    Raises:
-        WorkerError: If the infrastructure failed every episode.
-        Exception: Whatever `Runner.run` raises.
-    """
-    singles = [
-        Strategy(f"single({worker.name})", "single", fixed.single(worker.name), pool, max_steps=1)
-        for worker in pool
-        if worker.may_be_last
-    ]
-    outcomes = [await runner.run(strategy, tasks, "train") for strategy in singles]
-    if not runner.stopped:
-        need_scores(outcomes)
-    return outcomes
-
-
 def disagreeing(tasks: Iterable[Task], outcomes: Iterable[Outcome]) -> tuple[Task, ...]:
     """The tasks that some get right and some get wrong, so that there is something to choose.
 
@@ -90,8 +65,9 @@ def disagreeing(tasks: Iterable[Task], outcomes: Iterable[Outcome]) -> tuple[Tas
 
     Args:
         tasks: The tasks, in order.
-        outcomes: What workers alone, or other strategies, made of them. Of several samples the majority counts;
-            episodes the infrastructure failed do not.
+        outcomes: What workers alone, or other strategies, made of them, as `evals.Runner` gives them: what its
+            store knows is not asked again. Of several samples the majority counts; episodes the infrastructure
+            failed do not.
     """
     verdicts: dict[str, set[bool]] = {}
     for outcome in outcomes:
@@ -127,23 +103,25 @@ def few_shots(
     """
     if count is not None and not 0 <= count <= len(examples):
         raise ValueError(f"there are {len(examples)} examples, not {count}")
-    said = {example.question: _words(" ".join(_texts(example))) for example in examples}
-    runs = {run: question for question, words in said.items() for run in _runs(words)}
+    runs = {
+        run: example.question for example in examples for text in _texts(example) for run in _runs(text)
+    }
     for suite in suites:
         named: set[str] = set()
         for task in (task for split in suite.splits for task in suite.tasks(split)):
             named |= {task.domain, *task.skills}
-            shared = next((run for run in _runs(_words(task.question)) if run in runs), None)
+            shared = next((run for run in _runs(task.question) if run in runs), None)
             if shared is not None:
                 raise ConfigError(
                     f"the example {runs[shared]!r:.80} shares {' '.join(shared)!r} with a task of the suite "
                     f"{suite.name!r}: {task.question!r:.80}; leave it out"
                 )
-        for question, words in said.items():
+        for example in examples:
+            said = f" {' '.join(map(_plain, _texts(example)))} "
             for name in sorted(filter(None, map(_plain, named))):
-                if f" {name} " in f" {' '.join(words)} ":
+                if f" {name} " in said:
                     raise ConfigError(
-                        f"the example {question!r:.80} names {name!r}, a domain or skill of the suite "
+                        f"the example {example.question!r:.80} names {name!r}, a domain or skill of the suite "
                         f"{suite.name!r}; take one from another domain"
                     )
     if count is None:
@@ -162,10 +140,11 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[^\W_]+", text.casefold())
 
 
-def _plain(name: str) -> str:
-    return " ".join(_words(name))
+def _plain(text: str) -> str:
+    return " ".join(_words(text))
 
 
-def _runs(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def _runs(text: str) -> Iterator[tuple[str, ...]]:
     """Eight words in a row, from each place; all of them, where there are fewer."""
+    words = _words(text)
     return (tuple(words[i : i + _RUN]) for i in range(max(1, len(words) - _RUN + 1)))

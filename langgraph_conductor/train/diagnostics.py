@@ -36,7 +36,7 @@ class Diagnostics:
 
     Args:
         folder: Where to; it is made if it is not there.
-        expenses: Those of the scorer, to tell what was really paid in each step.
+        expenses: Those of the scorer, to tell what was really paid in each step; unknown, if no call has a price.
     """
 
     def __init__(self, folder: str | PathLike[str], expenses: Expenses | None = None) -> None:
@@ -68,7 +68,7 @@ class Diagnostics:
     def _money(self, step: Step, lost: Decimal) -> dict[str, str | None]:
         charged = sum((one.episode.usage for _, one in _rollouts(step)), Usage())
         paid = None
-        if self._expenses:
+        if self._expenses and (self._expenses.paid.usd is not None or not self._expenses.paid.calls):
             now = _usd(self._expenses.paid)
             paid, self._paid = now - self._paid, now
         return {"paid": _text(paid), "charged": _text(charged.usd), "lost": _text(lost)}

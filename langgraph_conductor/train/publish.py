@@ -54,7 +54,13 @@ class Facts(Settings):
 
 
 def publish(
-    adapters: Mapping[str, Path], base: Path, folder: Path, facts: Facts, *, most_bytes: int | None = None
+    adapters: Mapping[str, Path],
+    base: Path,
+    folder: Path,
+    facts: Facts,
+    *,
+    peft: bool = True,
+    most_bytes: int | None = None,
 ) -> Mapping[str, str]:
     """Write adapters in every format, their hashes and their card.
 
@@ -63,6 +69,7 @@ def publish(
         base: The folder of the base model, for its `config.json`.
         folder: Where to write; what is there under the same names is replaced.
         facts: What the card says.
+        peft: Whether PEFT's folders are written too.
         most_bytes: Bytes that all GGUF files together may have.
 
     Returns:
@@ -72,7 +79,8 @@ def publish(
         ExportError: If an adapter cannot be converted, or they are too large together.
     """
     for name, adapter in adapters.items():
-        _copy(adapter, folder / name, facts.base)
+        if peft:
+            _copy(adapter, folder / name, facts.base)
         to_gguf(adapter, base, folder / f"{name}.gguf")
     size = sum((folder / f"{name}.gguf").stat().st_size for name in adapters)
     if most_bytes is not None and size > most_bytes:
@@ -97,8 +105,7 @@ def model_card(facts: Facts, hashes: Mapping[str, str]) -> str:
     parts = [
         f"---\nlicense: apache-2.0\nbase_model: {facts.base}\nlibrary_name: peft\ntags: [lora, gguf]\n---",
         f"# {facts.title}",
-        f"LoRA adapters of {facts.base}, made by "
-        "[langgraph_conductor](https://pypi.org/project/langgraph-conductor/). Licence: Apache-2.0.",
+        f"LoRA adapters of {facts.base}, made by langgraph_conductor. Licence: Apache-2.0.",
         *facts.notes,
         f"**Data.** {facts.data}",
     ]

@@ -92,7 +92,7 @@ def _figures(summary: Mapping[str, Any]) -> Section:
         "Tokens: " + ", ".join(f"{name} {count:,.0f}" for name, count in summary["tokens"].items()) + ".",
         "Seconds: " + ", ".join(f"{name} {number(spent)}" for name, spent in seconds.items()) + ".",
     ]
-    head = ("", f"first {over} steps", f"last {over}")
+    head = ("", "first step", "last step") if over == 1 else ("", f"first {over} steps", f"last {over}")
     return Section("What was learnt", tuple(says), (Table(head, tuple(rows)),))
 
 

@@ -13,12 +13,16 @@ from typing import Literal, Protocol
 from langgraph_conductor.dialect import Accept
 from langgraph_conductor.episodes import Episode, run_episode
 from langgraph_conductor.errors import BudgetExceededError, PlanError
-from langgraph_conductor.planners import PlanRequest
+from langgraph_conductor.graph.checks import check_bounds
+from langgraph_conductor.planners import PlanRequest, fixed
 from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.replay import Expenses, ReplyStore
 from langgraph_conductor.replies import storable
 from langgraph_conductor.train.asks import Ask, Scored
 from langgraph_conductor.train.rewards import Rewards, reward_of
+from langgraph_conductor.usage import Usage
+from langgraph_conductor.workers import WorkerPool
+from langgraph_conductor.workers.worker import cost_of
 from langgraph_conductor.workflow import Workflow
 
 _ACCEPTED = "model_id = []\nsubtasks = []\naccess_list = []"
@@ -119,7 +123,8 @@ class Scorer:
             GraderError: If a grader itself failed.
             StoreError: If the store failed.
             ValueError: If the lengths differ, the planner knows workers by number alone and these have others than
-                before, or a cost is not known.
+                before, the limit could not bound a worker's calls, or rewards count cost in USD and a worker has
+                no known price.
             Exception: Whatever else `run_episode` raises.
         """
         future = self._submit(asks, texts)
@@ -136,7 +141,9 @@ class Scorer:
     def _submit(self, asks: Sequence[Ask], texts: Sequence[str]) -> "Future[list[Scored]]":
         if len(asks) != len(texts):
             raise ValueError(f"give one text for each ask, not {len(texts)} for {len(asks)}")
-        self._check_numbers(asks)
+        for pool in {id(ask.pool): ask.pool for ask in asks}.values():
+            self._check_numbers(pool)
+            self._check_costs(pool)
         batch = _Batch(self, asks, texts)
         loop, gate = self._background.opened()
         return asyncio.run_coroutine_threadsafe(batch.run(gate), loop)
@@ -151,17 +158,31 @@ class Scorer:
         plan = self.planner.parse(whole, ask.request(self.max_steps))
         return plan.to_text(ask.pool) if isinstance(plan, Workflow) else _ACCEPTED
 
-    def _check_numbers(self, asks: Sequence[Ask]) -> None:
+    def _check_numbers(self, pool: WorkerPool) -> None:
         """Refuse workers renumbered behind the back of a planner that knows them by number alone."""
         if getattr(self.planner, "show", "") != "anonymous":
             return
-        for pool in {id(ask.pool): ask.pool for ask in asks}.values():
-            for number, name in pool.ordinals.items():
-                known = self._numbers.setdefault(number, name)
-                if known != name:
+        for number, name in pool.ordinals.items():
+            known = self._numbers.setdefault(number, name)
+            if known != name:
+                raise ValueError(
+                    f"worker {number} was {known!r} and now is {name!r}, but the planner knows workers by number "
+                    'alone; show descriptions (show="described") or do not permute'
+                )
+
+    def _check_costs(self, pool: WorkerPool) -> None:
+        """Refuse workers whose calls a limit could not bound, or whose cost rewards could not count."""
+        ledger = self.expenses.ledger
+        check_bounds(None if ledger is None else ledger.budget, fixed.single(pool.names[0]), pool)
+        if not self.rewards.cost_weight or self.rewards.cost != "usd":
+            return
+        unknown = Usage(calls=1, unpriced_calls=1)
+        for worker in pool:
+            for model in worker.models:
+                if cost_of(unknown, model, worker.prices).usd is None:
                     raise ValueError(
-                        f"worker {number} was {known!r} and now is {name!r}, but the planner knows workers by "
-                        'number alone; show descriptions (show="described") or do not permute'
+                        f"rewards count cost in USD, and worker {worker.name!r} has no known price; give it a "
+                        '`price`, or count "tokens" or "steps"'
                     )
 
 

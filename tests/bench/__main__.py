@@ -26,7 +26,7 @@ if __name__ == "__main__":
         "coverage": coverage.main(),
         "imports": imports.main(),
         "memory": asyncio.run(memory.main()),
-        "embedded": embedded.main(),
+        "embedded": asyncio.run(embedded.main()),
     }
     broken = [name for name, good in results.items() if not good]
     print("limits kept" if not broken else f"limits broken: {', '.join(broken)}")

@@ -1,58 +1,35 @@
-"""How well the embedded planner plans: 30 questions near in kind to its examples, under a schema and without.
+"""How well the embedded conductor plans: held-out questions of the suite it was trained for, served as shipped.
 
 The sampling is greedy, but small changes of the machine can change single plans.
 """
 
+import asyncio
 from collections import Counter
 
-from langgraph_conductor import local
-from langgraph_conductor.planners import PlanningError, PlanRequest
+from langgraph_conductor import local, run_episode
+from langgraph_conductor.train.tiny.questions import parts_of
+from langgraph_conductor.train.tiny.suite import tiny_suite
 
-QUESTIONS = {
-    "calculator": [
-        "What is 873 + 219?", "How much is 64 times 37?", "Please calculate 9801 / 99.", "What's 15 * (6 + 7)?",
-        "Find 25% of 360.", "Subtract 48 from 305.", "2 to the power of 16 is what?",
-        "What is the product of 312 and 45?", "If a pen costs 3 dollars, what do 17 pens cost?",
-        "Evaluate 0.1 + 0.2.",
-    ],
-    "wordsmith": [
-        "Put these words in alphabetical order: pear, kiwi, fig, plum", "Reverse the word 'planet'.",
-        "How many vowels does 'education' have?", "Make this upper case: hello world",
-        "What is 'stressed' spelled backwards?", "Count the letters in the word 'butterfly'.",
-        "Give the first letter of each word: red orange yellow",
-        "Write these words in the opposite order: one two three",
-        "How often does the letter s occur in 'mississippi'?", "Convert 'MAKE IT QUIET' to lower case.",
-    ],
-    "smollm2": [
-        "What is the capital of Italy?", "Who painted the Mona Lisa?", "Why is the sky blue?",
-        "Name a famous river in Africa.", "In which year did the Second World War end?",
-        "Write a short poem about the sea.", "What do bees make?", "Explain gravity to a child.",
-        "Which language is spoken in Brazil?", "Suggest a title for a story about a lost key.",
-    ],
-}  # fmt: skip
+QUESTIONS = 40
 
 
-def main() -> bool:
+async def main() -> bool:
     """Report; there is no limit to keep."""
-    pool = local.workers()
-    print("embedded planner: 30 questions")
-    for structured in (True, False):
-        planner = local.planner(structured=structured)
-        reached: Counter[str] = Counter()
-        right: Counter[str] = Counter()
-        for worker, texts in QUESTIONS.items():
-            for text in texts:
-                try:
-                    plan = planner.plan(PlanRequest(({"type": "text", "text": text},), pool, max_steps=3))
-                except PlanningError:
-                    reached["failed"] += 1
-                    continue
-                reached[plan.reached] += 1
-                right[worker] += plan.workflow.steps[0].worker == worker  # type: ignore[union-attr]
-        mode = "under a schema" if structured else "free text"
-        print(f"  {mode}: plans {dict(reached)}, first worker right {right.total()} of 30 {dict(right)}")
+    pool, planner = local.workers(), local.planner()
+    tasks = [task for task in tiny_suite().tasks("test") if parts_of(task)][:QUESTIONS]
+    composed = sum(len(task.skills) > 1 for task in tasks)
+    print(f"embedded conductor: {len(tasks)} held-out questions, {composed} of them composed")
+    found: Counter[str] = Counter()
+    for task in tasks:
+        episode = await run_episode(task, planner, pool, max_steps=3)
+        steps = [step["worker"] for record in episode.rounds for step in record["steps"]]
+        found["plans at once valid"] += episode.reached == "unaided"
+        found["right workers in the right order"] += steps == [part.skill for part in parts_of(task)]
+        found["right answers"] += episode.score == 1
+    for what, count in found.items():
+        print(f"  {what}: {count} of {len(tasks)}")
     return True
 
 
 if __name__ == "__main__":
-    raise SystemExit(0 if main() else 1)
+    raise SystemExit(0 if asyncio.run(main()) else 1)

@@ -67,6 +67,14 @@ def test_peft_reads_its_folder_and_no_path_of_ours_is_in_it(made, tmp_path):
     assert any(torch.count_nonzero(p) for name, p in again.named_parameters() if "lora_A" in name)
 
 
+def test_llama_cpp_alone_may_be_written_for(made, tmp_path):
+    base, adapters = made
+    publish(adapters, base, tmp_path / "out", FACTS, peft=False)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "README.md", "adapters.json", "one.gguf", "two.gguf",
+    }  # fmt: skip
+
+
 def test_the_card_tells_all_of_it():
     card = model_card(FACTS, {"one": "ab12"})
     assert card.startswith("---\nlicense: apache-2.0\nbase_model: somebody/toy\n")

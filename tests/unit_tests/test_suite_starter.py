@@ -10,10 +10,8 @@ import pytest
 
 from langgraph_conductor.evals.suites import SPLITS, load_suite, split_of
 from langgraph_conductor.evals.suites.facts import FACTS
-from langgraph_conductor.local import pool
 from langgraph_conductor.local.calculator import calculate, find_expression
 from langgraph_conductor.local.wordsmith import transform
-from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.rewards import check_grader, grade
 
 
@@ -135,36 +133,3 @@ def test_the_embedded_functions_read_what_they_are_for_and_nothing_else(tasks):
         answer = read(task)
         assert (answer is not None) == able, task
         assert not able or grade(answer, task) == 1.0, task
-
-
-FORM = "Put the final answer, and nothing else, between <answer> and </answer>."
-
-
-def asked(question, subtask="Answer the question."):
-    return WorkerTask(
-        question=[{"type": "text", "text": question}],
-        subtask=subtask, inputs=(), previous=None, index=0, round=0, is_final=True, messages=(),
-    )  # fmt: skip
-
-
-def test_embedded_workers_pass_over_a_line_on_form():
-    problem = "State the final answer to the following arithmetic problem: 52 + 66 - 41 + 51 ="
-    assert pool.calculator(asked(f"{problem}\n{FORM}")) == "128"
-    assert pool.wordsmith(asked(f"Spell 'river' backwards.\n{FORM}")) == "revir"
-    with pytest.raises(ValueError, match="no single arithmetic expression"):
-        pool.calculator(asked(f"{problem}\nThen add 3.\n{FORM}"))
-
-
-def test_the_embedded_model_sees_the_question_it_is_told_to_answer(monkeypatch):
-    sent = []
-
-    class Model:
-        def invoke(self, messages):
-            sent.append(messages[-1].content)
-            return type("Reply", (), {"text": "yes"})
-
-    monkeypatch.setattr(pool, "model", lambda **_: Model())
-    talk = pool._talker()
-    talk(asked(f"What do cows eat?\n{FORM}"))
-    talk(asked("Tell me: what do cows eat?", "What do cows eat?"))
-    assert sent == ["What do cows eat?\nAnswer the question.", "What do cows eat?"]
