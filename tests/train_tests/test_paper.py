@@ -15,7 +15,7 @@ from langgraph_conductor.train.config import TrainConfig
 from langgraph_conductor.train.diagnostics import read_steps
 from langgraph_conductor.train.session import Session
 from langgraph_conductor.train.stages import train
-from tests.train_tests.random_qwen import save_toy
+from tests.train_tests.toys import save_toy
 
 SKILLS = {"ann": {"sums": 1.0}, "ben": {"words": 1.0}}
 PRICES = {name: {"input": "1", "output": "10"} for name in SKILLS}
