@@ -28,6 +28,7 @@ from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.planners.showing import Show
 from langgraph_conductor.tables import Table, unknown
 from langgraph_conductor.train.advantages import Recursion, advantages_of
+from langgraph_conductor.train.collapse import Limits
 from langgraph_conductor.train.groups import Adaptive
 from langgraph_conductor.train.rewards import Rewards
 from langgraph_conductor.train.settings import Compute, Imitation, Improvement, Lora, Settings, Vllm
@@ -176,6 +177,8 @@ class TrainConfig(Settings):
     rewards: Rewards = Rewards()
     compute: Compute = Compute()
     vllm: Vllm | None = None
+    collapse: Limits | None = None
+    """What ends a training that cannot recover; left out, nothing does."""
     assumed: Assumed = Assumed()
     data: Data
     warm_start: WarmStart | None = None

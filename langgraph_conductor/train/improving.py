@@ -8,6 +8,7 @@ from typing import Any
 
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.advantages import advantages_of
+from langgraph_conductor.train.collapse import CollapseDetector
 from langgraph_conductor.train.config import SecondRounds, Stage
 from langgraph_conductor.train.diagnostics import Diagnostics, read_steps
 from langgraph_conductor.train.files import write_lines
@@ -78,12 +79,15 @@ def _seed(session: Session, stage: Stage) -> int:
 def _improve(session: Session, stage: Stage, batches: Batches, **options: Any) -> dict[str, Any]:
     folder = session.folder(stage)
     diagnostics = Diagnostics(folder, session.spending.expenses) if session.is_first else None
-    improvement = session.config.improvement(stage)
+    improvement, limits = session.config.improvement(stage), session.config.collapse
+    collapsed = CollapseDetector(limits) if limits else None
 
     def watch(step: Step) -> None:
         if diagnostics is not None:
             diagnostics(step)
             session.tell(f"{stage}, step {step.number + 1} of {improvement.steps}: {_line(folder)}")
+        if collapsed is not None:
+            collapsed(step)
 
     weights = folder / "weights"
     if not weights.is_dir():

@@ -15,14 +15,14 @@ CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-PLANS = [
-    f'model_id = [{n}]\nsubtasks = ["Solve it."]\naccess_list = [[]]<|im_end|>' for n in range(8)
-]
+PLANS = [f'model_id = [{n}]\nsubtasks = ["Solve it."]\naccess_list = [[]]<|im_end|>' for n in range(8)]
 
 
 def toy_tokenizer() -> PreTrainedTokenizerFast:
     """Learnt from the planner's own prompts, so that they are short."""
-    request = PlanRequest(({"type": "text", "text": "Question 1 of 23?"},), WorkerPool([Worker("a", lambda task: "")]))
+    request = PlanRequest(
+        ({"type": "text", "text": "Question 1 of 23?"},), WorkerPool([Worker("a", lambda task: "")])
+    )
     prompts = [str(m.text) for m in planner_in_training(Prompt(examples=False)).render(request)]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
