@@ -63,7 +63,7 @@ def renderer(planner: ChatPlanner, tokenizer: Any, max_steps: int) -> Callable[[
 
 
 def load_policy(model: Model, weights: Path | None) -> tuple[Any, Any, bool]:
-    """The model and its tokenizer, on this process's device.
+    """The model and its tokenizer; on the device, where one process alone trains.
 
     Args:
         model: What to load.
@@ -93,4 +93,6 @@ def load_policy(model: Model, weights: Path | None) -> tuple[Any, Any, bool]:
         loaded = PeftModel.from_pretrained(
             loaded, str(adapter), is_trainable=True, autocast_adapter_dtype=False
         )
-    return loaded.to(PartialState().device), tokenizer, bool(model.lora and not adapter)
+    if PartialState().num_processes == 1:  # what several processes share, they place themselves
+        loaded = loaded.to(PartialState().device)
+    return loaded, tokenizer, bool(model.lora and not adapter)
