@@ -1,5 +1,6 @@
 """The model in training: loaded, and shown an ask as it will be shown a question later."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,6 @@ def load_policy(model: Model, weights: Path | None) -> tuple[Any, Any, bool]:
         ConfigError: If it cannot be loaded.
     """
     import torch
-    from accelerate import PartialState
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     adapter = weights if weights and (weights / "adapter_config.json").is_file() else None
@@ -93,6 +93,7 @@ def load_policy(model: Model, weights: Path | None) -> tuple[Any, Any, bool]:
         loaded = PeftModel.from_pretrained(
             loaded, str(adapter), is_trainable=True, autocast_adapter_dtype=False
         )
-    if PartialState().num_processes == 1:  # what several processes share, they place themselves
-        loaded = loaded.to(PartialState().device)
+    alone = os.environ.get("WORLD_SIZE", "1") == "1"  # what several processes share, they place themselves
+    if alone and torch.cuda.is_available():
+        loaded = loaded.to("cuda")
     return loaded, tokenizer, bool(model.lora and not adapter)

@@ -305,7 +305,7 @@ class _Rollouts(TrainerCallback):  # type: ignore[misc]
             # TRL's own way to sample, for a weight update, a mesh or a vLLM of its own. One each: prompts differ.
             some, logs = trainer._generate_single_turn(ids[start : start + rows], None, {}, 1)
             written += [list(tokens) or [self.own.tokenizer.eos_token_id] for tokens in some]
-            logprobs += logs or []
+            logprobs += [list(log) or [None] for log in logs or ()]
         return written, logprobs or None
 
     def reward(self, completions: Sequence[str], **_: Any) -> list[float | None]:

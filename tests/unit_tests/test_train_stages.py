@@ -28,8 +28,8 @@ class Capped(SkilledModel):
 
 
 def pool(price="1"):
-    """Right on "a", "b" and all on "c"; 100 tokens at most."""
-    skills = {"ann": {"a": 1.0, "c": 1.0}, "ben": {"b": 1.0, "c": 1.0}}
+    """Each is right on a domain of its own, and both on "any"; 100 tokens at most."""
+    skills = {"ann": {"adding": 1.0, "any": 1.0}, "ben": {"spelling": 1.0, "any": 1.0}}
     return WorkerPool(
         Worker(one.name, Capped(**dict(one.model)), price=price and {"input": "0", "output": price})
         for one in skilled_pool(TASKS, skills)
@@ -51,7 +51,7 @@ def data_of(folder):
 def test_tasks_are_spread_over_domains(tmp_path):
     told = []
     train(configured(tmp_path, **{"data.most": 6}), pool=pool(), tell=told.append)
-    assert sorted(task.domain for task in data_of(tmp_path)) == ["a", "a", "b", "b", "c", "c"]
+    assert sorted(task.domain for task in data_of(tmp_path)) == ["adding", "adding", "any", "any", "spelling", "spelling"]
     assert told == ["data: begins", "data: done, tasks 6"]
     train(configured(tmp_path, **{"data.most": 6}), pool=pool(), tell=told.append)
     assert told[-1] == "data: done before"
@@ -63,7 +63,7 @@ def test_tasks_on_which_workers_differ(tmp_path):
     (part,) = expected(config, pool=pool()).parts
     assert part.workflows == 24
     train(config, pool=pool(), tell=print)
-    assert {task.domain for task in data_of(tmp_path)} == {"a", "b"}
+    assert {task.domain for task in data_of(tmp_path)} == {"adding", "spelling"}
     spent = Spending(tmp_path / "run" / "spent", None)
     assert spent.workflows == spent.paid.calls == 24
 
