@@ -18,7 +18,7 @@ from langgraph_conductor.train.spending import Spending
 from langgraph_conductor.train.stages import expected, train
 
 TASKS = [
-    Task(f"Question {n} of {skill}?", str(n), "exact", domain=skill) for n in range(4) for skill in "abc"
+    Task(f"Question {n} of {skill}?", str(n), "exact", domain=skill) for n in range(4) for skill in ("adding", "spelling", "any")
 ]
 QWEN = Shape(layers=28, hidden=3584, heads=28, kv_heads=4, mlp=18944, vocabulary=152064)
 
