@@ -153,11 +153,12 @@ if it reads the subtasks and outputs of all earlier steps, or the positions of t
 counted from 0, such as [0, 2].\
 """
 _AGAIN: Final = """\
-The team has worked on this question before. Its plan and the answer that came of it stand in \
-previous_plan and previous_answer. If that answer is right and complete, accept it: give {accept}. If \
-not, plan anew; then a model with access to all also reads every subtask and output of that earlier \
-round.\
+The team has worked on this question before. {stands}. If that answer is right and complete, \
+accept it: give {accept}. If not, plan anew; then a model with access to all also reads every subtask \
+and output of that earlier round.\
 """
+_PLAN_STANDS: Final = "Its plan and the answer that came of it stand in previous_plan and previous_answer"
+_ANSWER_STANDS: Final = "The answer that came of it stands in previous_answer"
 _BUDGET: Final = """\
 What the team may still use, this plan included: {left}. A call that might not fit is not made, so plan \
 no more than this allows.\
@@ -217,7 +218,8 @@ def planner_prompt(
         max_steps: Most steps.
         as_json: Whether a JSON object is wanted instead of three lists.
         budget_left: What is left of the run's budget, in words; said only if there is one.
-        previous: Plan (canonical text) and answer of the round before, in a later round.
+        previous: Plan (canonical text) and answer of the round before, in a later round. An empty plan is not
+            shown.
     """
     kind = "number" if isinstance(ids[0], int) else "name"
     parts = [
@@ -229,8 +231,9 @@ def planner_prompt(
         parts.append("\n\n".join(["For example:", *shown]))
     if previous:
         accept = "an empty list of steps" if as_json else "three empty lists"
-        parts.append(_AGAIN.format(accept=accept))
-        parts.append(tagged("previous_plan", previous[0]))
+        parts.append(_AGAIN.format(stands=_PLAN_STANDS if previous[0] else _ANSWER_STANDS, accept=accept))
+        if previous[0]:
+            parts.append(tagged("previous_plan", previous[0]))
         parts.append(tagged("previous_answer", previous[1]))
     if budget_left:
         parts.append(_BUDGET.format(left=budget_left))

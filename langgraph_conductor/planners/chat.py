@@ -59,6 +59,8 @@ class ChatPlanner:
             last message; vLLM is by `extra_body={"add_generation_prompt": False,
             "continue_final_message": True}` of `ChatOpenAI`. No whitespace at its end: templates drop it.
         profiles: What was measured of the workers, or the file that holds it; shown beside each.
+        show_previous_plan: Whether in a later round the earlier plan is shown beside its answer. The paper's
+            conductor is shown the answer alone.
 
     Raises:
         ValueError: If an option does not fit, or (`ConfigError`) the profiles cannot be read.
@@ -79,6 +81,7 @@ class ChatPlanner:
         max_subtask_chars: int | None = None,
         prefill: str = "",
         profiles: Profiles | str | PathLike[str] | None = None,
+        show_previous_plan: bool = True,
     ) -> None:
         if isinstance(model, str):
             model = chat_model(model, "planner")
@@ -102,6 +105,7 @@ class ChatPlanner:
         self.examples = tuple(examples)
         self.max_subtask_chars = max_subtask_chars
         self.prefill = prefill
+        self.show_previous_plan = show_previous_plan
         self.profiles = None if profiles is None else Profiles.of(profiles)
         self.structured = (
             bool((model.profile or {}).get("structured_output")) if structured is None else bool(structured)
@@ -271,6 +275,8 @@ class ChatPlanner:
         earlier = request.previous
         if earlier is None or earlier["workflow"] is None:
             return None
+        if not self.show_previous_plan:
+            return "", earlier["answer"]
         workflow = Workflow.from_json(earlier["workflow"])
         try:
             shown = workflow.to_text(request.pool.ordinals if self.show == "anonymous" else None)

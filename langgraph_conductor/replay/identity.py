@@ -90,6 +90,8 @@ def planner_identity(planner: Planner) -> Any:
             "examples": [repr(example) for example in planner.examples],
             "prices": {name: repr(price) for name, price in planner.prices.items()},
         }
+        if not planner.show_previous_plan:
+            identity["show_previous_plan"] = False  # said only then, so that what is kept stays known
         if type(planner) is not ChatPlanner:
             identity["code"] = digest_of(planner, _known)
         return hidden(identity, secrets_of(planner.model))

@@ -1,6 +1,6 @@
-"""One model in this process that answers many requests in one batch, each with an adapter of its choice.
+"""One model in this process that answers many requests in one batch, each with its adapter.
 
-It takes the place of a server while training: the workers of the small proof run here, on the device of the trainer.
+It takes the place of a server while training: the workers of the small proof run here, on the trainer's device.
 """
 
 import time

@@ -34,7 +34,7 @@ class Masters:
         """One update along the gradient of the sum of `losses`, each propagated as it comes.
 
         Returns:
-            The loss, and the norm of the gradient before it was clipped. Without a finite gradient nothing is changed.
+            The loss, and the gradient's norm before it was clipped. If that is not finite, nothing is changed.
         """
         total = 0.0
         for loss in losses():

@@ -1,8 +1,9 @@
 """A trainer of one file, with torch, transformers and peft alone: for small models, one device, and no server.
 
 * Rollouts are decoded in one batch with a shared cache: the prompt of a group is read once.
-* A step's gradient is taken over *rows*: a prompt once, followed by the completions of its rollouts, each of which sees
-  the prompt and itself but not its siblings. With 8 rollouts of short plans that is a third of the tokens.
+* A step's gradient is taken over *rows*: a prompt once, followed by the completions of its rollouts, each of
+  which sees the prompt and itself but not its siblings. With 8 rollouts of short plans that is a third of the
+  tokens.
 * One update is made per batch of rollouts, so the new and the old policy are one and the clipped ratio is 1.
 * Weights below float32 have float32 masters in the optimiser.
 """

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from threading import Lock, Thread
 from types import TracebackType
 from typing import Literal, Protocol
@@ -13,12 +13,16 @@ from typing import Literal, Protocol
 from langgraph_conductor.dialect import Accept
 from langgraph_conductor.episodes import Episode, run_episode
 from langgraph_conductor.errors import BudgetExceededError, PlanError
-from langgraph_conductor.planners import PlanRequest
+from langgraph_conductor.graph.checks import check_bounds
+from langgraph_conductor.planners import PlanRequest, fixed
 from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.replay import Expenses, ReplyStore
 from langgraph_conductor.replies import storable
 from langgraph_conductor.train.asks import Ask, Scored
 from langgraph_conductor.train.rewards import Rewards, reward_of
+from langgraph_conductor.usage import Usage
+from langgraph_conductor.workers import WorkerPool
+from langgraph_conductor.workers.worker import cost_of
 from langgraph_conductor.workflow import Workflow
 
 _ACCEPTED = "model_id = []\nsubtasks = []\naccess_list = []"
@@ -119,7 +123,8 @@ class Scorer:
             GraderError: If a grader itself failed.
             StoreError: If the store failed.
             ValueError: If the lengths differ, the planner knows workers by number alone and these have others than
-                before, or a cost is not known.
+                before, the limit could not bound a worker's calls, or rewards count cost in USD and a worker has
+                no known price.
             Exception: Whatever else `run_episode` raises.
         """
         future = self._submit(asks, texts)
@@ -136,43 +141,61 @@ class Scorer:
     def _submit(self, asks: Sequence[Ask], texts: Sequence[str]) -> "Future[list[Scored]]":
         if len(asks) != len(texts):
             raise ValueError(f"give one text for each ask, not {len(texts)} for {len(asks)}")
-        self._check_numbers(asks)
-        batch = _Batch(self, [self._read(ask, text) for ask, text in zip(asks, texts, strict=True)])
-        batch.prepare(asks)
+        for pool in {id(ask.pool): ask.pool for ask in asks}.values():
+            self._check_numbers(pool)
+            self._check_costs(pool)
+        batch = _Batch(self, asks, texts)
         loop, gate = self._background.opened()
-        return asyncio.run_coroutine_threadsafe(batch.run(asks, texts, gate), loop)
+        return asyncio.run_coroutine_threadsafe(batch.run(gate), loop)
 
-    def _read(self, ask: Ask, text: str) -> str | PlanError:
-        """The plan in its canonical form, so that equal plans are seen to be equal."""
+    def read(self, ask: Ask, text: str) -> str:
+        """The plan in its canonical form, so that equal plans are seen to be equal.
+
+        Raises:
+            PlanError: If there is none these workers can run.
+        """
         whole = getattr(self.planner, "prefill", "") + text
-        try:
-            plan = self.planner.parse(whole, ask.request(self.max_steps))
-            return plan.to_text(ask.pool) if isinstance(plan, Workflow) else _ACCEPTED
-        except PlanError as error:
-            return error
+        plan = self.planner.parse(whole, ask.request(self.max_steps))
+        return plan.to_text(ask.pool) if isinstance(plan, Workflow) else _ACCEPTED
 
-    def _check_numbers(self, asks: Sequence[Ask]) -> None:
+    def _check_numbers(self, pool: WorkerPool) -> None:
         """Refuse workers renumbered behind the back of a planner that knows them by number alone."""
         if getattr(self.planner, "show", "") != "anonymous":
             return
-        for pool in {id(ask.pool): ask.pool for ask in asks}.values():
-            for number, name in pool.ordinals.items():
-                known = self._numbers.setdefault(number, name)
-                if known != name:
+        for number, name in pool.ordinals.items():
+            known = self._numbers.setdefault(number, name)
+            if known != name:
+                raise ValueError(
+                    f"worker {number} was {known!r} and now is {name!r}, but the planner knows workers by number "
+                    'alone; show descriptions (show="described") or do not permute'
+                )
+
+    def _check_costs(self, pool: WorkerPool) -> None:
+        """Refuse workers whose calls a limit could not bound, or whose cost rewards could not count."""
+        ledger = self.expenses.ledger
+        check_bounds(None if ledger is None else ledger.budget, fixed.single(pool.names[0]), pool)
+        if not self.rewards.cost_weight or self.rewards.cost != "usd":
+            return
+        unknown = Usage(calls=1, unpriced_calls=1)
+        for worker in pool:
+            for model in worker.models:
+                if cost_of(unknown, model, worker.prices).usd is None:
                     raise ValueError(
-                        f"worker {number} was {known!r} and now is {name!r}, but the planner knows workers by "
-                        'number alone; show descriptions (show="described") or do not permute'
+                        f"rewards count cost in USD, and worker {worker.name!r} has no known price; give it a "
+                        '`price`, or count "tokens" or "steps"'
                     )
 
 
 @dataclass(slots=True)
 class _Run:
-    """One episode, for one rollout or several.
+    """One episode, of one rollout or several.
 
     Args:
         ask: What was asked.
         text: The plan, in its canonical form.
         seed: The sample of its workers' replies.
+        episode: What happened, once it has.
+        seconds: How long it took.
     """
 
     ask: Ask
@@ -182,52 +205,50 @@ class _Run:
     seconds: float = 0.0
 
 
-@dataclass(slots=True)
 class _Batch:
-    """Texts that are scored together: what each was read as, and the run that shows its worth."""
+    """Texts that are scored together; those that are the same plan have one run."""
 
-    scorer: Scorer
-    read: list[str | PlanError]
-    runs: list[_Run | None] = field(default_factory=list)
-    refusal: BudgetExceededError | None = None
-
-    def prepare(self, asks: Sequence[Ask]) -> None:
+    def __init__(self, scorer: Scorer, asks: Sequence[Ask], texts: Sequence[str]) -> None:
+        self._scorer, self._texts = scorer, texts
+        self._refusal: BudgetExceededError | None = None
+        self._runs: list[_Run] = []
         distinct: dict[object, _Run] = {}
         before: Counter[str] = Counter()
-        for ask, text in zip(asks, self.read, strict=True):
-            task = ask.task.id
-            seed = self.scorer.seed + ask.seed
-            if self.scorer.replies == "per_rollout":
+        for ask, text in zip(asks, texts, strict=True):
+            task, seed = ask.task.id, scorer.seed + ask.seed
+            if scorer.replies == "per_rollout":
                 seed += before[task]
                 before[task] += 1
-            if isinstance(text, PlanError):
-                self.runs.append(None)
+            try:
+                run = _Run(ask, scorer.read(ask, text), seed)
+            except PlanError as error:
+                episode = Episode(task, "", 0.0, False, "invalid", seed=seed, error=str(error))
+                self._runs.append(_Run(ask, text, seed, episode))
                 continue
             who = tuple((number, id(ask.pool[name])) for number, name in ask.pool.ordinals.items())
-            key = task, text, who, tuple(map(id, ask.previous)), seed
-            self.runs.append(distinct.setdefault(key, _Run(ask, text, seed)))
+            key = task, run.text, who, tuple(map(id, ask.previous)), seed
+            self._runs.append(distinct.setdefault(key, run))
 
-    async def run(self, asks: Sequence[Ask], texts: Sequence[str], gate: asyncio.Semaphore) -> list[Scored]:
-        todo = list({id(run): run for run in self.runs if run is not None}.values())
+    async def run(self, gate: asyncio.Semaphore) -> list[Scored]:
+        todo = list({id(run): run for run in self._runs if run.episode is None}.values())
         try:
             async with asyncio.TaskGroup() as group:
                 for run in todo:
-                    group.create_task(self._episode(run, gate))
+                    group.create_task(self._run(run, gate))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
-        if self.refusal is not None:
+        if self._refusal is not None:
             done = sum(run.episode is not None for run in todo)
             raise BudgetExceededError(
                 f"the limit ended a batch of {len(todo)} plans after {done}, and nothing is learnt from it; go on "
-                f"with a higher limit: {self.refusal}",
-                limit=self.refusal.limit,
+                f"with a higher limit: {self._refusal}",
+                limit=self._refusal.limit,
             )
-        return [self._scored(*row) for row in zip(asks, texts, self.read, self.runs, strict=True)]
+        return [self._scored(run, text) for run, text in zip(self._runs, self._texts, strict=True)]
 
-    async def _episode(self, run: _Run, gate: asyncio.Semaphore) -> None:
-        scorer = self.scorer
+    async def _run(self, run: _Run, gate: asyncio.Semaphore) -> None:
         async with gate:
-            if self.refusal is not None:
+            if self._refusal is not None:
                 return
             start = time.perf_counter()
             try:
@@ -237,21 +258,19 @@ class _Batch:
                     run.ask.pool,
                     previous=run.ask.previous,
                     seed=run.seed,
-                    store=scorer.store,
-                    max_steps=scorer.max_steps,
-                    expenses=scorer.expenses,
+                    store=self._scorer.store,
+                    max_steps=self._scorer.max_steps,
+                    expenses=self._scorer.expenses,
                 )
             except BudgetExceededError as refusal:
-                self.refusal = refusal
+                self._refusal = refusal
             run.seconds = time.perf_counter() - start
 
-    def _scored(self, ask: Ask, text: str, read: str | PlanError, run: _Run | None) -> Scored:
-        if run is None or run.episode is None:
-            seed = self.scorer.seed + ask.seed
-            episode = Episode(ask.task.id, "", 0.0, False, "invalid", seed=seed, error=str(read))
-            return Scored(reward_of(episode, self.scorer.rewards), episode)
-        episode = _as_written(run.episode, text)
-        return Scored(reward_of(episode, self.scorer.rewards), episode, run.seconds)
+    def _scored(self, run: _Run, text: str) -> Scored:
+        assert run.episode is not None  # noqa: S101 - else the batch was refused
+        return Scored(
+            reward_of(run.episode, self._scorer.rewards), _as_written(run.episode, text), run.seconds
+        )
 
 
 def _as_written(episode: Episode, text: str) -> Episode:

@@ -12,7 +12,7 @@ class Settings(BaseModel):
 
 
 class Lora(Settings):
-    """A low-rank adapter (Hu et al. 2021, arXiv 2106.09685). Left out of a configuration, all weights are trained."""
+    """A low-rank adapter (Hu et al. 2021, arXiv 2106.09685). Left out, all weights are trained."""
 
     rank: int = Field(16, ge=1)
     alpha: float = Field(32, gt=0)

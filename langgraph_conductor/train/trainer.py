@@ -51,7 +51,7 @@ class Trainer(Protocol):
         ...
 
     def imitate(self, examples: Sequence[Example], folder: Path) -> None:
-        """Learn to write the texts of `examples` (SFT); goes on from the checkpoint in `folder`, if there is one."""
+        """Learn to write the texts of `examples` (SFT); goes on from a checkpoint in `folder`."""
         ...
 
     def improve(self, batches: Batches, score: Score, folder: Path) -> None:

@@ -196,6 +196,16 @@ def test_planners_of_a_class_of_ones_own_are_told_apart_by_what_they_hold():
     assert len({made(Own), made(Other), made(Own, words="few"), made(ChatPlanner)}) == 4
 
 
+def test_what_a_planner_is_shown_of_earlier_rounds_is_part_of_it():
+    shown, hidden = (
+        planner_identity(ChatPlanner(chat(), show_previous_plan=show)) for show in (True, False)
+    )
+    assert (
+        "show_previous_plan" not in shown
+    )  # runs that were kept before there was a choice are known still
+    assert hidden == {**shown, "show_previous_plan": False}
+
+
 def test_code_is_the_same_in_another_process(tmp_path):
     script = """
 import json

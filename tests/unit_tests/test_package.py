@@ -45,7 +45,7 @@ FLOORS = [
     {"workers", "planners"},
     {"graph", "local", "replay"},
     {"config", "display", "rewards", "episodes"},
-    {"cli", "evals", "testing", "__init__"},
+    {"cli", "evals", "testing", "train", "__init__"},
 ]
 LEVEL = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

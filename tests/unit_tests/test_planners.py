@@ -360,3 +360,18 @@ def test_an_earlier_plan_is_shown_though_a_worker_left():
     asked = request(WorkerPool(POOL).without("coder"), rounds=(an_earlier_round(),))
     text = ChatPlanner(ScriptedModel(), show="anonymous").render(asked)[1].text
     assert 'model_id = ["coder", "thinker"]' in text
+
+
+def test_a_planner_may_be_shown_the_earlier_answer_without_its_plan():
+    model = ScriptedModel()
+    asked = request(POOL, rounds=(an_earlier_round("It is 4."),))
+    alone = ChatPlanner(model, structured=False, show_previous_plan=False)
+    shown, hidden = (
+        planner.render(asked)[1].text for planner in (ChatPlanner(model, structured=False), alone)
+    )
+    assert "<previous_plan>" in shown
+    assert "previous_plan" not in hidden
+    for prompt in (shown, hidden):
+        assert "<previous_answer>\nIt is 4.\n</previous_answer>" in prompt
+        assert "accept it: give three empty lists" in prompt
+    assert alone.showing("anonymous").show_previous_plan is False

@@ -46,21 +46,40 @@ def page(evaluation: Evaluation, summary: Summary) -> str:
         evaluation: What was found, for the failed items.
         summary: Its numbers.
     """
-    title = f"Evaluation of {in_html(summary.suite)}, {in_html(summary.split)}"
     first = "".join(f'<p class="warning">{in_html(warning)}</p>\n' for warning in warnings(summary))
-    parts = "\n".join(_section(section, summary) for section in sections(summary))
+    parts = "\n".join(
+        in_page(section, draw(section.plot, summary) if section.plot else "")
+        for section in sections(summary)
+    )
+    title = f"Evaluation of {summary.suite}, {summary.split}"
+    return document(title, f"{first}{parts}\n{failed_items(evaluation)}")
+
+
+def document(title: str, body: str) -> str:
+    """A whole page.
+
+    Args:
+        title: Its title, as text.
+        body: What follows the heading, as HTML.
+    """
+    title = in_html(title)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title><style>{_STYLE}</style></head>\n<body>\n"
-        f"<h1>{title}</h1>\n{first}{parts}\n{failed_items(evaluation)}\n</body></html>\n"
+        f"<h1>{title}</h1>\n{body}\n</body></html>\n"
     )
 
 
-def _section(section: Section, summary: Summary) -> str:
+def in_page(section: Section, plot: str = "") -> str:
+    """A section as HTML.
+
+    Args:
+        section: The section.
+        plot: Its plot, as an SVG element, if there is one.
+    """
     said = "".join(f"<li>{in_html(sentence)}</li>" for sentence in section.sentences)
-    plot = draw(section.plot, summary) if section.plot else ""
     return (
         f"<h2>{in_html(section.title)}</h2>\n"
         + (f"<ul>{said}</ul>\n" if said else "")

@@ -19,7 +19,7 @@ except ImportError as error:
 _INK: Final = "#010203"
 """Stands for the page's own text colour, which it is replaced by: so plots follow light and dark."""
 
-_COLOURS: Final = (
+COLOURS: Final = (
     "#2f7fd0",
     "#e07b1f",
     "#1f9e77",
@@ -33,10 +33,10 @@ _COLOURS: Final = (
 )
 
 _BY_KIND: Final = {
-    "single": _COLOURS[0],
-    "floor": _COLOURS[9],
-    "fixed": _COLOURS[2],
-    "planner": _COLOURS[1],
+    "single": COLOURS[0],
+    "floor": COLOURS[9],
+    "fixed": COLOURS[2],
+    "planner": COLOURS[1],
 }
 
 _SETTINGS: Final[Any] = {
@@ -64,11 +64,21 @@ def draw(name: str, summary: Summary) -> str:
         name: `"cost"`, `"forest"`, `"domains"` or `"workers"`.
         summary: What to draw.
     """
+    return as_svg(name, lambda: _PLOTS[name](summary))
+
+
+def as_svg(name: str, build: Callable[[], Figure | None]) -> str:
+    """A figure as an SVG element in the page's style; empty if there is none.
+
+    Args:
+        name: Of the plot, different for each of a page.
+        build: Makes the figure.
+    """
     # The salt makes ids the same each time and different between the plots of a page.
     with rc_context({**_SETTINGS, "svg.hashsalt": name}), warnings.catch_warnings():
         # Signs that matplotlib's own font lacks are drawn by the reader's, as text stays text.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = _PLOTS[name](summary)
+        figure = build()
         if figure is None:
             return ""
         out = StringIO()
@@ -87,7 +97,8 @@ def _for_a_page(svg: str, name: str) -> str:
     return re.sub(r"url\(#([^)]*)\)", rf"url(#{name}-\1)", svg)
 
 
-def _axes(width: float, height: float) -> tuple[Figure, Any]:
+def new_figure(width: float, height: float) -> tuple[Figure, Any]:
+    """A figure of so many inches, and its axes."""
     figure = Figure(figsize=(width, height))
     return figure, figure.subplots()
 
@@ -113,7 +124,7 @@ def _cost(summary: Summary) -> Figure | None:
     shown = [one for one in summary.strategies if one.use and one.accuracy.value is not None]
     if not shown:
         return None
-    figure, axes = _axes(8, 4.6)
+    figure, axes = new_figure(8, 4.6)
     points = []
     for one in shown:
         cost = _cost_of(one, usd)
@@ -156,9 +167,9 @@ def _forest(summary: Summary) -> Figure | None:
     shown = [one for one in summary.comparisons if one.paired.n]
     if not shown:
         return None
-    figure, axes = _axes(8, 0.9 + 0.36 * len(shown))
+    figure, axes = new_figure(8, 0.9 + 0.36 * len(shown))
     for row, one in enumerate(shown):
-        colour = {"better": _COLOURS[2], "worse": _COLOURS[6]}.get(one.verdict, _COLOURS[9])
+        colour = {"better": COLOURS[2], "worse": COLOURS[6]}.get(one.verdict, COLOURS[9])
         axes.plot([100 * one.paired.low, 100 * one.paired.high], [row, row], color=colour, lw=2)
         axes.plot([100 * one.paired.difference], [row], "o", color=colour)
     axes.axvline(0, color=_INK, lw=0.8)
@@ -173,7 +184,7 @@ def _domains(summary: Summary) -> Figure | None:
     domains = [*summary.domains]
     if not every or not domains:
         return None
-    figure, axes = _axes(1.6 + 0.95 * len(domains), 0.9 + 0.34 * len(every))
+    figure, axes = new_figure(1.6 + 0.95 * len(domains), 0.9 + 0.34 * len(every))
     values = [[100 * (one.domains[domain].value or 0) for domain in domains] for one in every]
     axes.pcolormesh(
         values, cmap="YlGnBu", vmin=0, vmax=160, edgecolors="white", linewidth=1
@@ -200,12 +211,12 @@ def _workers(summary: Summary) -> Figure | None:
     workers = sorted({worker for one in shown for worker in one.shares})
     if not shown:
         return None
-    figure, axes = _axes(8, 0.9 + 0.3 * len(shown))
+    figure, axes = new_figure(8, 0.9 + 0.3 * len(shown))
     left = [0.0] * len(shown)
     for i, worker in enumerate(workers):
         widths = [100 * one.shares.get(worker, 0.0) for one in shown]
-        colour, hatch = _COLOURS[i % len(_COLOURS)], "" if i < len(_COLOURS) else "//"
-        axes.barh(range(len(shown)), widths, left=left, color=colour, hatch=hatch, label=_legend(worker))
+        colour, hatch = COLOURS[i % len(COLOURS)], "" if i < len(COLOURS) else "//"
+        axes.barh(range(len(shown)), widths, left=left, color=colour, hatch=hatch, label=in_legend(worker))
         left = [start + width for start, width in zip(left, widths, strict=True)]
     axes.set_yticks(range(len(shown)), [_short(one.strategy) for one in shown])
     axes.set_ylim(len(shown) - 0.5, -0.5)
@@ -215,7 +226,8 @@ def _workers(summary: Summary) -> Figure | None:
     return figure
 
 
-def _legend(worker: str) -> str:
+def in_legend(worker: str) -> str:
+    """A worker's name for a legend."""
     # A legend leaves out what begins with an underscore.
     return "\u200b" + _short(worker) if worker.startswith("_") else _short(worker)
 

@@ -70,12 +70,14 @@ UNSEEN_DESCRIPTIONS: Final[Mapping[str, str]] = {
 }
 """Wordings that are in no training data."""
 
-PEOPLE: Final = tuple(
-    ["Ada", "Bob", "Cleo", "Dirk", "Emma", "Finn", "Gina", "Hugo", "Iris", "Jack", "Kira", "Lars", "Mona", "Nils", "Olga", "Paul", "Rosa", "Seth", "Tina", "Udo", "Vera", "Walt", "Yuri", "Zara"]
-)
-UNSEEN_PEOPLE: Final = tuple(
-    ["Alma", "Boris", "Celia", "Dario", "Elsa", "Felix", "Greta", "Henri", "Ilse", "Jonas", "Karin", "Louis", "Marta", "Noah", "Paula", "Ralf"]
-)
+PEOPLE: Final = (
+    "Ada", "Bob", "Cleo", "Dirk", "Emma", "Finn", "Gina", "Hugo", "Iris", "Jack", "Kira", "Lars",
+    "Mona", "Nils", "Olga", "Paul", "Rosa", "Seth", "Tina", "Udo", "Vera", "Walt", "Yuri", "Zara",
+)  # fmt: skip
+UNSEEN_PEOPLE: Final = (
+    "Alma", "Boris", "Celia", "Dario", "Elsa", "Felix", "Greta", "Henri", "Ilse", "Jonas", "Karin",
+    "Louis", "Marta", "Noah", "Paula", "Ralf",
+)  # fmt: skip
 """Names that say nothing of a worker; these are in no training data."""
 
 

@@ -1,7 +1,7 @@
 """Questions of seven skills, and questions that take two or three of them one after the other.
 
-Every question comes with its *parts*: which skill, and what it should say. They are what specialists are taught, and the
-ceiling that a conductor is compared with; a conductor is taught from neither, but by what was right when it ran.
+Every question comes with its *parts*: which skill, and what it should say. Specialists are taught them, and the
+best that a workflow could do is measured with them. A conductor is taught by what was right when it ran.
 """
 
 import random
@@ -72,14 +72,21 @@ def questions(skills: Sequence[str]) -> Iterator[Task]:
 
 
 _ONES: Final = (
-    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
-)
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
 _TENS: Final = ["-", "-", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_PEOPLE: Final = ["Tom", "Ann", "Ben", "Eva", "Sam", "Mia", "Leo", "Ida", "Max", "Zoe", "Jim", "Amy", "Dan", "Kim", "Joe", "Liz"]
+_PEOPLE: Final = (
+    "Tom", "Ann", "Ben", "Eva", "Sam", "Mia", "Leo", "Ida", "Max", "Zoe", "Jim", "Amy", "Dan", "Kim",
+    "Joe", "Liz",
+)  # fmt: skip
 _THINGS: Final = (
-    ["pens", "cups", "eggs", "nuts", "keys", "caps", "toys", "pins", "nails", "coins", "cards", "books", "balls", "seeds", "shells", "stamps"]
-)
-_BOXES: Final = ["boxes", "bags", "jars", "tins", "sacks", "packs", "crates", "trays"]
+    "pens", "cups", "eggs", "nuts", "keys", "caps", "toys", "pins", "nails", "coins", "cards", "books",
+    "balls", "seeds", "shells", "stamps",
+)  # fmt: skip
+_BOXES: Final = (
+    "boxes", "bags", "jars", "tins", "sacks", "packs", "crates", "trays",
+)  # fmt: skip
 
 
 def in_words(number: int) -> str:
@@ -282,7 +289,8 @@ def _sorter_reverser(rng: random.Random) -> tuple[str, ...]:
         (
             f"Sort from small to large, then reverse the order: {_listed(numbers)}",
             f"Put {_said(numbers)} in rising order, then list them from the last to the first.",
-            f"Order these numbers, the smallest first, and say the result in the opposite order: {_listed(numbers)}",
+            "Order these numbers, the smallest first, and say the result in the opposite order: "
+            f"{_listed(numbers)}",
         )
     )
     return text, _listed(sorted(numbers)), _listed(sorted(numbers, reverse=True))

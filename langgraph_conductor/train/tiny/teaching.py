@@ -21,7 +21,7 @@ LESSONS: Final = 1000
 """Examples of a specialist; the generalist has as many as all of them together."""
 
 _ALONE: Final = 0.2
-"""Of a specialist's single questions, the share that only asks it to answer, as it is asked where it works alone."""
+"""Of a specialist's single questions, the share that only asks it to answer, as where it works alone."""
 
 
 def pairs_of(

@@ -1,0 +1,244 @@
+"""The stages of the small proof. Each leaves files in the folder, and is not run again where they are."""
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS
+from langgraph_conductor.replay import ReplyStore
+from langgraph_conductor.rewards import Task
+from langgraph_conductor.train.diagnostics import Diagnostics
+from langgraph_conductor.train.groups import batches
+from langgraph_conductor.train.plain import PlainTrainer
+from langgraph_conductor.train.scoring import Scorer
+from langgraph_conductor.train.settings import Imitation, Improvement
+from langgraph_conductor.train.tiny.base import load_base
+from langgraph_conductor.train.tiny.conducting import (
+    MOST_STEPS,
+    Found,
+    mixed,
+    random_routing,
+    renamed_batches,
+    sought,
+    varied,
+)
+from langgraph_conductor.train.tiny.suite import tiny_suite
+from langgraph_conductor.train.tiny.teaching import ADAPTER, teach
+from langgraph_conductor.train.tiny.world import World
+from langgraph_conductor.train.trainer import Score
+
+SINGLE_TRIED: Final = 90
+COMPOSED_TRIED: Final = 110
+"""Questions whose plans are sought at random."""
+_AT_ONCE: Final = 50
+VARIED: Final = 8
+"""Times each right plan is shown, each time under other names."""
+FORM_SHOWN: Final = 500
+"""Plans of random routing that teach the anonymous conductor the form."""
+
+IMITATION: Final = Imitation(epochs=1, batch=16, learning_rate=1e-3)
+NAMED: Final = Improvement(
+    steps=60,
+    questions=8,
+    rollouts=8,
+    learning_rate=1e-4,
+    schedule="constant",
+    max_tokens=96,
+    save_minutes=5,
+)
+ANONYMOUS: Final = NAMED.model_copy(update={"steps": 120, "learning_rate": 2e-4, "max_tokens": 64})
+
+Say = Callable[[str], None]
+
+
+class Proof:
+    """The small proof in a folder.
+
+    Args:
+        folder: Where everything is kept.
+        device: Where models are: `"cpu"`, or a GPU such as `"cuda"`.
+        say: Is told of progress.
+    """
+
+    def __init__(self, folder: Path, device: str = "cpu", say: Say = print) -> None:
+        self.folder, self.device, self.say = folder, device, say
+        self.suite = tiny_suite()
+
+    # ------------------------------------------------------------- workers
+
+    def specialists(self) -> None:
+        """Teach every specialist, and the generalist."""
+        for name in (*SPECIALISTS, GENERALIST):
+            self.specialist(name)
+
+    def specialist(self, name: str) -> None:
+        """Teach one."""
+        if not self._done(self.folder / name):
+            self.say(f"teaching {name}")
+            base, tokenizer = self._base()
+            teach(name, base, tokenizer, self.suite.tasks("train"), self.folder / name)
+
+    def world(self, *conductors: str) -> World:
+        """The workers, and conductors that are there."""
+        base, tokenizer = self._base()
+        return World(base, tokenizer, self.folder, (*SPECIALISTS, *conductors))
+
+    # ----------------------------------------------------- named conductor
+
+    def sought(self) -> list[Found]:
+        """Plans that were tried at random, ran, and were right."""
+        path = self.folder / "right.jsonl"
+        if not path.is_file():
+            world = self.world()
+            pool = world.pool()
+            count = SINGLE_TRIED + COMPOSED_TRIED
+            tasks = mixed(self.suite.tasks("train"), count, COMPOSED_TRIED / count)
+            found: list[Found] = []
+            with self._scorer(world.planner("")) as scorer:
+                for at in range(0, len(tasks), _AT_ONCE):
+                    found += sought(tasks[at : at + _AT_ONCE], pool, scorer.run)
+                    self.say(f"right plans for {len(found)} of {min(at + _AT_ONCE, len(tasks))} questions")
+            path.write_text("".join(json.dumps(one.to_json()) + "\n" for one in found))
+        return [Found.from_json(json.loads(line)) for line in path.read_text().splitlines()]
+
+    def imitate(self, seed: int) -> None:
+        """The named conductor, taught by right plans."""
+        folder = self.folder / f"sft-{seed}"
+        if self._done(folder):
+            return
+        world = self.world()
+        shown = varied(self.sought(), world.model_of, VARIED, seed)
+        self.say(f"imitating {len(shown)} plans, seed {seed}")
+        trainer = self._trainer(world, seed=seed, imitation=IMITATION)
+        trainer.imitate(shown, folder / "checkpoint")
+        trainer.save(folder)
+
+    def improve(self, seed: int, score: Callable[[Score], Score] = lambda score: score) -> None:
+        """The named conductor, improved by rewards."""
+        folder = self.folder / f"grpo-{seed}"
+        if self._done(folder):
+            return
+        world = self.world()
+        tasks = [task for task in self._learning(seed) if task.domain != "smollm2"]
+        drawn = renamed_batches(
+            tasks, world.model_of, NAMED.questions, NAMED.rollouts, seed=seed, version=world.version
+        )
+        with self._scorer(world.planner("")) as scorer:
+            trainer = self._trainer(
+                world,
+                seed=seed,
+                start=self.folder / f"sft-{seed}",
+                improvement=NAMED,
+                watch=self._watch(folder, scorer),
+            )
+            trainer.improve(drawn, score(scorer.run), folder / "checkpoint")
+        trainer.save(folder)
+
+    # ------------------------------------------------- anonymous conductor
+
+    def form(self, seed: int) -> None:
+        """The anonymous conductor, taught the form alone."""
+        folder = self.folder / f"form-{seed}"
+        if self._done(folder):
+            return
+        world = self.world()
+        tasks = self._learning(seed)[:FORM_SHOWN]
+        shown = list(random_routing(tasks, world.pool(), seed))
+        trainer = self._trainer(world, seed=seed, imitation=IMITATION, show="anonymous")
+        trainer.imitate(shown, folder / "checkpoint")
+        trainer.save(folder)
+
+    def reward_alone(self, seed: int) -> None:
+        """The anonymous conductor, improved by rewards."""
+        folder = self.folder / f"reward-{seed}"
+        if self._done(folder):
+            return
+        world = self.world()
+        drawn = batches(self._learning(seed), world.pool(), ANONYMOUS, seed=seed)
+        with self._scorer(world.planner("", "anonymous")) as scorer:
+            trainer = self._trainer(
+                world,
+                seed=seed,
+                start=self.folder / f"form-{seed}",
+                improvement=ANONYMOUS,
+                show="anonymous",
+                watch=self._watch(folder, scorer),
+            )
+            trainer.improve(drawn, scorer.run, folder / "checkpoint")
+        trainer.save(folder)
+
+    # --------------------------------------------------------------- parts
+
+    def _learning(self, seed: int) -> list[Task]:
+        """Training questions in an order of the seed's own, single and composed in turn."""
+        tasks = mixed(self.suite.tasks("train"), 2400)
+        random.Random(f"learning:{seed}").shuffle(tasks)  # noqa: S311 - no secret is made here
+        return tasks
+
+    def _trainer(
+        self,
+        world: World,
+        *,
+        seed: int,
+        start: Path | None = None,
+        show: Any = "described",
+        **options: Any,
+    ) -> PlainTrainer:
+        from peft import PeftModel
+
+        from langgraph_conductor.train.engine import prompt_text
+
+        base, tokenizer = self._base()
+        planner = world.planner("", show)
+        if start is not None:
+            base = PeftModel.from_pretrained(
+                base, str(start), is_trainable=True, autocast_adapter_dtype=False
+            )
+        return PlainTrainer(
+            base,
+            tokenizer,
+            lambda ask: prompt_text(tokenizer, planner.render(ask.request(MOST_STEPS))),
+            lora=ADAPTER if start is None else None,
+            seed=seed,
+            **options,
+        )
+
+    def _scorer(self, planner: Any) -> Scorer:
+        store = ReplyStore(self.folder / "replies.sqlite")
+        return Scorer(planner, store=store, concurrency=256, max_steps=MOST_STEPS)
+
+    def _watch(self, folder: Path, scorer: Scorer) -> Callable[[Any], None]:
+        diagnostics = Diagnostics(folder / "diagnostics", scorer.expenses)
+
+        def watch(step: Any) -> None:
+            diagnostics(step)
+            found = [one for group in step.scored for one in group]
+            right = sum(one.episode.score == 1 for one in found) / len(found)
+            spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in step.seconds.items())
+            self.say(f"{folder.name} step {step.number}: {right:.0%} right; {spent}")
+
+        return watch
+
+    def _base(self) -> tuple[Any, Any]:
+        return load_base(self.folder / "base", self.device)
+
+    def _done(self, folder: Path) -> bool:
+        return (folder / "adapter_model.safetensors").is_file()
+
+
+def stages(proof: Proof, seeds: Sequence[int]) -> Sequence[tuple[str, Callable[[], object]]]:
+    """All that has to be done, in order."""
+    found: list[tuple[str, Callable[[], object]]] = [
+        ("specialists", proof.specialists),
+        ("right", proof.sought),
+    ]
+    for seed in seeds:
+        found += [
+            (f"sft-{seed}", lambda seed=seed: proof.imitate(seed)),  # type: ignore[misc]
+            (f"grpo-{seed}", lambda seed=seed: proof.improve(seed)),  # type: ignore[misc]
+            (f"form-{seed}", lambda seed=seed: proof.form(seed)),  # type: ignore[misc]
+            (f"reward-{seed}", lambda seed=seed: proof.reward_alone(seed)),  # type: ignore[misc]
+        ]
+    return found

@@ -1,0 +1,75 @@
+"""The small proof's workers in this process: the base, adapters of it, and the exact calculator, as one pool."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from langchain_core.language_models import BaseChatModel
+
+from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS, EmbeddedPlanner
+from langgraph_conductor.local.pool import ModelOf, workers
+from langgraph_conductor.planners.showing import Show
+from langgraph_conductor.train.engine import Engine, EngineModel
+from langgraph_conductor.workers import WorkerPool
+
+MOST_REPLY_TOKENS: Final = 48
+"""Of a worker here. What is right is shorter; the untuned model, which likes to talk, is cut."""
+
+
+class World:
+    """The pool, and planners over adapters.
+
+    Args:
+        base: The model.
+        tokenizer: Its tokenizer.
+        folder: Where the adapters' folders are.
+        adapters: Their names.
+        threads: CPU threads; PyTorch's own number if left out.
+    """
+
+    def __init__(
+        self,
+        base: Any,
+        tokenizer: Any,
+        folder: Path,
+        adapters: Iterable[str],
+        *,
+        threads: int | None = None,
+    ) -> None:
+        folders = {name: folder / name for name in adapters}
+        self.engine = Engine(base, tokenizer, folders, rows=128, threads=threads)
+        self._versions = {name: _digest(path) for name, path in folders.items()}
+
+    @property
+    def model_of(self) -> ModelOf:
+        """The model with an adapter, as `local.workers` asks for it."""
+
+        def model(adapter: str, most: int) -> BaseChatModel:
+            return self._model(adapter, min(most, MOST_REPLY_TOKENS))
+
+        return model
+
+    @property
+    def version(self) -> str:
+        """Tells one training of the adapters from another, for kept replies."""
+        return hashlib.sha256(repr(sorted(self._versions.items())).encode()).hexdigest()[:12]
+
+    def pool(self) -> WorkerPool:
+        """The embedded workers."""
+        return workers(self.model_of)
+
+    def planner(
+        self, adapter: str, show: Show = "described", *, structured: bool = False
+    ) -> EmbeddedPlanner:
+        """A planner over an adapter; over the base if it is empty."""
+        return EmbeddedPlanner(self._model(adapter, MOST_PLAN_TOKENS), show=show, structured=structured)
+
+    def _model(self, adapter: str, most: int) -> EngineModel:
+        return EngineModel(
+            engine=self.engine, adapter=adapter, max_tokens=most, version=self._versions.get(adapter, "")
+        )
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()[:12]
