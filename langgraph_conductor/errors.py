@@ -9,7 +9,8 @@
     ├── LocalModelError             the embedded model cannot be found, checked or served
     ├── StoreError                  the reply store cannot be read or written any more
     ├── ExportError                 a trained adapter cannot be written in another format
-    └── GraderError                 a grader itself failed, so that nobody knows what an answer is worth
+    ├── GraderError                 a grader itself failed, so that nobody knows what an answer is worth
+    └── TrainingCollapsedError      a training was ended, since it no longer learns
 
 Bad arguments (a worker name with spaces, `max_steps=0`) raise plain `ValueError` or `TypeError`.
 LangGraph's own control flow (`GraphBubbleUp`: interrupts, commands to a parent) is never wrapped.
@@ -115,3 +116,15 @@ class ExportError(ConductorError):
 
 class GraderError(ConductorError):
     """A grader itself failed, whatever the answer; this is never a score of 0."""
+
+
+class TrainingCollapsedError(ConductorError):
+    """A training was ended, since it lost what it had learnt or can learn no more; the message says what to do.
+
+    Attributes:
+        step: The step after which it was ended, from 0.
+    """
+
+    def __init__(self, message: str, *, step: int) -> None:
+        self.step = step
+        super().__init__(message)
