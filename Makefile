@@ -12,7 +12,12 @@ VLLM := .venv-vllm
 VLLM_READY := $(VLLM)/.ready
 VLLM_MODELS := $(VLLM)/models/.ready
 
-.PHONY: demo test test-vllm lint bench model setup clean
+# Training needs torch and its friends: an environment of its own, with the Python the versions were tried with.
+TRAIN_PYTHON ?= python3.11
+TRAIN := .venv-train
+TRAIN_READY := $(TRAIN)/.ready
+
+.PHONY: demo test test-vllm test-train lint bench model setup clean
 
 demo: model  ## Answer a few questions offline and show every step
 	@$(BIN)/langgraph-conductor demo
@@ -22,6 +27,9 @@ test: model  ## Every test; no network but loopback
 
 test-vllm: $(VLLM_MODELS)  ## Against a real vLLM server on the CPU; 5 minutes and 4 GB the first time
 	$(BIN)/python -m pytest -q -x --timeout=300 --durations=5 tests/vllm_tests
+
+test-train: $(TRAIN_READY)  ## Training with torch and TRL on the CPU; five minutes and 3 GB the first time
+	$(TRAIN)/bin/python -m pytest -q -x --timeout=300 --durations=5 tests/train_tests
 
 lint: $(READY)  ## Style and types
 	$(BIN)/ruff check .
@@ -58,5 +66,14 @@ $(VLLM_MODELS): $(VLLM_READY) tests/vllm_tests/make_models.py | model
 	@gguf=$$($(BIN)/langgraph-conductor fetch) && TQDM_DISABLE=1 $(VLLM)/bin/python tests/vllm_tests/make_models.py "$$gguf" $(@D)
 	@touch $@
 
+$(TRAIN_READY): constraints-train.txt pyproject.toml
+	@command -v $(TRAIN_PYTHON) > /dev/null || { echo "The training tests need Python 3.11; run: make TRAIN_PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Installing torch and TRL into $(TRAIN) (two minutes) ..."
+	@$(TRAIN_PYTHON) -m venv --clear $(TRAIN)
+	@$(TRAIN)/bin/python -m pip install -q --disable-pip-version-check -c constraints-train.txt \
+		--build-constraint constraints.txt -e ".[local,cli,eval,train]" --group test || { \
+		echo "If torch was not found: CONTRIBUTING.md says where its CPU builds are."; exit 1; }
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(VLLM) .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(VLLM) $(TRAIN) .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,4 +1,4 @@
-"""Commands: `ask`, `draw`, `check`, `eval`, `profile`, `demo`, `fetch`.
+"""Commands: `ask`, `draw`, `check`, `eval`, `profile`, `train`, `demo`, `fetch`.
 
 Answers go to stdout, progress and errors to stderr.
 """
@@ -217,6 +217,49 @@ def profile(
     chosen = configured(config)
     if not run_profile(load_suite(suite), chosen, amount, out, store, split=split, items=items):
         raise typer.Exit(BUDGET)
+
+
+StageName = Literal["data", "warm_start", "grpo", "adapt", "recursion", "export"]
+
+
+@command
+def train(
+    config: Annotated[str | None, typer.Option("--config", "-c", help="A train.toml.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="Another value than the file's, such as grpo.steps=2; may be given again."
+        ),
+    ] = None,
+    stage: Annotated[StageName | None, typer.Option(help="Run this stage alone.")] = None,
+    first: Annotated[
+        StageName | None, typer.Option("--from", help="Begin this stage and all after it anew.")
+    ] = None,
+    forecast: Annotated[
+        bool,
+        typer.Option("--forecast", help="Tell what is to come: plans, calls, money, memory; and stop."),
+    ] = False,
+    may_exceed: Annotated[
+        bool,
+        typer.Option(
+            "--spend-up-to-limit", help="Start though more is forecast than limit_usd, which ends it."
+        ),
+    ] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Print a train.toml with the paper's settings, and stop.")
+    ] = False,
+) -> None:
+    """Train a conductor on workflows that really ran; broken off, the same command goes on where it was."""
+    from langgraph_conductor.cli import training
+
+    if example:
+        typer.echo(training.example(), nl=False)
+        return
+    if config is None:
+        raise typer.BadParameter("give --config, or --example for a file to begin with")
+    training.run_training(
+        config, changes or [], stage=stage, first=first, only_forecast=forecast, may_exceed=may_exceed
+    )
 
 
 @command

@@ -29,6 +29,8 @@ class Imitation(Settings):
     learning_rate: float = Field(1e-5, gt=0)
     warmup_ratio: float = Field(0.03, ge=0, lt=1)
     clip_norm: float = Field(1.0, gt=0)
+    save_minutes: float = Field(8, gt=0)
+    """A checkpoint at least this often."""
 
 
 class Improvement(Settings):
@@ -52,3 +54,30 @@ class Improvement(Settings):
     clip_norm: float = Field(1.0, gt=0)
     save_minutes: float = Field(8, gt=0)
     """A checkpoint at least this often."""
+
+
+class Compute(Settings):
+    """What a device computes at once; nothing of it changes what is learnt."""
+
+    micro_batch: int = Field(8, ge=1)
+    """Most sequences in one forward and backward pass; the largest part of a batch up to it is taken."""
+    sample_rows: int = Field(128, ge=1)
+    """Most plans written at once, where vLLM does not."""
+    gradient_checkpointing: bool = True
+    mask_truncated: bool = False
+    """Leave plans that were cut at `max_tokens` out of the loss, instead of learning that they are worthless."""
+
+
+class Vllm(Settings):
+    """Sampling with vLLM in the training step, as TRL does it."""
+
+    mode: Literal["colocate", "server"] = "colocate"
+    gpu_memory: float = Field(0.3, gt=0, lt=1)
+    """Share of a GPU's memory for the colocated vLLM."""
+    tensor_parallel: int = Field(1, ge=1)
+    sleep: bool = True
+    """Free that memory while the weights are updated."""
+    max_model_length: int | None = Field(None, ge=1)
+    """Tokens of prompt and plan together; vLLM's choice if left out."""
+    server: str | None = None
+    """Address of `trl vllm-serve`, for mode "server"."""

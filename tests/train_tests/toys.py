@@ -6,27 +6,33 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
+from langgraph_conductor import Worker, WorkerPool
+from langgraph_conductor.planners import PlanRequest
+from langgraph_conductor.train.config import Prompt
+from langgraph_conductor.train.policy import planner_in_training
+
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-LINES = [
-    'model_id = [0, 1]\nsubtasks = ["Solve it.", "Check it."]\naccess_list = [[], ["all"]]',
-    "You are a helpful assistant. Which workers, which subtasks, which access?",
-]
+PLANS = [f'model_id = [{n}]\nsubtasks = ["Solve it."]\naccess_list = [[]]<|im_end|>' for n in range(8)]
 
 
 def toy_tokenizer() -> PreTrainedTokenizerFast:
-    """Bytes, and a few merges of them."""
+    """Learnt from the planner's own prompts, so that they are short."""
+    request = PlanRequest(
+        ({"type": "text", "text": "Question 1 of 23?"},), WorkerPool([Worker("a", lambda task: "")])
+    )
+    prompts = [str(m.text) for m in planner_in_training(Prompt(examples=False)).render(request)]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+        vocab_size=1200, special_tokens=special, initial_alphabet=alphabet, show_progress=False
     )
-    tokenizer.train_from_iterator(LINES * 3, trainer)
+    tokenizer.train_from_iterator((prompts + PLANS) * 3, trainer)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=CHAT
     )

@@ -4,9 +4,11 @@ import hashlib
 import itertools
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
+from langgraph_conductor import ACCEPT
 from langgraph_conductor.local.conductor import EmbeddedPlanner, plan_text
 from langgraph_conductor.local.exact import calculator
 from langgraph_conductor.local.pool import POOL
@@ -14,7 +16,6 @@ from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS, SUBTA
 from langgraph_conductor.planners import PlanRequest
 from langgraph_conductor.rewards import check_task, grade
 from langgraph_conductor.testing import ScriptedModel
-from langgraph_conductor.train.asks import Ask
 from langgraph_conductor.train.tiny import conducting, naming, teaching
 from langgraph_conductor.train.tiny.questions import COMPOSED, HELD_OUT, SKILLS, parts_of, questions
 from langgraph_conductor.train.tiny.suite import tiny_suite
@@ -22,10 +23,36 @@ from langgraph_conductor.train.tiny.suite import tiny_suite
 SUITE = tiny_suite()
 ALL = [task for split in ("train", "validation", "test") for task in SUITE.tasks(split)]
 SOLVABLE = [task for task in ALL if task.domain != "unsolvable"]
-WORDS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen \
-seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety".split()
-)
+WORDS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+    "thirty",
+    "forty",
+    "fifty",
+    "sixty",
+    "seventy",
+    "eighty",
+    "ninety",
+]
 
 
 def number(word):
@@ -196,27 +223,86 @@ def test_unseen_names_and_words_are_unseen():
 
 def test_what_is_tried_is_tried_once_and_blind():
     task = next(task for task in SUITE.tasks("train") if task.difficulty == 2)
-    tried = conducting.tried(task)
-    assert len(set(tried)) == len(tried) == len(POOL) + conducting.PAIRS_TRIED
+    pairs = conducting.pairs(task)
+    assert len({*pairs, *conducting.alone()}) == len(POOL) + conducting.PAIRS_TRIED
     other = next(t for t in SUITE.tasks("train") if t.domain == task.domain and t is not task)
-    assert conducting.tried(other) != tried
-    assert tried == conducting.tried(task)
+    assert conducting.pairs(other) != pairs == conducting.pairs(task)
+
+
+def test_pairs_are_tried_only_where_nobody_was_right_alone():
+    from langgraph_conductor.episodes import Episode
+    from langgraph_conductor.train.asks import Scored
+    from langgraph_conductor.workers import WorkerPool
+
+    pool = WorkerPool([naming.worker(kind, model_of=fakes) for kind in POOL])
+    single = next(task for task in SUITE.tasks("train") if task.domain == "sorter")
+    double = next(task for task in SUITE.tasks("train") if task.domain == "digits+sorter")
+    asked = []
+
+    def score(asks, texts):
+        planner = EmbeddedPlanner(ScriptedModel(replies=["x"]))
+        for ask, text in zip(asks, texts, strict=True):
+            workflow = planner.parse(text, ask.request(3))
+            kinds = tuple(step.worker for step in workflow.steps)
+            asked.append((ask.task.domain, kinds))
+            right = kinds in (("sorter",), ("digits", "sorter")) and len(kinds) == ask.task.difficulty
+            found = record(kinds, "1, 2")
+            yield Scored(1.0, Episode(ask.task.id, "1, 2", float(right), True, "unaided", rounds=(found,)))
+
+    found = conducting.sought([single, double], pool, lambda asks, texts: list(score(asks, texts)), seed=3)
+    assert {len(kinds) for domain, kinds in asked if domain == "sorter"} == {1}
+    assert (
+        len([kinds for domain, kinds in asked if domain == "digits+sorter"]) == 7 + conducting.PAIRS_TRIED
+    )
+    assert found[0].workflow == conducting.workflow_of(("sorter",))
+    assert found[0].wrong["workflow"] != found[0].right["workflow"]
+    tried = ("digits", "sorter") in [kinds for _, kinds in asked]
+    assert [one.task for one in found] == ([single, double] if tried else [single])
+    assert conducting.Found.from_json(found[0].to_json()) == found[0]
+
+
+def record(kinds, answer):
+    workflow = conducting.workflow_of(kinds)
+    return {
+        "round": 0,
+        "workflow": workflow.to_json(),
+        "steps": [{"index": i, "worker": kind} for i, kind in enumerate(kinds)],
+        "answer": answer,
+    }
+
+
+def kinds_of(workflow, pool):
+    words = naming.DESCRIPTIONS.items()
+    return [
+        next(k for k, said in words if pool[step.worker].description in said) for step in workflow.steps
+    ]
 
 
 def test_varied_plans_are_read_back_as_they_were_meant():
-    pool, _ = naming.renamed_pool(fakes, random.Random(0))
     planner = EmbeddedPlanner(ScriptedModel(replies=["x"]))
-    task = SUITE.tasks("train")[0]
-    example = conducting.Example(Ask(task, pool), "")
-    workflow = conducting.workflow_of(("digits", "sorter"))
-    found = conducting.varied([example], [workflow], fakes, 20)
-    for one in found:
+    found = conducting.Found(
+        SUITE.tasks("train")[0], record(("digits", "sorter"), "1, 2"), record(("reverser",), "two, one")
+    )
+    shown = conducting.varied([found], fakes, 100)
+    seen = {"first": 0, "accepted": 0, "mended": 0}
+    for one in shown:
         read = planner.parse(one.text, one.ask.request(3))
-        kinds = [next(k for k, words in naming.DESCRIPTIONS.items() if one.ask.pool[s.worker].description in words)
-                 for s in read.steps]  # fmt: skip
-        assert kinds == ["digits", "sorter"]
-        assert [step.access for step in read.steps] == [(), "all"]
-    assert len({one.text for one in found}) > 10
+        prompt = planner.render(one.ask.request(3))[-1].text
+        before = one.ask.previous[0] if one.ask.previous else None
+        if before is None or before["answer"] == "two, one":
+            assert kinds_of(read, one.ask.pool) == ["digits", "sorter"]
+            assert [step.access for step in read.steps] == [(), "all"]
+            seen["mended" if before else "first"] += 1
+        else:
+            assert read is ACCEPT
+            seen["accepted"] += 1
+        if before:
+            assert f"Answer before: {before['answer']}" in prompt
+            assert {step["worker"] for step in before["steps"]} <= set(one.ask.pool.names)
+        assert ("Plan before:" in prompt) == (before is not None)
+    assert len({one.text for one in shown}) > 40
+    assert seen["first"] > 60
+    assert min(seen.values()) > 5
 
 
 def test_random_routing_tells_nothing_of_who_can_do_what():
@@ -257,7 +343,7 @@ def test_plan_texts_are_read_back():
     kinds = ("digits", "sorter", "reverser")
     workflow = conducting.Workflow(
         tuple(
-            conducting.replace(step, worker=named[kind])
+            replace(step, worker=named[kind])
             for step, kind in zip(conducting.workflow_of(kinds).steps, kinds, strict=True)
         )
     )

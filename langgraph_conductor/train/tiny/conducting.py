@@ -1,14 +1,15 @@
 """What the small conductor learns from: plans that were tried at random and were right, and rewards."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import permutations
-from typing import Final
+from typing import Any, Final
 
 from langgraph_conductor.local.conductor import plan_text
 from langgraph_conductor.local.pool import POOL, ModelOf
 from langgraph_conductor.local.specialists import SUBTASKS
+from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.asks import Ask, Example, Group
 from langgraph_conductor.train.tiny.naming import renamed_pool
@@ -19,6 +20,9 @@ from langgraph_conductor.workflow import ALL, Step, Workflow
 
 MOST_STEPS: Final = 3
 
+ACCEPTED: Final = "accept\nmodel_id = []\nsubtasks = []\naccess_list = []"
+"""The plan that keeps the answer of the round before."""
+
 PAIRS_TRIED: Final = 24
 """Workflows of two steps tried for a question, of the 42 there are; all of one step are."""
 
@@ -28,41 +32,104 @@ def workflow_of(kinds: Sequence[str]) -> Workflow:
     return Workflow(tuple(Step(kind, SUBTASKS[kind], ALL if i else ()) for i, kind in enumerate(kinds)))
 
 
-def tried(task: Task, seed: int = 0) -> list[Workflow]:
-    """Workflows to be tried for a question: each worker alone, and pairs drawn at random."""
+def alone() -> list[Workflow]:
+    """Each worker alone."""
+    return [workflow_of((kind,)) for kind in POOL]
+
+
+def pairs(task: Task, seed: int = 0) -> list[Workflow]:
+    """Workflows of two steps, drawn at random for a question."""
     draw = random.Random(f"tried {task.id}:{seed}")  # noqa: S311 - no secret is made here
-    pairs = draw.sample(list(permutations(POOL, 2)), PAIRS_TRIED)
-    return [workflow_of(kinds) for kinds in [*((kind,) for kind in POOL), *pairs]]
+    return [workflow_of(kinds) for kinds in draw.sample(list(permutations(POOL, 2)), PAIRS_TRIED)]
 
 
-def right_plans(tasks: Sequence[Task], pool: WorkerPool, score: Score, seed: int = 0) -> list[Example]:
-    """What was right when it ran, one workflow a question: of the shortest, the one that was tried first."""
-    asks, texts = [], []
-    for task in tasks:
-        ask = Ask(task, pool)
-        for workflow in tried(task, seed):
-            asks.append(ask)
-            texts.append(plan_text(workflow, pool))
-    found: dict[str, Example] = {}
-    for ask, text, scored in zip(asks, texts, score(asks, texts), strict=True):
-        if scored.episode.score == 1.0:
-            found.setdefault(ask.task.id, Example(ask, text))
-    return list(found.values())
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What trying showed of a question.
+
+    Args:
+        task: The question.
+        right: A round that was right: of the shortest workflows, the first.
+        wrong: A round that was not, if one gave an answer at all.
+    """
+
+    task: Task
+    right: RoundRecord
+    wrong: RoundRecord | None
+
+    @property
+    def workflow(self) -> Workflow:
+        """What was right."""
+        return Workflow.from_json(self.right["workflow"])
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"task": self.task.to_json(), "right": self.right, "wrong": self.wrong}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Found":
+        """The inverse of `to_json`."""
+        return cls(Task.from_json(data["task"]), data["right"], data["wrong"])
 
 
-def varied(
-    examples: Sequence[Example], workflows: Sequence[Workflow], model_of: ModelOf, times: int, seed: int = 0
-) -> list[Example]:
-    """Each example under other names, numbers, wordings and companions, `times` over."""
+def sought(tasks: Sequence[Task], pool: WorkerPool, score: Score, seed: int = 0) -> list[Found]:
+    """Try workflows: each worker alone, and where nobody was right, pairs at random.
+
+    Returns:
+        What was found of those questions of which one was right.
+    """
+    right: dict[str, RoundRecord] = {}
+    wrong: dict[str, list[RoundRecord]] = {}
+
+    def tried(some: Sequence[tuple[Task, Workflow]]) -> None:
+        asks = [Ask(task, pool) for task, _ in some]
+        for ask, scored in zip(asks, score(asks, [plan_text(one, pool) for _, one in some]), strict=True):
+            episode = scored.episode
+            if episode.score == 1.0:
+                right.setdefault(ask.task.id, episode.rounds[0])
+            elif episode.score == 0.0 and episode.answer:
+                wrong.setdefault(ask.task.id, []).append(episode.rounds[0])
+
+    tried([(task, workflow) for task in tasks for workflow in alone()])
+    tried([(task, workflow) for task in tasks if task.id not in right for workflow in pairs(task, seed)])
+    draw = random.Random(f"wrong:{seed}")  # noqa: S311 - no secret is made here
+    return [
+        Found(task, right[task.id], draw.choice(wrong[task.id]) if task.id in wrong else None)
+        for task in tasks
+        if task.id in right
+    ]
+
+
+def varied(found: Sequence[Found], model_of: ModelOf, times: int, seed: int = 0) -> list[Example]:
+    """What was right, under other names, numbers, wordings and companions, `times` over.
+
+    One in four is a second round: after what was right the answer is accepted, after what was wrong comes what
+    was right.
+    """
     draw = random.Random(f"varied:{seed}")  # noqa: S311 - no secret is made here
-    found = []
+    shown = []
     for _ in range(times):
-        for example, workflow in zip(examples, workflows, strict=True):
-            pool, named = renamed_pool(model_of, draw, needed=[step.worker for step in workflow.steps])
-            called = Workflow(tuple(replace(step, worker=named[step.worker]) for step in workflow.steps))
-            found.append(Example(Ask(example.ask.task, pool), plan_text(called, pool)))
-    draw.shuffle(found)
-    return found
+        for one in found:
+            earlier = draw.choice((None, None, None, draw.choice((one.right, one.wrong))))
+            records = [record for record in (one.right, earlier) if record]
+            needed = {step["worker"] for record in records for step in record["steps"]}
+            pool, named = renamed_pool(model_of, draw, needed=needed)
+            ask = Ask(one.task, pool, (_called(earlier, named),) if earlier else ())
+            workflow = Workflow.from_json(_called(one.right, named)["workflow"])
+            shown.append(Example(ask, ACCEPTED if earlier is one.right else plan_text(workflow, pool)))
+    draw.shuffle(shown)
+    return shown
+
+
+def _called(record: RoundRecord, named: Mapping[str, str]) -> RoundRecord:
+    """The round with its workers under their new names."""
+    workflow = record["workflow"] or {"steps": []}
+    steps = [{**step, "worker": named[step["worker"]]} for step in workflow["steps"]]
+    return {
+        **record,
+        "workflow": {**workflow, "steps": steps},
+        "steps": [{**step, "worker": named[step["worker"]]} for step in record["steps"]],
+    }
 
 
 def random_routing(tasks: Sequence[Task], pool: WorkerPool, seed: int = 0) -> Iterator[Example]:
@@ -102,9 +169,6 @@ def renamed_batches(
         return groups
 
     return batch
-
-
-Chosen = Callable[[Sequence[Task], int], Sequence[Task]]
 
 
 def mixed(tasks: Sequence[Task], count: int, composed: float = 0.5) -> list[Task]:

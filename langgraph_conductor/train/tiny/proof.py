@@ -9,7 +9,6 @@ from typing import Any, Final
 from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.asks import Ask, Example
 from langgraph_conductor.train.diagnostics import Diagnostics
 from langgraph_conductor.train.groups import batches
 from langgraph_conductor.train.plain import PlainTrainer
@@ -18,21 +17,22 @@ from langgraph_conductor.train.settings import Imitation, Improvement
 from langgraph_conductor.train.tiny.base import load_base
 from langgraph_conductor.train.tiny.conducting import (
     MOST_STEPS,
+    Found,
     mixed,
     random_routing,
     renamed_batches,
-    right_plans,
+    sought,
     varied,
 )
 from langgraph_conductor.train.tiny.suite import tiny_suite
 from langgraph_conductor.train.tiny.teaching import ADAPTER, teach
 from langgraph_conductor.train.tiny.world import World
 from langgraph_conductor.train.trainer import Score
-from langgraph_conductor.workflow import Workflow
 
 SINGLE_TRIED: Final = 90
 COMPOSED_TRIED: Final = 110
 """Questions whose plans are sought at random."""
+_AT_ONCE: Final = 50
 VARIED: Final = 8
 """Times each right plan is shown, each time under other names."""
 FORM_SHOWN: Final = 500
@@ -87,40 +87,29 @@ class Proof:
 
     # ----------------------------------------------------- named conductor
 
-    def right(self) -> list[tuple[Task, Workflow]]:
+    def sought(self) -> list[Found]:
         """Plans that were tried at random, ran, and were right."""
         path = self.folder / "right.jsonl"
         if not path.is_file():
             world = self.world()
             pool = world.pool()
-            tasks = mixed(self.suite.tasks("train"), SINGLE_TRIED + COMPOSED_TRIED, COMPOSED_TRIED / 200)
-            planner = world.planner("")
-            found: list[Example] = []
-            with self._scorer(world, planner) as scorer:
-                for at in range(0, len(tasks), 20):
-                    found += right_plans(tasks[at : at + 20], pool, scorer.run)
-                    self.say(f"right plans for {len(found)} of {min(at + 20, len(tasks))} questions")
-            read = [
-                (example, planner.parse(example.text, example.ask.request(MOST_STEPS))) for example in found
-            ]
-            rows = [
-                {"task": e.ask.task.to_json(), "workflow": w.to_json()}
-                for e, w in read
-                if isinstance(w, Workflow)
-            ]
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
-        return [(Task.from_json(row["task"]), Workflow.from_json(row["workflow"])) for row in rows]
+            count = SINGLE_TRIED + COMPOSED_TRIED
+            tasks = mixed(self.suite.tasks("train"), count, COMPOSED_TRIED / count)
+            found: list[Found] = []
+            with self._scorer(world.planner("")) as scorer:
+                for at in range(0, len(tasks), _AT_ONCE):
+                    found += sought(tasks[at : at + _AT_ONCE], pool, scorer.run)
+                    self.say(f"right plans for {len(found)} of {min(at + _AT_ONCE, len(tasks))} questions")
+            path.write_text("".join(json.dumps(one.to_json()) + "\n" for one in found))
+        return [Found.from_json(json.loads(line)) for line in path.read_text().splitlines()]
 
     def imitate(self, seed: int) -> None:
         """The named conductor, taught by right plans."""
         folder = self.folder / f"sft-{seed}"
         if self._done(folder):
             return
-        right = self.right()
         world = self.world()
-        examples = [Example(Ask(task, world.pool()), "") for task, _ in right]
-        shown = varied(examples, [workflow for _, workflow in right], world.model_of, VARIED, seed)
+        shown = varied(self.sought(), world.model_of, VARIED, seed)
         self.say(f"imitating {len(shown)} plans, seed {seed}")
         trainer = self._trainer(world, seed=seed, imitation=IMITATION)
         trainer.imitate(shown, folder / "checkpoint")
@@ -136,7 +125,7 @@ class Proof:
         drawn = renamed_batches(
             tasks, world.model_of, NAMED.questions, NAMED.rollouts, seed=seed, version=world.version
         )
-        with self._scorer(world, world.planner("")) as scorer:
+        with self._scorer(world.planner("")) as scorer:
             trainer = self._trainer(
                 world,
                 seed=seed,
@@ -168,7 +157,7 @@ class Proof:
             return
         world = self.world()
         drawn = batches(self._learning(seed), world.pool(), ANONYMOUS, seed=seed)
-        with self._scorer(world, world.planner("", "anonymous")) as scorer:
+        with self._scorer(world.planner("", "anonymous")) as scorer:
             trainer = self._trainer(
                 world,
                 seed=seed,
@@ -216,7 +205,7 @@ class Proof:
             **options,
         )
 
-    def _scorer(self, world: World, planner: Any) -> Scorer:
+    def _scorer(self, planner: Any) -> Scorer:
         store = ReplyStore(self.folder / "replies.sqlite")
         return Scorer(planner, store=store, concurrency=256, max_steps=MOST_STEPS)
 
@@ -243,7 +232,7 @@ def stages(proof: Proof, seeds: Sequence[int]) -> Sequence[tuple[str, Callable[[
     """All that has to be done, in order."""
     found: list[tuple[str, Callable[[], object]]] = [
         ("specialists", proof.specialists),
-        ("right", proof.right),
+        ("right", proof.sought),
     ]
     for seed in seeds:
         found += [
