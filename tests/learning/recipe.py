@@ -28,10 +28,18 @@ from langgraph_conductor.train.settings import Imitation, Improvement
 from tests.learning import policy
 from tests.learning.world import ANSWER, MAX_STEPS, menu, pool, questions
 
-Change = Literal["as it is", "rewards shuffled", "advantages negated", "policy frozen"]
+Change = Literal[
+    "as it is", "rewards shuffled", "advantages negated", "policy frozen", "no grammar, huge steps"
+]
 
 IMPROVEMENT = Improvement(
-    steps=60, questions=8, rollouts=16, learning_rate=3e-4, schedule="constant", clip_norm=0.3, max_tokens=32
+    steps=60,
+    questions=8,
+    rollouts=16,
+    learning_rate=3e-4,
+    schedule="constant",
+    clip_norm=0.3,
+    max_tokens=32,
 )
 WARM_STEPS, WARM_RATE, WARM_BATCH = 36, 1e-3, 16
 FOUND, SHOWN = 4, 24
@@ -156,9 +164,10 @@ def learn(start: Start, seed: int, change: Change, steps: int, folder: Path) -> 
     torch.set_num_threads(1)
     begun = time.perf_counter()
     tokenizer = policy.tokenizer()
-    rate = 1e-12 if change == "policy frozen" else IMPROVEMENT.learning_rate
+    bound = change != "no grammar, huge steps"
+    rate = {"policy frozen": 1e-12, "no grammar, huge steps": 3e-2}.get(change, IMPROVEMENT.learning_rate)
     improvement = IMPROVEMENT.model_copy(update={"steps": steps, "learning_rate": rate})
-    epochs = WARM_STEPS * WARM_BATCH / len(start.plans)
+    epochs = (WARM_STEPS if bound else 200) * WARM_BATCH / len(start.plans)
     watch = _Watch()
     trainer = PlainTrainer(
         policy.model(seed, len(tokenizer)),
@@ -167,13 +176,15 @@ def learn(start: Start, seed: int, change: Change, steps: int, folder: Path) -> 
         imitation=Imitation(epochs=epochs, batch=WARM_BATCH, learning_rate=WARM_RATE),
         improvement=improvement,
         seed=seed,
-        constraint=PlanGrammar(tokenizer, menu(), MAX_STEPS),
+        constraint=PlanGrammar(tokenizer, menu(), MAX_STEPS) if bound else None,
         watch=watch,
         advantages=_negated if change == "advantages negated" else None,
     )
     training = questions("train")
     held_out = [Ask(task, pool()) for task in questions("test")]
-    trainer.imitate([Example(Ask(training[place], pool()), text) for place, text in start.plans], folder / "imitate")
+    trainer.imitate(
+        [Example(Ask(training[place], pool()), text) for place, text in start.plans], folder / "imitate"
+    )
     with scorer() as run:
 
         def judged() -> tuple[float, ...]:

@@ -85,7 +85,9 @@ def _sum_turned_round(draw: random.Random) -> Task:
 
 def _initials_in_order(draw: random.Random) -> Task:
     text, ordered = _order(draw)
-    return _composed(("sorting", "initials"), f"{text}, then give the initials.", ordered, _initials(ordered))
+    return _composed(
+        ("sorting", "initials"), f"{text}, then give the initials.", ordered, _initials(ordered)
+    )
 
 
 KINDS = (_adding, _sorting, _taking_initials, _turning_round, _sum_turned_round, _initials_in_order)

@@ -1,1 +1,0 @@
-"""Without a grammar, and with too large steps, a policy loses the format; that ends the run."""
