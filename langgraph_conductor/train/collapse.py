@@ -35,8 +35,8 @@ class Limits(Settings):
     """Share of the groups from which nothing can be learnt, since all their rewards are equal and not all are
     right; 1 switches it off."""
     least_entropy: float = Field(0.1, ge=0)
-    """Bits of the shares in which the workers are called, where several are offered; 0 switches it off. Calling one
-    alone is a collapse only where it does not pay: no more is right than in the first `window` steps."""
+    """Bits of the shares in which the workers are called, where several are offered; 0 switches it off. Calling
+    one alone is a collapse only where it does not pay: no more is right than in the first `window` steps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Plans bound to a grammar while they are written, so that a policy in training cannot lose the format.
 
 The plans are the canonical texts (`Workflow.to_text`): the paper's three lists, with the offered ordinals, a menu
-of subtasks, and access lists that grant nothing or everything. The vocabulary is laid over the grammar's characters:
-a plan may be cut into tokens in any way the tokenizer has tokens for, and any tokenizer will do.
+of subtasks, and access lists that grant nothing or everything. The vocabulary is laid over the grammar's
+characters: a plan may be cut into tokens in any way the tokenizer has tokens for, and any tokenizer will do.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
