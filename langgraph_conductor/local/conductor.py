@@ -52,7 +52,9 @@ def plan_text(workflow: Workflow, pool: WorkerPool, *, anonymous: bool = False) 
     if anonymous:
         thought = " ".join(step.subtask for step in workflow.steps)
     else:
-        thought = "\n".join(f"{step.subtask} {_line(pool, numbers[step.worker])}" for step in workflow.steps)
+        thought = "\n".join(
+            f"{step.subtask} {_line(pool, numbers[step.worker])}" for step in workflow.steps
+        )
     return f"{thought}\n{lists}"
 
 

@@ -33,7 +33,8 @@ def pairs_of(
         ValueError: If there are too few tasks.
     """
     draw = random.Random(f"lessons {skill}:{seed}")  # noqa: S311 - no secret is made here
-    alone, within = [], []
+    alone: list[tuple[Task, int]] = []
+    within: list[tuple[Task, int]] = []
     for task in tasks:
         for place, part in enumerate(parts_of(task)):
             if part.skill == skill:
