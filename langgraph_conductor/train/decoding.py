@@ -99,7 +99,7 @@ def _decoded(
     return [tuple(tokens) for tokens in written]
 
 
-class _Roomy(DynamicLayer):
+class _Roomy(DynamicLayer):  # type: ignore[misc]
     """A layer's cache with room to grow: the usual one is copied whole at every token."""
 
     keys: Tensor

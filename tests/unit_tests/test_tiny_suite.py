@@ -331,7 +331,7 @@ def test_the_prompt_names_who_is_there_or_only_their_numbers():
     model = ScriptedModel(replies=["x"])
     told = EmbeddedPlanner(model).render(request)[-1].text
     assert all(
-        f"{name} {number}: {pool[name].description}" in told for number, name in pool.ordinals.items()
+        f"{pool[name].description}: {name} {number}" in told for number, name in pool.ordinals.items()
     )
     anonymous = EmbeddedPlanner(model, show="anonymous").render(request)[-1].text
     assert anonymous == "Workers: 0 1 2 3 4 5 6\nQuestion: Sort: 3, 1"
