@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from langgraph_conductor.evals.suites.tiny import tiny_suite
 from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS
 from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS
 from langgraph_conductor.replay import ReplyStore
@@ -25,7 +26,6 @@ from langgraph_conductor.train.tiny.conducting import (
     sought,
     varied,
 )
-from langgraph_conductor.train.tiny.suite import tiny_suite
 from langgraph_conductor.train.tiny.teaching import ADAPTER, teach
 from langgraph_conductor.train.tiny.world import World
 from langgraph_conductor.train.trainer import Score
