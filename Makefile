@@ -17,7 +17,7 @@ TRAIN_PYTHON ?= python3.11
 TRAIN := .venv-train
 TRAIN_READY := $(TRAIN)/.ready
 
-.PHONY: demo test test-vllm test-train lint bench model setup clean
+.PHONY: demo test test-vllm test-train test-learning lint bench model setup clean
 
 demo: model  ## Answer a few questions offline and show every step
 	@$(BIN)/langgraph-conductor demo
@@ -30,6 +30,9 @@ test-vllm: $(VLLM_MODELS)  ## Against a real vLLM server on the CPU; 5 minutes a
 
 test-train: $(TRAIN_READY)  ## Training with torch and TRL on the CPU; five minutes and 3 GB the first time
 	$(TRAIN)/bin/python -m pytest -q -x --timeout=300 --durations=5 tests/train_tests
+
+test-learning: $(TRAIN_READY)  ## A small policy learns from rewards, and controls do not; four minutes on two cores
+	$(TRAIN)/bin/python -m pytest -q --durations=3 tests/learning
 
 lint: $(READY)  ## Style and types
 	$(BIN)/ruff check .

@@ -15,8 +15,8 @@ from langgraph_conductor.train.settings import Settings
 from langgraph_conductor.train.trainer import Step
 
 _HINT: Final = (
-    "Go back to a checkpoint from before step {first}, and try a smaller learning rate or clip_norm, more rollouts of "
-    "each question, or a longer warm start"
+    "Go back to a checkpoint from before step {first}, and try a smaller learning rate or clip_norm, more "
+    "rollouts of each question, or a longer warm start"
 )
 
 
@@ -29,14 +29,14 @@ class Limits(Settings):
     window: int = Field(10, ge=1)
     """Steps that are looked at together."""
     least_readable: float = Field(0.9, ge=0, le=1)
-    """Share of the plans that could be run; 0 switches it off. A policy that loses the format gets the same reward
-    for everything, and finds no way back."""
+    """Share of the plans that could be run; 0 switches it off. A policy that loses the format gets the same
+    reward for everything, and finds no way back."""
     most_dead: float = Field(0.8, ge=0, le=1)
-    """Share of the groups from which nothing can be learnt, since all their rewards are equal and not all are right;
-    1 switches it off."""
+    """Share of the groups from which nothing can be learnt, since all their rewards are equal and not all are
+    right; 1 switches it off."""
     least_entropy: float = Field(0.1, ge=0)
-    """Bits of the shares in which the workers are called, where several are offered; 0 switches it off. Calling one
-    alone is a collapse only where it does not pay: no more is right than in the first `window` steps."""
+    """Bits of the shares in which the workers are called, where several are offered; 0 switches it off. Calling
+    one alone is a collapse only where it does not pay: no more is right than in the first `window` steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +86,22 @@ class CollapseDetector:
         readable = fmean(one.readable for one in seen)
         if readable < limits.least_readable:
             yield (
-                f"only {readable:.0%} of the plans could be run (limit {limits.least_readable:.0%}): the format is "
-                "being lost; bind plans to a grammar (train.grammar) if that is possible"
+                f"only {readable:.0%} of the plans could be run (limit {limits.least_readable:.0%}): the format "
+                "is being lost; bind plans to a grammar (train.grammar) if that is possible"
             )
         dead = fmean(one.dead for one in seen)
         if dead > limits.most_dead:
             yield (
-                f"in {dead:.0%} of the groups (limit {limits.most_dead:.0%}) every plan was worth the same and not "
-                "all were right, so that nothing can be learnt; take questions on which plans differ"
+                f"in {dead:.0%} of the groups (limit {limits.most_dead:.0%}) every plan was worth the same and "
+                "not all were right, so that nothing can be learnt; take questions on which plans differ"
             )
         spread = fmean(one.entropy for one in seen)
         first = self._right_at_first
         if spread < limits.least_entropy and first is not None and right <= first:
             yield (
                 f"nearly every step goes to one worker ({spread:.2f} bits, limit {limits.least_entropy:g}), and "
-                f"{right:.0%} is right, no more than at first ({first:.0%}); offer varying workers, or sample hotter"
+                f"{right:.0%} is right, no more than at first ({first:.0%}); offer varying workers, or sample "
+                "hotter"
             )
 
     def _message(self, number: int, reason: str) -> str:

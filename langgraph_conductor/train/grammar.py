@@ -1,8 +1,8 @@
 """Plans bound to a grammar while they are written, so that a policy in training cannot lose the format.
 
-The plans are the canonical texts (`Workflow.to_text`): the paper's three lists, with the offered ordinals, a menu of
-subtasks, and access lists that grant nothing or everything. A vocabulary is laid over the grammar's characters, so
-a plan may be cut into tokens in any way the tokenizer has tokens for, and any tokenizer will do.
+The plans are the canonical texts (`Workflow.to_text`): the paper's three lists, with the offered ordinals, a menu
+of subtasks, and access lists that grant nothing or everything. The vocabulary is laid over the grammar's
+characters: a plan may be cut into tokens in any way the tokenizer has tokens for, and any tokenizer will do.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -213,7 +213,9 @@ class _Language:
         elif part == _ACCESS:
             more = at + 1 < steps
             then = _Place(_ACCESS, steps, at + 1) if more else _ENDED.place
-            reads = ("[]", f'["{ALL}"]') if at or self.later else ("[]",)  # a first step has nothing to read
+            reads = (
+                ("[]", f'["{ALL}"]') if at or self.later else ("[]",)
+            )  # a first step has nothing to read
             yield from ((f"{access}{', ' if more else ']'}", then) for access in reads)
 
 

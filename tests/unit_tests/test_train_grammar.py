@@ -15,7 +15,9 @@ from tests.helpers import Recorder
 
 TASK = Task("What is it?", "it", "exact")
 MENU = ("Solve it.", 'Say "yes" or \\frac{1}{2}.', "Solve it. Then check\nit.", "Größer?")
-SIGNS = sorted({*"0123456789", *"model_id = []\nsubtasks = []\naccess_list = [\"all\"], \\u", *"Do it.", *"".join(MENU)})
+SIGNS = sorted(
+    {*"0123456789", *'model_id = []\nsubtasks = []\naccess_list = ["all"], \\u', *"Do it.", *"".join(MENU)}
+)
 
 
 class Letters:
@@ -72,7 +74,9 @@ subtasks = st.lists(st.sampled_from(MENU), min_size=1, unique=True)
 earlier = st.sampled_from([(), (record("42"),)])
 
 
-@given(pieces, subtasks, st.integers(1, 4), st.sampled_from(POOLS), earlier, st.randoms(use_true_random=False))
+@given(
+    pieces, subtasks, st.integers(1, 4), st.sampled_from(POOLS), earlier, st.randoms(use_true_random=False)
+)
 @settings(max_examples=60, deadline=None)
 def test_whatever_is_allowed_is_a_canonical_plan_the_pool_can_run(more, menu, steps, offered, rounds, rng):
     tokenizer = Letters([*SIGNS, *more])
@@ -120,7 +124,9 @@ def test_every_canonical_plan_is_allowed_however_it_is_cut(data, more, offered, 
 
 def test_a_later_round_may_accept_and_read_the_round_before():
     tokenizer = Letters(SIGNS)
-    first, later = (PlanGrammar(tokenizer, ["Do it."])(Ask(TASK, POOLS[1], rounds)) for rounds in ((), (record("42"),)))
+    first, later = (
+        PlanGrammar(tokenizer, ["Do it."])(Ask(TASK, POOLS[1], rounds)) for rounds in ((), (record("42"),))
+    )
     for text in (
         "model_id = []\nsubtasks = []\naccess_list = []",
         'model_id = [1]\nsubtasks = ["Do it."]\naccess_list = [["all"]]',
@@ -153,7 +159,7 @@ def test_a_tokenizer_may_put_spaces_of_its_own_where_a_text_begins():
 
 def test_what_cannot_be_written_is_refused_before_anything_is():
     poor = Letters([sign for sign in SIGNS if sign != "ö"])
-    with pytest.raises(ValueError, match='cannot write this plan:\n(.|\n)*Größer'):
+    with pytest.raises(ValueError, match=r"cannot write this plan:\n(.|\n)*Größer"):
         PlanGrammar(poor, MENU, 2)(Ask(TASK, POOLS[1]))
     endless = Letters(SIGNS)
     endless.eos_token_id = None

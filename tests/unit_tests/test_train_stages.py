@@ -18,7 +18,9 @@ from langgraph_conductor.train.spending import Spending
 from langgraph_conductor.train.stages import expected, train
 
 TASKS = [
-    Task(f"Question {n} of {skill}?", str(n), "exact", domain=skill) for n in range(4) for skill in ("adding", "spelling", "any")
+    Task(f"Question {n} of {skill}?", str(n), "exact", domain=skill)
+    for n in range(4)
+    for skill in ("adding", "spelling", "any")
 ]
 QWEN = Shape(layers=28, hidden=3584, heads=28, kv_heads=4, mlp=18944, vocabulary=152064)
 
@@ -51,7 +53,14 @@ def data_of(folder):
 def test_tasks_are_spread_over_domains(tmp_path):
     told = []
     train(configured(tmp_path, **{"data.most": 6}), pool=pool(), tell=told.append)
-    assert sorted(task.domain for task in data_of(tmp_path)) == ["adding", "adding", "any", "any", "spelling", "spelling"]
+    assert sorted(task.domain for task in data_of(tmp_path)) == [
+        "adding",
+        "adding",
+        "any",
+        "any",
+        "spelling",
+        "spelling",
+    ]
     assert told == ["data: begins", "data: done, tasks 6"]
     train(configured(tmp_path, **{"data.most": 6}), pool=pool(), tell=told.append)
     assert told[-1] == "data: done before"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Any, Final
 
+from langgraph_conductor.evals.suites.tiny_questions import parts_of
 from langgraph_conductor.local.conductor import plan_text
 from langgraph_conductor.local.pool import POOL, ModelOf
 from langgraph_conductor.local.specialists import SUBTASKS
@@ -13,7 +14,6 @@ from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.asks import Ask, Example, Group
 from langgraph_conductor.train.tiny.naming import renamed_pool
-from langgraph_conductor.train.tiny.questions import parts_of
 from langgraph_conductor.train.trainer import Batches, Score
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import ALL, Step, Workflow
@@ -60,7 +60,7 @@ class Found:
     @property
     def workflow(self) -> Workflow:
         """What was right."""
-        return Workflow.from_json(self.right["workflow"])
+        return _workflow(self.right)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
@@ -115,10 +115,14 @@ def varied(found: Sequence[Found], model_of: ModelOf, times: int, seed: int = 0)
             needed = {step["worker"] for record in records for step in record["steps"]}
             pool, named = renamed_pool(model_of, draw, needed=needed)
             ask = Ask(one.task, pool, (_called(earlier, named),) if earlier else ())
-            workflow = Workflow.from_json(_called(one.right, named)["workflow"])
+            workflow = _workflow(_called(one.right, named))
             shown.append(Example(ask, ACCEPTED if earlier is one.right else plan_text(workflow, pool)))
     draw.shuffle(shown)
     return shown
+
+
+def _workflow(record: RoundRecord) -> Workflow:
+    return Workflow.from_json(record["workflow"] or {})
 
 
 def _called(record: RoundRecord, named: Mapping[str, str]) -> RoundRecord:

@@ -1,13 +1,16 @@
-"""The suite of the small proof: what is learned from, what is chosen by, what is reported."""
+"""The suite `"tiny"`: questions of seven skills, alone and in chains, small enough for the embedded pool.
+
+The embedded specialists and their conductor learnt from its training split.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Final
 
 from langgraph_conductor.evals.suites.suite import Split, Suite, split_of
+from langgraph_conductor.evals.suites.tiny_questions import COMPOSED, HELD_OUT, SKILLS, questions
 from langgraph_conductor.evals.suites.unsolvable import unsolvable
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.tiny.questions import COMPOSED, HELD_OUT, SKILLS, questions
 
 NAME: Final = "tiny"
 REVISION: Final = 1
@@ -23,13 +26,13 @@ _UNSOLVABLE: Final = 12
 
 def tiny_suite() -> Suite:
     """Make the suite; it is the same each time and everywhere."""
-    found: dict[Split, list[Task]] = {"train": [], "validation": [], "test": []}
+    found: dict[str, list[Task]] = {"train": [], "validation": [], "test": []}
     for skill in SKILLS:
         _take(found, (skill,), _FACTS if skill == "smollm2" else _SINGLE)
-    for skills in COMPOSED:
-        _take(found, skills, _COMPOSED)
-    for skills in HELD_OUT:
-        _take(found, skills, _HELD_OUT, by_hash=False)
+    for pair in COMPOSED:
+        _take(found, pair, _COMPOSED)
+    for chain in HELD_OUT:
+        _take(found, chain, _HELD_OUT, by_hash=False)
     hopeless = unsolvable(form="")
     found["test"] += [next(hopeless) for _ in range(_UNSOLVABLE)]
     # In the order of their hashes the first n of a split are a mixture of all.
@@ -40,7 +43,7 @@ def tiny_suite() -> Suite:
 
 
 def _take(
-    found: Mapping[Split, list[Task]],
+    found: Mapping[str, list[Task]],
     skills: Sequence[str],
     wanted: Mapping[Split, int],
     *,

@@ -1,0 +1,1 @@
+"""Learning, shown without a GPU: `make test-learning`."""
