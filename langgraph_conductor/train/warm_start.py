@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.train.asks import Ask, Example, Scored
@@ -22,6 +22,9 @@ from langgraph_conductor.workflow import ALL, Step, Workflow
 
 Write = Callable[[Sequence[Ask], int], Sequence[str]]
 """Writes a plan for each ask; the number, that of the batch, is a seed."""
+
+
+_OF_TIME: Final = ("seconds", "started_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Sample:
         right: Whether its answer was right.
         ran: Whether it could be used.
         shape: Workers and access of its steps, as JSON: plans of one shape differ in wording alone.
-        episode: Digest of what happened, without how long it took.
+        episode: Digest of what happened, without when and how long.
     """
 
     batch: int
@@ -179,7 +182,7 @@ def _sample(batch: int, place: int, ask: Ask, text: str, scored: Scored) -> Samp
 
 def _timeless(record: Any) -> Any:
     if isinstance(record, dict):
-        return {key: _timeless(value) for key, value in record.items() if not key.endswith("seconds")}
+        return {key: _timeless(value) for key, value in record.items() if not key.endswith(_OF_TIME)}
     return [_timeless(one) for one in record] if isinstance(record, list | tuple) else record
 
 
