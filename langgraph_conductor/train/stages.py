@@ -56,11 +56,9 @@ def train(
             raise ConfigError(f"there is no section [{name}]; the stages are {', '.join(config.stages)}")
     if first and session.processes > 1:
         raise ConfigError("--from is for one process; begin anew with it, and go on with several")
-    if first:
-        for name in config.stages[config.stages.index(first) :]:
-            session.put_aside(name)
+    anew = config.stages[config.stages.index(first) :] if first else ()
     chosen = (stage,) if stage else config.stages
-    todo = [name for name in chosen if not session.is_done(name)]
+    todo = [name for name in chosen if name in anew or not session.is_done(name)]
     for name in config.stages[: config.stages.index(chosen[0])]:
         if todo and not session.is_done(name):
             raise ConfigError(f"stage {chosen[0]} needs stage {name}, which is not done; leave out --stage")
@@ -70,6 +68,8 @@ def train(
             asked(session, name, tasks)  # what does not fit together is found before anything is paid
     if todo:
         check_money(forecast(session, todo), may_exceed=may_exceed)
+    for name in anew:
+        session.put_aside(name)
     with session.opened():
         for name in chosen:
             session.tell(f"{name}: {_ran(session, name) if name in todo else 'done before'}")

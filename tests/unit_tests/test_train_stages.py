@@ -84,6 +84,10 @@ def test_another_making_is_refused_and_put_aside(tmp_path):
     with pytest.raises(ConfigError, match="other settings or workers"):
         train(configured(tmp_path), pool=pool("2"), tell=print)
     train(configured(tmp_path, concurrency=2), pool=pool(), tell=print)  # changes nothing of what is learnt
+    changes = {"data.most": 3, "grpo.questions": 9}
+    with pytest.raises(ConfigError, match="a step asks 9"):
+        train(configured(tmp_path, **changes), first="data", pool=pool(None), tell=print)
+    assert (tmp_path / "run" / "data" / "done.json").is_file()  # nothing was put aside for it
     train(configured(tmp_path, **{"data.most": 3}), first="data", pool=pool(), tell=print)
     assert len(data_of(tmp_path)) == 3
     assert (tmp_path / "run" / "data.1" / "tasks.jsonl").is_file()
