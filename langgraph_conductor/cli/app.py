@@ -71,7 +71,7 @@ def ask(
 ) -> None:
     """Answer a question. Progress goes to stderr, the report to stdout.
 
-    Without --config the embedded models answer. They show the machinery, not quality.
+    Without --config the embedded models answer. They show the method at its smallest, not quality.
     """
     from langgraph_conductor.cli.asking import check_choice, configured, limited, run
 
@@ -264,7 +264,7 @@ def train(
 
 @command
 def demo() -> None:
-    """Answer unlike questions offline and show every step."""
+    """Let a trained conductor and its specialists answer questions offline, and show every step."""
     from langgraph_conductor.cli.demo import run
 
     if not run(typer.echo):

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from langgraph_conductor import WorkerPool, create_conductor, local, run_episode
 from langgraph_conductor.display import describe
-from langgraph_conductor.display.text import short
+from langgraph_conductor.display.words import short
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.rewards import Task, grade
 

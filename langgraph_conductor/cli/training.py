@@ -50,9 +50,9 @@ def run_training(
 
 
 def _need_packages(config: TrainConfig) -> None:
-    needed = ["torch", "transformers", "accelerate"]
+    needed = ["torch", "transformers"]
     needed += ["peft"] if config.model.lora else []
-    needed += ["trl", "datasets"] if config.trainer == "trl" else []
+    needed += ["accelerate", "datasets", "trl"] if config.trainer == "trl" else []
     for package in needed:
         try:
             __import__(package)

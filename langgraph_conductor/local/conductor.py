@@ -1,10 +1,10 @@
 """The embedded conductor's own words: a prompt cut to what a model of 135 million parameters can learn.
 
-It writes the paper's three lists. In front of them it names the workers it means and their numbers, as the paper's
-conductor thinks before its lists: looking a number up behind a name is easier than behind a description.
+It writes the paper's three lists. In front of them it says for each step what is to be done and repeats the line of
+the worker it means, as the paper's conductor thinks before its lists. So each decision is a small one: from the
+question to the subtask, from there to a description, and from that, by going on with the line, to the number.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
@@ -14,8 +14,8 @@ from langgraph_conductor.prompts import text_of, with_attachments
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Workflow
 
-MOST_PLAN_TOKENS: Final = 96
-"""A plan of three steps has about 80."""
+MOST_PLAN_TOKENS: Final = 128
+"""A plan of three steps has about 110."""
 
 _SYSTEM: Final = "Plan."
 
@@ -52,12 +52,16 @@ def plan_text(workflow: Workflow, pool: WorkerPool, *, anonymous: bool = False) 
     if anonymous:
         thought = " ".join(step.subtask for step in workflow.steps)
     else:
-        thought = ", ".join(f"{step.worker} {numbers[step.worker]}" for step in workflow.steps)
+        thought = "\n".join(f"{step.subtask} {_line(pool, numbers[step.worker])}" for step in workflow.steps)
     return f"{thought}\n{lists}"
 
 
 def _lines(pool: WorkerPool, *, anonymous: bool) -> list[str]:
     if anonymous:
         return ["Workers: " + " ".join(map(str, pool.ordinals))]
-    names: Sequence[tuple[int, str]] = sorted(pool.ordinals.items())
-    return [f"{name} {number}: {pool[name].description}" for number, name in names]
+    return [_line(pool, number) for number in pool.ordinals]
+
+
+def _line(pool: WorkerPool, number: int) -> str:
+    worker = pool[pool.ordinals[number]]
+    return f"{worker.description}: {worker.name} {number}"

@@ -73,7 +73,7 @@ def model(*, adapter: str = "", max_tokens: int = 256) -> "ChatOpenAI":
     name = f"smollm2-135m+{adapter}-{adapters[adapter].sha256[:8]}" if adapter else "smollm2-135m"
     return ChatOpenAI(
         base_url=server.url,
-        api_key="none",  # type: ignore[arg-type]  # the server asks for none
+        api_key="none",  # the server asks for none
         model=name,
         temperature=0,
         max_completion_tokens=max_tokens,

@@ -11,7 +11,6 @@ _FULL: Final = 0.75
 """Rows whose text has ended are taken out when no more than this share is left."""
 
 
-@torch.no_grad()
 def decode(
     model: Any,
     prompts: Sequence[tuple[int, ...]],
@@ -36,6 +35,19 @@ def decode(
     Returns:
         The tokens written, one tuple for each prompt.
     """
+    with torch.no_grad():
+        return _decoded(model, prompts, end, max_tokens, temperature, seed, allowed)
+
+
+def _decoded(
+    model: Any,
+    prompts: Sequence[tuple[int, ...]],
+    end: int,
+    max_tokens: int,
+    temperature: float,
+    seed: int,
+    allowed: Sequence[Callable[[tuple[int, ...]], Sequence[int]]] | None,
+) -> list[tuple[int, ...]]:
     device = model.device
     generator = torch.Generator(device=device).manual_seed(seed % 2**63)
     unique = list(dict.fromkeys(prompts))
@@ -112,10 +124,10 @@ class _Roomy(DynamicLayer):  # type: ignore[misc]
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep some rows."""
-        length = self.get_seq_length()
-        if length:
+        if self.get_seq_length():
             self._room = None
-            self.keys, self.values = self.keys[indices], self.values[indices]
+            self.keys: Tensor = self.keys[indices]
+            self.values: Tensor = self.values[indices]
 
 
 def _chosen(logits: Tensor, temperature: float, generator: torch.Generator) -> Tensor:

@@ -38,7 +38,7 @@ class Masters:
         """
         total = 0.0
         for loss in losses():
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             total += float(loss.detach())
         for weight, master in zip(self.weights, self.masters, strict=True):
             if weight is not master:

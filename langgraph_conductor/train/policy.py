@@ -1,5 +1,6 @@
 """The model in training: loaded, and shown an ask as it will be shown a question later."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def renderer(planner: ChatPlanner, tokenizer: Any, max_steps: int) -> Callable[[
 
 
 def load_policy(model: Model, weights: Path | None) -> tuple[Any, Any, bool]:
-    """The model and its tokenizer, on this process's device.
+    """The model and its tokenizer; on the device, where one process alone trains.
 
     Args:
         model: What to load.
@@ -76,7 +77,6 @@ def load_policy(model: Model, weights: Path | None) -> tuple[Any, Any, bool]:
         ConfigError: If it cannot be loaded.
     """
     import torch
-    from accelerate import PartialState
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     adapter = weights if weights and (weights / "adapter_config.json").is_file() else None
@@ -93,4 +93,7 @@ def load_policy(model: Model, weights: Path | None) -> tuple[Any, Any, bool]:
         loaded = PeftModel.from_pretrained(
             loaded, str(adapter), is_trainable=True, autocast_adapter_dtype=False
         )
-    return loaded.to(PartialState().device), tokenizer, bool(model.lora and not adapter)
+    alone = os.environ.get("WORLD_SIZE", "1") == "1"  # what several processes share, they place themselves
+    if alone and torch.cuda.is_available():
+        loaded = loaded.to("cuda")
+    return loaded, tokenizer, bool(model.lora and not adapter)

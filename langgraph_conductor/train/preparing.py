@@ -13,7 +13,7 @@ from langgraph_conductor.evals.suites import Suite
 from langgraph_conductor.planners.fixed import SOLVE
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.asks import Ask, Example
-from langgraph_conductor.train.config import WarmStart
+from langgraph_conductor.train.config import TrainConfig, WarmStart
 from langgraph_conductor.train.data import disagreeing, few_shots, save_tasks, tasks_of
 from langgraph_conductor.train.files import write_lines
 from langgraph_conductor.train.groups import batches
@@ -109,7 +109,9 @@ def warm_start(session: Session) -> dict[str, Any]:
         last = turn == settings.turns - 1
         place = folder if last else folder / f"turn_{turn}"
         before = folder / f"turn_{turn - 1}" / "weights" if turn else None
-        examples += _examples(session, settings, turn, folder / f"turn_{turn}", before)
+        known = {(example.ask.task.id, example.text) for example in examples}
+        found = _examples(session, settings, turn, folder / f"turn_{turn}", before)
+        examples += [one for one in found if (one.ask.task.id, one.text) not in known]
         if not (place / "weights").is_dir():
             trainer = session.trainer(None, imitation=settings.imitation)
             trainer.imitate(examples, place / "checkpoints")
@@ -147,10 +149,10 @@ def _examples(
 
 
 def warm_start_batches(
-    tasks: Sequence[Task], pool: WorkerPool, config: Any, turn: int
+    tasks: Sequence[Task], pool: WorkerPool, config: TrainConfig, turn: int
 ) -> tuple[Batches, int]:
     """What a turn of the warm start asks, and in how many batches."""
-    settings: WarmStart = config.warm_start
+    settings = config.warm_start or WarmStart()
     questions = min(len(tasks), config.improvement("grpo").questions)
     sizes = Improvement(questions=questions, rollouts=settings.samples)
     prompt = config.prompt

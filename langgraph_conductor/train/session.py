@@ -31,6 +31,8 @@ from langgraph_conductor.workers import WorkerPool
 
 _BEGUN: Final = "begun.json"
 _DONE: Final = "done.json"
+_SHARED: Final = {"trainer", "replies", "model", "prompt", "rewards"}
+"""What every stage that has to do with the model is made from."""
 _PATIENCE: Final = 1.0
 """Seconds between two looks for what another process makes."""
 
@@ -165,6 +167,8 @@ class Session:
     def keep(self, trainer: Trainer, weights: Path) -> None:
         """Save what was learnt, in one move; the checkpoints, which are larger, are not needed any more."""
         part = weights.with_name(weights.name + ".part")
+        if self.is_first:
+            shutil.rmtree(part, ignore_errors=True)
         trainer.save(part)
 
         def move() -> None:
@@ -202,21 +206,19 @@ class Session:
     def digest(self, stage: Stage) -> str:
         """What a stage is made from: its settings, those all share, the workers, and the stage before."""
         config = self.config
-        shared = config.model_dump(
-            mode="json", include={"trainer", "seed", "replies", "model", "prompt", "rewards"}
-        )
-        shared["model"].pop("shape")
-        earlier = [one for one in config.stages if STAGES.index(one) < STAGES.index(stage)]
         own = config.model_dump(mode="json")[stage]
-        learning = config.improvement(stage).model_dump(mode="json")
-        made_of = [
-            shared,
-            own,
-            learning,
-            pool_identity(self.pool),
-            [self.digest(one) for one in earlier[-1:]],
-        ]
-        return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        made_of = [stage, config.seed, pool_identity(self.pool), own]
+        if stage == "data":
+            own["suites"] = [_content(name) for name in config.data.suites]
+        else:
+            shared = config.model_dump(mode="json", include=_SHARED)
+            shared["model"] |= {"name": Path(config.model.name).name, "shape": None}
+            written = {"questions", "temperature", "max_tokens"} if stage == "warm_start" else None
+            learning = config.improvement(stage).model_dump(mode="json", include=written)
+            earlier = [one for one in config.stages if STAGES.index(one) < STAGES.index(stage)]
+            made_of += [shared, learning, *map(self.digest, earlier[-1:])]
+        text = json.dumps(_lasting(made_of), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def is_done(self, stage: Stage) -> bool:
         """Whether a stage came to its end.
@@ -249,6 +251,19 @@ class Session:
         if folder.is_dir():
             number = next(n for n in range(1, 10_000) if not folder.with_name(f"{stage}.{n}").exists())
             folder.rename(folder.with_name(f"{stage}.{number}"))
+
+
+def _content(suite: str) -> str:
+    """What tells a suite from others: of a file what it holds, not where it lies."""
+    path = Path(suite)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else path.name
+
+
+def _lasting(settings: Any) -> Any:
+    """Settings without those that change nothing of what is made."""
+    if isinstance(settings, dict):
+        return {key: _lasting(value) for key, value in settings.items() if key != "save_minutes"}
+    return [_lasting(one) for one in settings] if isinstance(settings, list) else settings
 
 
 def _silent(_: str) -> None:

@@ -54,7 +54,9 @@ def train(
     for name in {stage, first} - {None}:
         if name not in config.stages:
             raise ConfigError(f"there is no section [{name}]; the stages are {', '.join(config.stages)}")
-    if first and session.is_first:
+    if first and session.processes > 1:
+        raise ConfigError("--from is for one process; begin anew with it, and go on with several")
+    if first:
         for name in config.stages[config.stages.index(first) :]:
             session.put_aside(name)
     chosen = (stage,) if stage else config.stages

@@ -82,10 +82,11 @@ class TrlTrainer:
         self.imitation, self.improvement = imitation or Imitation(), improvement or Improvement()
         self.watch, self.advantages = watch, advantages
         self.compute, self.vllm = compute or Compute(), vllm
+        self._trained: Any = None
 
     def sample(self, asks: Sequence[Ask], *, temperature: float, max_tokens: int, seed: int) -> list[str]:
         """One plan text for each ask; greedy at temperature 0."""
-        self.model.eval()
+        self.model.to(PartialState().device).eval()
         prompts = [tuple(self._tokens(self.render(ask))) for ask in asks]
         texts: list[str] = []
         with torch.autocast(self.model.device.type, torch.bfloat16) if self.half else nullcontext():
@@ -132,7 +133,7 @@ class TrlTrainer:
             processing_class=self.tokenizer,
             callbacks=[_Saving(settings.save_minutes)],
         )
-        _run(trainer, folder)
+        self._run(trainer, folder)
 
     def improve(self, batches: Batches, score: Score, folder: Path) -> None:
         """Learn from rewards; goes on from the checkpoint in `folder`, if there is one.
@@ -178,16 +179,31 @@ class TrlTrainer:
                 callbacks=[_Saving(settings.save_minutes), rollouts],
                 rollout_func=rollouts.roll_out,
             )
-        _run(trainer, folder)
+        self._run(trainer, folder)
 
     def save(self, folder: Path) -> None:
-        """Write the weights: an adapter, if one was trained, else the model; in the type it was loaded in."""
-        if not PartialState().is_main_process:
+        """Write the weights: an adapter, if one was trained, else the model."""
+        if PartialState().num_processes > 1:  # each may hold a part
+            self._trained.save_model(str(folder))
             return
         if self.half and not hasattr(self.model, "peft_config"):
             self.model.to(torch.bfloat16)
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+
+    def _run(self, trainer: Any, folder: Path) -> None:
+        """Train, on from the latest whole checkpoint; whatever ends it early leaves one."""
+        self._trained = trainer
+        trainer.remove_callback(PrinterCallback)
+        found = [path for path in folder.glob("checkpoint-*") if (path / _STATE).is_file()]
+        latest = max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+        try:
+            trainer.train(resume_from_checkpoint=None if latest is None else str(latest))
+        except BaseException:
+            # The other processes, if there are any, do not come to write it together.
+            if trainer.state.global_step and trainer.accelerator.num_processes == 1:
+                trainer._save_checkpoint(trainer.model, trial=None)
+            raise
 
     def _tokens(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -289,7 +305,7 @@ class _Rollouts(TrainerCallback):  # type: ignore[misc]
             # TRL's own way to sample, for a weight update, a mesh or a vLLM of its own. One each: prompts differ.
             some, logs = trainer._generate_single_turn(ids[start : start + rows], None, {}, 1)
             written += [list(tokens) or [self.own.tokenizer.eos_token_id] for tokens in some]
-            logprobs += logs or []
+            logprobs += [list(log) or [None] for log in logs or ()]
         return written, logprobs or None
 
     def reward(self, completions: Sequence[str], **_: Any) -> list[float | None]:
@@ -345,20 +361,6 @@ class _Rollouts(TrainerCallback):  # type: ignore[misc]
                 },
             )
         )
-
-
-def _run(trainer: Any, folder: Path) -> None:
-    """Train, on from the latest whole checkpoint; whatever ends it early leaves one."""
-    trainer.remove_callback(PrinterCallback)
-    found = [path for path in folder.glob("checkpoint-*") if (path / _STATE).is_file()]
-    latest = max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-    try:
-        trainer.train(resume_from_checkpoint=None if latest is None else str(latest))
-    except BaseException:
-        # The other processes, if there are any, do not come to write it together.
-        if trainer.state.global_step and trainer.accelerator.num_processes == 1:
-            trainer._save_checkpoint(trainer.model, trial=None)
-        raise
 
 
 def _vllm_arguments(vllm: Vllm | None) -> dict[str, Any]:

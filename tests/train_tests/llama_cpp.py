@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,16 +66,20 @@ def _pairs(values: np.ndarray, width: int) -> np.ndarray:
     return values[order]
 
 
+def asked(server: LocalServer, path: str, **body: Any) -> dict[str, Any]:
+    """What llama.cpp's server replies."""
+    url = f"{server.url.removesuffix('/v1')}/{path}"
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        reply: dict[str, Any] = json.load(response)
+    return reply
+
+
 def next_tokens(server: LocalServer, tokens: list[int], adapter: str = "") -> dict[int, float]:
     """The log-probabilities of what llama.cpp would write next, of its most likely tokens."""
-    body = {"prompt": tokens, "n_predict": 1, "temperature": 0, "n_probs": 64, **server.choosing(adapter)}
-    request = urllib.request.Request(
-        f"{server.url.removesuffix('/v1')}/completion",
-        data=json.dumps(body).encode(),
-        headers={"content-type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=60) as response:
-        (chosen,) = json.load(response)["completion_probabilities"]
+    choice = server.choosing(adapter)
+    reply = asked(server, "completion", prompt=tokens, n_predict=1, temperature=0, n_probs=64, **choice)
+    (chosen,) = reply["completion_probabilities"]
     return {each["id"]: each["logprob"] for each in chosen["top_logprobs"]}
 
 

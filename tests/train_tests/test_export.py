@@ -4,16 +4,18 @@ import json
 
 import pytest
 import torch
+from langchain_core.messages import HumanMessage, SystemMessage
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, GgufConfig, LlamaConfig, Qwen2Config
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, LlamaConfig, Qwen2Config
 from transformers.utils import logging
 
 from langgraph_conductor.errors import ExportError
 from langgraph_conductor.local.server import serve
 from langgraph_conductor.local.weights import smollm2_path
+from langgraph_conductor.train.engine import prompt_text
 from langgraph_conductor.train.export import to_gguf
-from tests.train_tests.llama_cpp import furthest, next_tokens, write_base
+from tests.train_tests.llama_cpp import asked, furthest, next_tokens, write_base
 
 # PEFT asks transformers in a way that transformers wants to change.
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
@@ -95,6 +97,7 @@ def test_rows_in_transformers_order_would_be_seen(saved, monkeypatch, tmp_path):
     assert furthest(both, next_tokens(server, PROMPT, "it"), PROMPT) > FAR
 
 
+@pytest.mark.timeout(300)  # reading the weights: 10 s where nobody else needs the cores
 def test_the_embedded_model_with_an_adapter(tmp_path):
     """With its quantised weights: llama.cpp rounds activations to 8 bits, so the model alone differs as much."""
     logging.disable_progress_bar()
@@ -123,6 +126,20 @@ def test_the_embedded_model_with_an_adapter(tmp_path):
     assert max(said, key=said.get) == best
     assert furthest(both, said, prompt) < 0.6
     assert furthest(both, next_tokens(server, prompt), prompt) > 2
+
+
+@pytest.mark.timeout(300)
+def test_a_prompt_is_the_same_tokens_for_the_trainer_and_the_server(tmp_path):
+    weights = smollm2_path()
+    tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
+    server = serve(weights, slots=1, context=64)
+    for question in ("What is 3 * 4?", "  Sort: 7, é, “x”\n\nGiven: ", "<|im_end|> is a word here"):
+        messages = [SystemMessage("Plan."), HumanMessage(question)]
+        turns = [{"role": "system", "content": "Plan."}, {"role": "user", "content": question}]
+        text = prompt_text(tokenizer, messages)
+        assert asked(server, "apply-template", messages=turns)["prompt"] == text
+        tokens = asked(server, "tokenize", content=text, add_special=True, parse_special=True)["tokens"]
+        assert tokens == tokenizer(text, add_special_tokens=False)["input_ids"]
 
 
 def test_the_same_adapter_gives_the_same_bytes(saved, tmp_path):

@@ -189,7 +189,7 @@ MISTAKES = {
     "[[workers]]\nname = 'calc'\nlocal = 'calculator'": r"\[\[workers\]\] 1 'calc', `name`: another worker has this name",
     "[[workers]]\nlocal = 'calculator'": r"\[\[workers\]\] 1, `name`: is missing; it must be text",
     "[[workers]]\nname = 'x'": r"\[\[workers\]\] 1 'x': needs either `model`",
-    "[[workers]]\nname = 'x'\nlocal = 'abacus'": r"there is no embedded worker 'abacus'; choose from calculator",
+    "[[workers]]\nname = 'x'\nlocal = 'abacus'": r"there is no embedded worker 'abacus'; choose from smollm2, calculator",
     "[[workers]]\nname = 'x'\nlocal = 'calculator'\nlimiter = 'opnai'\n[limiters.openai]\nmax_concurrency = 1":
         r"`limiter`: there is no such limiter; did you mean 'openai'",
     "[[workers]]\nname = 'x'\nlocal = 'calculator'\noptions = {}": r"`options`: is for workers with `model`",

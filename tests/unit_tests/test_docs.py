@@ -11,6 +11,7 @@ import langgraph_conductor
 from langgraph_conductor.testing import FakeProviders
 
 ROOT = Path(langgraph_conductor.__file__).parents[1]
+TRAINING = ROOT / "langgraph_conductor/train/README.md"
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 MODULES = sorted((ROOT / "langgraph_conductor").rglob("*.py"))
 
@@ -26,7 +27,7 @@ def examples_of(path: Path) -> list:
     return list(SYBIL.parse(path).examples())
 
 
-WITH_CODE = [path for path in [*TEXTS, *MODULES] if "```python" in path.read_text()]
+WITH_CODE = [path for path in [*TEXTS, TRAINING, *MODULES] if "```python" in path.read_text()]
 
 
 @pytest.mark.parametrize("path", WITH_CODE, ids=lambda p: str(p.relative_to(ROOT)))
@@ -39,7 +40,8 @@ def test_code_blocks_run(path, monkeypatch):
 
 
 def test_there_is_code_to_run():
-    found = {path.name: len(examples_of(path)) for path in WITH_CODE}
+    found = {path.name: len(examples_of(path)) for path in WITH_CODE if path != TRAINING}
+    assert len(examples_of(TRAINING)) == 1
     assert found["README.md"] >= 3
     assert found["conductor.py"] == 1
     assert found["scripted.py"] == found["plans.py"] == found["providers.py"] == 1

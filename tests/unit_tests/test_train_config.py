@@ -1,9 +1,13 @@
+import re
+import tomllib
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from langgraph_conductor import ConfigError
+from langgraph_conductor.cli.app import app
 from langgraph_conductor.train.config import STAGES, TrainConfig, change
 
 PAPER = Path(str(files("langgraph_conductor.train").joinpath("paper.toml")))
@@ -89,6 +93,21 @@ def test_what_is_missing_is_named(tmp_path):
 def test_vllm_needs_trl(tmp_path):
     with pytest.raises(ConfigError, match=r'\[vllm\] needs trainer = "trl"'):
         TrainConfig.load(written(tmp_path, LEAST + "[vllm]\n"), {"trainer": "plain"})
+
+
+def test_the_files_of_the_guide(tmp_path):
+    """Each is whole, or laid over the paper's settings."""
+    guide = PAPER.with_name("README.md").read_text(encoding="utf-8")
+    whole, over = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    assert TrainConfig.load(written(tmp_path, whole)).stages == ("data",)
+    changes = {
+        f"{name}.{key}": value for name, part in tomllib.loads(over).items() for key, value in part.items()
+    }
+    config = TrainConfig.load(PAPER, changes)
+    assert (config.model.lora.rank, config.improvement("grpo").learning_rate) == (16, 1e-5)
+    options = set(re.findall(r"--[a-z-]+", " ".join(re.findall(r"langgraph-conductor train.*", guide))))
+    shown = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).stdout
+    assert options <= set(re.findall(r"--[a-z-]+", shown))
 
 
 def test_changes(tmp_path):

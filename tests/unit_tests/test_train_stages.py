@@ -18,7 +18,9 @@ from langgraph_conductor.train.spending import Spending
 from langgraph_conductor.train.stages import expected, train
 
 TASKS = [
-    Task(f"Question {n} of {skill}?", str(n), "exact", domain=skill) for n in range(4) for skill in "abc"
+    Task(f"Question {n} of {skill}?", str(n), "exact", domain=skill)
+    for n in range(4)
+    for skill in ("adding", "spelling", "any")
 ]
 QWEN = Shape(layers=28, hidden=3584, heads=28, kv_heads=4, mlp=18944, vocabulary=152064)
 
@@ -28,8 +30,8 @@ class Capped(SkilledModel):
 
 
 def pool(price="1"):
-    """Right on "a", "b" and all on "c"; 100 tokens at most."""
-    skills = {"ann": {"a": 1.0, "c": 1.0}, "ben": {"b": 1.0, "c": 1.0}}
+    """Each is right on a domain of its own, and both on "any"; 100 tokens at most."""
+    skills = {"ann": {"adding": 1.0, "any": 1.0}, "ben": {"spelling": 1.0, "any": 1.0}}
     return WorkerPool(
         Worker(one.name, Capped(**dict(one.model)), price=price and {"input": "0", "output": price})
         for one in skilled_pool(TASKS, skills)
@@ -51,7 +53,14 @@ def data_of(folder):
 def test_tasks_are_spread_over_domains(tmp_path):
     told = []
     train(configured(tmp_path, **{"data.most": 6}), pool=pool(), tell=told.append)
-    assert sorted(task.domain for task in data_of(tmp_path)) == ["a", "a", "b", "b", "c", "c"]
+    assert sorted(task.domain for task in data_of(tmp_path)) == [
+        "adding",
+        "adding",
+        "any",
+        "any",
+        "spelling",
+        "spelling",
+    ]
     assert told == ["data: begins", "data: done, tasks 6"]
     train(configured(tmp_path, **{"data.most": 6}), pool=pool(), tell=told.append)
     assert told[-1] == "data: done before"
@@ -63,7 +72,7 @@ def test_tasks_on_which_workers_differ(tmp_path):
     (part,) = expected(config, pool=pool()).parts
     assert part.workflows == 24
     train(config, pool=pool(), tell=print)
-    assert {task.domain for task in data_of(tmp_path)} == {"a", "b"}
+    assert {task.domain for task in data_of(tmp_path)} == {"adding", "spelling"}
     spent = Spending(tmp_path / "run" / "spent", None)
     assert spent.workflows == spent.paid.calls == 24
 

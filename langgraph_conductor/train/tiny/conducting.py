@@ -60,7 +60,7 @@ class Found:
     @property
     def workflow(self) -> Workflow:
         """What was right."""
-        return Workflow.from_json(self.right["workflow"])
+        return _workflow(self.right)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON."""
@@ -115,10 +115,14 @@ def varied(found: Sequence[Found], model_of: ModelOf, times: int, seed: int = 0)
             needed = {step["worker"] for record in records for step in record["steps"]}
             pool, named = renamed_pool(model_of, draw, needed=needed)
             ask = Ask(one.task, pool, (_called(earlier, named),) if earlier else ())
-            workflow = Workflow.from_json(_called(one.right, named)["workflow"])
+            workflow = _workflow(_called(one.right, named))
             shown.append(Example(ask, ACCEPTED if earlier is one.right else plan_text(workflow, pool)))
     draw.shuffle(shown)
     return shown
+
+
+def _workflow(record: RoundRecord) -> Workflow:
+    return Workflow.from_json(record["workflow"] or {})
 
 
 def _called(record: RoundRecord, named: Mapping[str, str]) -> RoundRecord:

@@ -38,7 +38,7 @@ VARIED: Final = 8
 FORM_SHOWN: Final = 500
 """Plans of random routing that teach the anonymous conductor the form."""
 
-IMITATION: Final = Imitation(epochs=1, batch=16, learning_rate=1e-3)
+IMITATION: Final = Imitation(epochs=1, batch=8, learning_rate=1e-3)
 NAMED: Final = Improvement(
     steps=60,
     questions=8,

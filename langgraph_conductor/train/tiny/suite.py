@@ -23,13 +23,13 @@ _UNSOLVABLE: Final = 12
 
 def tiny_suite() -> Suite:
     """Make the suite; it is the same each time and everywhere."""
-    found: dict[Split, list[Task]] = {"train": [], "validation": [], "test": []}
+    found: dict[str, list[Task]] = {"train": [], "validation": [], "test": []}
     for skill in SKILLS:
         _take(found, (skill,), _FACTS if skill == "smollm2" else _SINGLE)
-    for skills in COMPOSED:
-        _take(found, skills, _COMPOSED)
-    for skills in HELD_OUT:
-        _take(found, skills, _HELD_OUT, by_hash=False)
+    for pair in COMPOSED:
+        _take(found, pair, _COMPOSED)
+    for chain in HELD_OUT:
+        _take(found, chain, _HELD_OUT, by_hash=False)
     hopeless = unsolvable(form="")
     found["test"] += [next(hopeless) for _ in range(_UNSOLVABLE)]
     # In the order of their hashes the first n of a split are a mixture of all.
@@ -40,7 +40,7 @@ def tiny_suite() -> Suite:
 
 
 def _take(
-    found: Mapping[Split, list[Task]],
+    found: Mapping[str, list[Task]],
     skills: Sequence[str],
     wanted: Mapping[Split, int],
     *,
