@@ -32,7 +32,7 @@ test-train: $(TRAIN_READY)  ## Training with torch and TRL on the CPU; five minu
 	$(TRAIN)/bin/python -m pytest -q -x --timeout=300 --durations=5 tests/train_tests
 
 test-learning: $(TRAIN_READY)  ## A small policy learns from rewards, and controls do not; four minutes on two cores
-	$(TRAIN)/bin/python -m pytest -q --durations=3 tests/learning
+	$(TRAIN)/bin/python -m pytest -q --timeout=480 tests/learning
 
 lint: $(READY)  ## Style and types
 	$(BIN)/ruff check .

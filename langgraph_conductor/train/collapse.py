@@ -15,8 +15,8 @@ from langgraph_conductor.train.settings import Settings
 from langgraph_conductor.train.trainer import Step
 
 _HINT: Final = (
-    "Go back to a checkpoint from before step {first}, and try a smaller learning rate or clip_norm, more "
-    "rollouts of each question, or a longer warm start"
+    "Begin again from an earlier checkpoint, and try a smaller learning rate or clip_norm, more rollouts of each "
+    "question, or a longer warm start."
 )
 
 
@@ -106,7 +106,7 @@ class CollapseDetector:
 
     def _message(self, number: int, reason: str) -> str:
         first = self._seen[0].number
-        return f"training collapsed by step {number}: since step {first} {reason}. {_HINT.format(first=first)}."
+        return f"training collapsed by step {number}: since step {first} {reason}. {_HINT}"
 
 
 def _seen(step: Step, scored: Sequence[Sequence[Scored]]) -> _Seen:

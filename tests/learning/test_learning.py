@@ -4,8 +4,6 @@ import pytest
 
 from tests.learning.conftest import SEEDS
 
-pytestmark = pytest.mark.timeout(480)
-
 
 def test_policies_get_better_than_their_start_and_than_any_single_worker(runs):
     assert sum(runs[seed, "as it is"].learnt for seed in SEEDS) >= 2
