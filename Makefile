@@ -73,6 +73,7 @@ $(TRAIN_READY): constraints-train.txt pyproject.toml
 	@command -v $(TRAIN_PYTHON) > /dev/null || { echo "The training tests need Python 3.11; run: make TRAIN_PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Installing torch and TRL into $(TRAIN) (two minutes) ..."
 	@$(TRAIN_PYTHON) -m venv --clear $(TRAIN)
+	@$(TRAIN)/bin/python -m pip install -q --disable-pip-version-check -c constraints-train.txt pip
 	@$(TRAIN)/bin/python -m pip install -q --disable-pip-version-check -c constraints-train.txt \
 		--build-constraint constraints.txt -e ".[local,cli,eval,train]" --group test || { \
 		echo "If torch was not found: CONTRIBUTING.md says where its CPU builds are."; exit 1; }

@@ -49,6 +49,7 @@ PLANNER: Final[Kinds] = {
     "timeout": NUMBER,
     "max_subtask_chars": WHOLE,
     "profiles": TEXT,
+    "show_previous_plan": YES_NO,
 }
 STRATEGIES: Final[Mapping[str, Kinds]] = {
     "single": {"worker": TEXT, "subtask": TEXT},

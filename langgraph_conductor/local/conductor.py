@@ -1,8 +1,8 @@
 """The embedded conductor's own words: a prompt cut to what a model of 135 million parameters can learn.
 
-It writes the paper's three lists. In front of them it says for each step what is to be done and repeats the line of
-the worker it means, as the paper's conductor thinks before its lists. So each decision is a small one: from the
-question to the subtask, from there to a description, and from that, by going on with the line, to the number.
+It writes the paper's three lists. In front of them it says for each step what is to be done and repeats the
+line of the worker it means, as the paper's conductor thinks before its lists. So each decision is a small one:
+from the question to the subtask, from there to a description, and by going on with that line to the number.
 """
 
 from typing import Any, Final
@@ -52,7 +52,9 @@ def plan_text(workflow: Workflow, pool: WorkerPool, *, anonymous: bool = False) 
     if anonymous:
         thought = " ".join(step.subtask for step in workflow.steps)
     else:
-        thought = "\n".join(f"{step.subtask} {_line(pool, numbers[step.worker])}" for step in workflow.steps)
+        thought = "\n".join(
+            f"{step.subtask} {_line(pool, numbers[step.worker])}" for step in workflow.steps
+        )
     return f"{thought}\n{lists}"
 
 

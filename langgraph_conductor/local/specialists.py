@@ -1,4 +1,4 @@
-"""The embedded specialists: adapters of the embedded model that were each taught one skill, and how they are asked.
+"""The embedded specialists: adapters of the embedded model, each taught one skill, and how they are asked.
 
 They were trained by `langgraph_conductor.train.tiny`; what they are sent here is what they were trained on.
 """
@@ -33,7 +33,7 @@ SUBTASKS: Final[Mapping[str, str]] = {
     "calculator": "Calculate.",
     "smollm2": "Answer the question.",
 }
-"""The wording of each skill's subtask in the data the conductor was trained on: one, so that replies are asked once."""
+"""The wording of each skill's subtask in what the conductor learnt from: one, so that replies can be kept."""
 
 MOST_TOKENS: Final = 40
 """Of a specialist's reply; the longest that is right has about 30."""

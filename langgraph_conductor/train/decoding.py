@@ -102,6 +102,9 @@ def _decoded(
 class _Roomy(DynamicLayer):  # type: ignore[misc]
     """A layer's cache with room to grow: the usual one is copied whole at every token."""
 
+    keys: Tensor
+    values: Tensor
+
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
@@ -126,8 +129,7 @@ class _Roomy(DynamicLayer):  # type: ignore[misc]
         """Keep some rows."""
         if self.get_seq_length():
             self._room = None
-            self.keys: Tensor = self.keys[indices]
-            self.values: Tensor = self.values[indices]
+            self.keys, self.values = self.keys[indices], self.values[indices]
 
 
 def _chosen(logits: Tensor, temperature: float, generator: torch.Generator) -> Tensor:

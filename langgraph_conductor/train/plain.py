@@ -252,13 +252,9 @@ class PlainTrainer:
         """The loss of completions of one prompt, summed over rollouts, and the mean entropy of their tokens."""
         device = self.model.device
         prompt = row[0].prompt
-        ids, positions, owner, at, wanted = (
-            list(prompt),
-            list(range(len(prompt))),
-            [0] * len(prompt),
-            [],
-            [],
-        )
+        ids, positions, owner = list(prompt), list(range(len(prompt))), [0] * len(prompt)
+        at: list[int] = []
+        wanted: list[int] = []
         for number, rollout in enumerate(row, 1):
             # The prompt's last token foretells the first token of each completion.
             at += [len(prompt) - 1, *range(len(ids), len(ids) + len(rollout.tokens) - 1)]

@@ -288,8 +288,11 @@ class _Rollouts(TrainerCallback):  # type: ignore[misc]
         if sizes != [settings.rollouts] * settings.questions:
             wanted = f"{settings.questions} groups of {settings.rollouts} asks"
             raise ValueError(f"step {self.number} needs {wanted}, not groups of {sizes}")
+        # A step that is taken again writes the same plans, whose replies are in the store.
+        process = trainer.accelerator.process_index
+        torch.manual_seed(self.own.seed * 1_000_003 + self.number * 1_000 + process)
         asks = [ask for group in self.groups for ask in group]
-        first = trainer.accelerator.process_index * len(prompts)
+        first = process * len(prompts)
         self.asks = asks[first : first + len(prompts)]
         ids = [self.own._tokens(self.own.render(ask)) for ask in self.asks]
         written, logprobs = self._written(ids, trainer)

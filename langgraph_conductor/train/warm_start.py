@@ -37,7 +37,7 @@ class Sample:
         right: Whether its answer was right.
         ran: Whether it could be used.
         shape: Workers and access of its steps, as JSON: plans of one shape differ in wording alone.
-        episode: Digest of what happened.
+        episode: Digest of what happened, without how long it took.
     """
 
     batch: int
@@ -161,7 +161,7 @@ def _unlike_first(samples: Sequence[Sample]) -> list[Sample]:
 
 def _sample(batch: int, place: int, ask: Ask, text: str, scored: Scored) -> Sample:
     episode = scored.episode
-    record = json.dumps(episode.to_json(), sort_keys=True).encode()
+    record = json.dumps(_timeless(episode.to_json()), sort_keys=True).encode()
     steps = episode.rounds[-1]["workflow"] if episode.rounds else None
     shape = [[step["worker"], step["access"]] for step in (steps or {}).get("steps", ())]
     return Sample(
@@ -175,6 +175,12 @@ def _sample(batch: int, place: int, ask: Ask, text: str, scored: Scored) -> Samp
         json.dumps(shape),
         hashlib.sha256(record).hexdigest()[:16],
     )
+
+
+def _timeless(record: Any) -> Any:
+    if isinstance(record, dict):
+        return {key: _timeless(value) for key, value in record.items() if not key.endswith("seconds")}
+    return [_timeless(one) for one in record] if isinstance(record, list | tuple) else record
 
 
 def _offered(ask: Ask) -> dict[str, str]:

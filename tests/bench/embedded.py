@@ -7,8 +7,8 @@ import asyncio
 from collections import Counter
 
 from langgraph_conductor import local, run_episode
-from langgraph_conductor.train.tiny.questions import parts_of
-from langgraph_conductor.train.tiny.suite import tiny_suite
+from langgraph_conductor.evals.suites.tiny import tiny_suite
+from langgraph_conductor.evals.suites.tiny_questions import parts_of
 
 QUESTIONS = 40
 

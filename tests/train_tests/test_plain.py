@@ -119,7 +119,7 @@ def test_the_gradient_of_a_row_is_that_of_its_rollouts_one_by_one():
         total = total - rollout.advantage * logs.gather(1, torch.tensor(rollout.tokens)[:, None]).mean()
         spread.append(-(logs.exp() * logs).sum(-1))
     total.backward()
-    assert entropy == pytest.approx(float(torch.cat(spread).mean()), rel=1e-4)
+    assert entropy == pytest.approx(float(torch.cat(spread).detach().mean()), rel=1e-4)
     for parameter, grad in zip(one.model.parameters(), packed, strict=True):
         assert torch.allclose(parameter.grad, grad, atol=1e-5)
 
@@ -141,14 +141,16 @@ def test_it_learns_what_is_rewarded_and_unlearns_it_when_the_advantage_is_negate
         texts = one.sample(ASKS * 20, temperature=1.0, max_tokens=12, seed=9)
         return sum(s.reward for s in favouring("aeiou")(None, texts)) / len(texts)
 
-    settings = Improvement(steps=25, max_tokens=12, learning_rate=2e-2, clip_norm=1.0, schedule="constant")
-    learnt = trainer(improvement=settings)
+    settings = Improvement(steps=40, max_tokens=12, learning_rate=3e-3, clip_norm=1.0, schedule="constant")
+    learnt = trainer(improvement=settings, lora=None)
     before = share(learnt)
     learnt.improve(groups, favouring("aeiou"), tmp_path / "a")
-    assert share(learnt) > before + 0.25
+    assert share(learnt) > before + 0.1
 
     negated = trainer(
-        improvement=settings, advantages=lambda group, rewards: [-1.0 * r for r in _plain(rewards)]
+        lora=None,
+        improvement=settings,
+        advantages=lambda group, rewards: [-1.0 * r for r in _plain(rewards)],
     )
     negated.improve(groups, favouring("aeiou"), tmp_path / "b")
     assert share(negated) < before
@@ -180,7 +182,9 @@ def test_a_constraint_binds_samples_and_their_probabilities(tmp_path):
             return [end] if len(written) == 2 else letters
 
     one = trainer(
-        constraint=lambda ask: Short(), improvement=Improvement(steps=30, learning_rate=3e-2, max_tokens=5)
+        constraint=lambda ask: Short(),
+        lora=None,
+        improvement=Improvement(steps=30, learning_rate=3e-3, max_tokens=5),
     )
     texts = one.sample(ASKS * 10, temperature=1.0, max_tokens=5, seed=1)
     assert all(len(text) == 2 and set(text) <= set("abc") for text in texts)
@@ -218,8 +222,8 @@ def test_improvement_goes_on_where_it_was_broken_off(tmp_path):
 
 def test_imitation_learns_the_texts_and_goes_on_where_it_was_broken_off(tmp_path, monkeypatch):
     examples = [Example(ask, text) for ask, text in zip(ASKS, ("one", "two", "three"), strict=True)]
-    settings = Imitation(epochs=40, batch=2, learning_rate=2e-2)
-    whole = trainer(imitation=settings)
+    settings = Imitation(epochs=80, batch=2, learning_rate=5e-3)
+    whole = trainer(imitation=settings, lora=None)
     whole.imitate(examples, tmp_path / "whole")
     assert whole.sample(ASKS, temperature=0, max_tokens=20, seed=0) == ["one", "two", "three"]
 
@@ -234,10 +238,10 @@ def test_imitation_learns_the_texts_and_goes_on_where_it_was_broken_off(tmp_path
 
     monkeypatch.setattr(Masters, "step", counted)
     with pytest.raises(StopError):
-        trainer(imitation=settings).imitate(examples, tmp_path / "broken")
-    again = trainer(imitation=settings)
+        trainer(imitation=settings, lora=None).imitate(examples, tmp_path / "broken")
+    again = trainer(imitation=settings, lora=None)
     again.imitate(examples, tmp_path / "broken")
-    assert len(steps) == 60
+    assert len(steps) == 120
     assert torch.allclose(weights(again), weights(whole), atol=1e-6)
 
 

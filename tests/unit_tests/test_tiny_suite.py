@@ -9,6 +9,8 @@ from dataclasses import replace
 import pytest
 
 from langgraph_conductor import ACCEPT
+from langgraph_conductor.evals.suites.tiny import tiny_suite
+from langgraph_conductor.evals.suites.tiny_questions import COMPOSED, HELD_OUT, SKILLS, parts_of, questions
 from langgraph_conductor.local.conductor import EmbeddedPlanner, plan_text
 from langgraph_conductor.local.exact import calculator
 from langgraph_conductor.local.pool import POOL
@@ -17,8 +19,6 @@ from langgraph_conductor.planners import PlanRequest
 from langgraph_conductor.rewards import check_task, grade
 from langgraph_conductor.testing import ScriptedModel
 from langgraph_conductor.train.tiny import conducting, naming, teaching
-from langgraph_conductor.train.tiny.questions import COMPOSED, HELD_OUT, SKILLS, parts_of, questions
-from langgraph_conductor.train.tiny.suite import tiny_suite
 
 SUITE = tiny_suite()
 ALL = [task for split in ("train", "validation", "test") for task in SUITE.tasks(split)]
@@ -331,7 +331,7 @@ def test_the_prompt_names_who_is_there_or_only_their_numbers():
     model = ScriptedModel(replies=["x"])
     told = EmbeddedPlanner(model).render(request)[-1].text
     assert all(
-        f"{name} {number}: {pool[name].description}" in told for number, name in pool.ordinals.items()
+        f"{pool[name].description}: {name} {number}" in told for number, name in pool.ordinals.items()
     )
     anonymous = EmbeddedPlanner(model, show="anonymous").render(request)[-1].text
     assert anonymous == "Workers: 0 1 2 3 4 5 6\nQuestion: Sort: 3, 1"

@@ -13,7 +13,7 @@ def load_suite(name_or_path: str | PathLike[str]) -> Suite:
     """A suite by its name or from a file.
 
     Args:
-        name_or_path: `"starter"` or `"skills"`, which need no file; a `.jsonl` file of one's own
+        name_or_path: `"starter"`, `"tiny"` or `"skills"`, which need no file; a `.jsonl` file of one's own
             (`files.jsonl_suite`); `"gsm8k:FOLDER"` or `"mmlu:FOLDER"` for these in the form their authors publish.
 
     Raises:
@@ -28,6 +28,10 @@ def load_suite(name_or_path: str | PathLike[str]) -> Suite:
         from langgraph_conductor.evals.suites.starter import starter_suite
 
         return starter_suite()
+    if text == "tiny":
+        from langgraph_conductor.evals.suites.tiny import tiny_suite
+
+        return tiny_suite()
     if text == "skills":
         # Loaded here, so that a suite from a file needs neither reasoning-gym nor the generators.
         from langgraph_conductor.evals.suites.manifest import verified
@@ -41,6 +45,6 @@ def load_suite(name_or_path: str | PathLike[str]) -> Suite:
     if text.endswith(".jsonl"):
         return files.jsonl_suite(Path(text))
     raise ConfigError(
-        f"there is no suite {text!r}; there are 'starter', 'skills', a .jsonl file, 'gsm8k:FOLDER' and "
+        f"there is no suite {text!r}; there are 'starter', 'tiny', 'skills', a .jsonl file, 'gsm8k:FOLDER' and "
         "'mmlu:FOLDER'"
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import Any, Final
 
+from langgraph_conductor.evals.suites.tiny_questions import parts_of
 from langgraph_conductor.local.conductor import plan_text
 from langgraph_conductor.local.pool import POOL, ModelOf
 from langgraph_conductor.local.specialists import SUBTASKS
@@ -13,7 +14,6 @@ from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.asks import Ask, Example, Group
 from langgraph_conductor.train.tiny.naming import renamed_pool
-from langgraph_conductor.train.tiny.questions import parts_of
 from langgraph_conductor.train.trainer import Batches, Score
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import ALL, Step, Workflow

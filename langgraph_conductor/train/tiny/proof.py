@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from langgraph_conductor.evals.suites.tiny import tiny_suite
+from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS
 from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.rewards import Task
@@ -24,7 +26,6 @@ from langgraph_conductor.train.tiny.conducting import (
     sought,
     varied,
 )
-from langgraph_conductor.train.tiny.suite import tiny_suite
 from langgraph_conductor.train.tiny.teaching import ADAPTER, teach
 from langgraph_conductor.train.tiny.world import World
 from langgraph_conductor.train.trainer import Score
@@ -45,10 +46,10 @@ NAMED: Final = Improvement(
     rollouts=8,
     learning_rate=1e-4,
     schedule="constant",
-    max_tokens=96,
+    max_tokens=MOST_PLAN_TOKENS,
     save_minutes=5,
 )
-ANONYMOUS: Final = NAMED.model_copy(update={"steps": 120, "learning_rate": 2e-4, "max_tokens": 64})
+ANONYMOUS: Final = NAMED.model_copy(update={"steps": 120, "learning_rate": 2e-4, "max_tokens": 80})
 
 Say = Callable[[str], None]
 

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from langchain_core.messages import BaseMessage
 
+from langgraph_conductor.evals.suites.tiny_questions import parts_of
 from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS, SUBTASKS, specialist_prompt
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.records import StepOutput, WorkerTask
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.settings import Imitation, Lora
-from langgraph_conductor.train.tiny.questions import parts_of
 
 ADAPTER: Final = Lora(rank=8, alpha=16, from_layer=15)
 """Of every adapter: on the upper half of the layers, which halves both its size and the time of a step."""
@@ -33,7 +33,8 @@ def pairs_of(
         ValueError: If there are too few tasks.
     """
     draw = random.Random(f"lessons {skill}:{seed}")  # noqa: S311 - no secret is made here
-    alone, within = [], []
+    alone: list[tuple[Task, int]] = []
+    within: list[tuple[Task, int]] = []
     for task in tasks:
         for place, part in enumerate(parts_of(task)):
             if part.skill == skill:

@@ -1,13 +1,16 @@
-"""The suite of the small proof: what is learned from, what is chosen by, what is reported."""
+"""The suite `"tiny"`: questions of seven skills, alone and in chains, small enough for the embedded pool.
+
+The embedded specialists and their conductor learnt from its training split.
+"""
 
 from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Final
 
 from langgraph_conductor.evals.suites.suite import Split, Suite, split_of
+from langgraph_conductor.evals.suites.tiny_questions import COMPOSED, HELD_OUT, SKILLS, questions
 from langgraph_conductor.evals.suites.unsolvable import unsolvable
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.tiny.questions import COMPOSED, HELD_OUT, SKILLS, questions
 
 NAME: Final = "tiny"
 REVISION: Final = 1
