@@ -31,7 +31,7 @@ test-vllm: $(VLLM_MODELS)  ## Against a real vLLM server on the CPU; 5 minutes a
 test-train: $(TRAIN_READY)  ## Training with torch and TRL on the CPU; five minutes and 3 GB the first time
 	$(TRAIN)/bin/python -m pytest -q -x --timeout=300 --durations=5 tests/train_tests
 
-test-learning: $(TRAIN_READY)  ## A small policy learns from rewards, and controls do not; four minutes on two cores
+test-learning: $(TRAIN_READY)  ## A small policy learns from rewards, and controls do not; five minutes on two cores
 	$(TRAIN)/bin/python -m pytest -q --timeout=480 tests/learning
 
 lint: $(READY)  ## Style and types

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from tests.learning.recipe import IMPROVEMENT, Change, Run, learn, prepare
+from tests.learning.recipe import FOUND, IMPROVEMENT, Change, Run, learn, prepare
 
 SEEDS = (0, 1, 2)
 WHOLE = IMPROVEMENT.steps
@@ -28,7 +28,7 @@ _told: list[str] = []
 def runs(tmp_path_factory) -> Iterator[Runs]:
     """Every run, each in a process of its own with one thread."""
     start = prepare()
-    _told.append(f"warm start: {start.tried} plans were run to find {len(start.plans)} to imitate")
+    _told.append(f"warm start: {start.tried} two-step plans were run to find {2 * FOUND} right ones")
     folder = tmp_path_factory.mktemp("learning")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=_alone) as pool:
         asked: dict[tuple[int, Change], Future[Run]] = {

@@ -102,8 +102,14 @@ class Run:
         def gained(found: Paired) -> str:
             return f"{found.difference:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
 
+        def right(scores: Sequence[float]) -> str:
+            composed = [
+                score for score, task in zip(scores, questions("test"), strict=True) if task.difficulty == 2
+            ]
+            return f"{fmean(scores):.2f} ({fmean(composed):.2f})"
+
         return (
-            f"seed {self.seed}, {self.change:<18}: {fmean(self.before):.3f} -> {fmean(self.after):.3f}, "
+            f"seed {self.seed}, {self.change}: right (of composed) {right(self.before)} -> {right(self.after)}, "
             f"over start {gained(self.over_start)}, over best single worker {gained(self.over_single)}, "
             f"{'learnt' if self.learnt else 'not learnt'}, {self.seconds:.0f} s"
             + (f"\n    {self.ended}" if self.ended else "")
