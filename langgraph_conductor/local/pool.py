@@ -15,7 +15,7 @@ from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS, EmbeddedPlanne
 from langgraph_conductor.local.exact import calculator, wordsmith
 from langgraph_conductor.local.server import LocalServer, serve
 from langgraph_conductor.local.shipped import Shipped, shipped
-from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS, specialist
+from langgraph_conductor.local.specialists import SPECIALISTS, specialist
 from langgraph_conductor.local.specialists import MOST_TOKENS as MOST_SPECIALIST_TOKENS
 from langgraph_conductor.local.talker import MOST_TOKENS as MOST_TALKER_TOKENS
 from langgraph_conductor.local.talker import talker
@@ -42,7 +42,6 @@ POOL: Final[Mapping[str, str]] = {
 KINDS: Final[Mapping[str, str]] = {
     **POOL,
     "wordsmith": "exact operations on words: sort, reverse, count letters, change case",
-    GENERALIST: "every skill of the specialists",
 }
 """All embedded workers; those that are not in the pool do what others in it do, or much of it."""
 

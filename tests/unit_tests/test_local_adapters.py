@@ -140,7 +140,7 @@ def test_unknown_missing_and_broken_adapters_are_named(server, tmp_path, capfd):
 
 def test_the_shipped_ones_are_all_there_and_small():
     found = shipped.shipped()
-    assert found.keys() == {*pool.KINDS, pool.CONDUCTOR} - {pool.TALKER, "calculator", "wordsmith"}
+    assert found.keys() == {*pool.SPECIALISTS, pool.CONDUCTOR}
     assert sum(adapter.file.stat().st_size for adapter in found.values()) <= 20_000_000
     card = (shipped.FOLDER / "README.md").read_text()
     assert all(adapter.sha256 in card for adapter in found.values())
