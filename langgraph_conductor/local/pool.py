@@ -15,8 +15,8 @@ from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS, EmbeddedPlanne
 from langgraph_conductor.local.exact import calculator, wordsmith
 from langgraph_conductor.local.server import LocalServer, serve
 from langgraph_conductor.local.shipped import Shipped, shipped
-from langgraph_conductor.local.specialists import SPECIALISTS, specialist
 from langgraph_conductor.local.specialists import MOST_TOKENS as MOST_SPECIALIST_TOKENS
+from langgraph_conductor.local.specialists import SPECIALISTS, specialist
 from langgraph_conductor.local.talker import MOST_TOKENS as MOST_TALKER_TOKENS
 from langgraph_conductor.local.talker import talker
 from langgraph_conductor.local.weights import smollm2_path
