@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 import torch
 from transformers import TrainerCallback
+from trl import GRPOConfig
 
 from langgraph_conductor import BudgetExceededError, Worker, WorkerPool
 from langgraph_conductor.episodes import Episode
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.advantages import advantages
 from langgraph_conductor.train.asks import Ask, Example, Scored
-from langgraph_conductor.train.settings import Compute, Imitation, Improvement, Lora
+from langgraph_conductor.train.settings import Compute, Imitation, Improvement, Lora, Vllm
 from langgraph_conductor.train.trainer import Step
-from langgraph_conductor.train.trl import TrlTrainer
+from langgraph_conductor.train.trl import TrlTrainer, _vllm_arguments
 from tests.train_tests.toys import toy_model, toy_tokenizer
 
 TOKENIZER = toy_tokenizer()
@@ -193,3 +194,12 @@ def test_imitation_learns_the_text_and_not_the_prompt(tmp_path: Path) -> None:
 def test_groups_of_another_size_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="step 0 needs 2 groups of 4"):
         trainer().improve(lambda number: MIXED[:1], score, tmp_path)
+
+
+def test_trl_knows_what_is_set_of_vllm() -> None:
+    chosen = Vllm(gpu_memory=0.2, tensor_parallel=2, max_model_length=8192, sleep=True)
+    config = GRPOConfig(output_dir="unused", use_cpu=True, bf16=False, **_vllm_arguments(chosen))
+    assert (config.use_vllm, config.vllm_mode, config.vllm_enable_sleep_mode) == (True, "colocate", True)
+    assert (config.vllm_gpu_memory_utilization, config.vllm_tensor_parallel_size) == (0.2, 2)
+    assert config.vllm_max_model_length == 8192
+    assert _vllm_arguments(None) == {"use_vllm": False}
