@@ -28,7 +28,6 @@ from langgraph_conductor.train.tiny.conducting import (
 )
 from langgraph_conductor.train.tiny.teaching import ADAPTER, teach
 from langgraph_conductor.train.tiny.world import World
-from langgraph_conductor.train.trainer import Score
 
 SINGLE_TRIED: Final = 90
 COMPOSED_TRIED: Final = 110
@@ -41,7 +40,7 @@ FORM_SHOWN: Final = 500
 
 IMITATION: Final = Imitation(epochs=1, batch=8, learning_rate=1e-3)
 NAMED: Final = Improvement(
-    steps=60,
+    steps=50,
     questions=8,
     rollouts=8,
     learning_rate=1e-4,
@@ -116,13 +115,13 @@ class Proof:
         trainer.imitate(shown, folder / "checkpoint")
         trainer.save(folder)
 
-    def improve(self, seed: int, score: Callable[[Score], Score] = lambda score: score) -> None:
+    def improve(self, seed: int) -> None:
         """The named conductor, improved by rewards."""
         folder = self.folder / f"grpo-{seed}"
         if self._done(folder):
             return
         world = self.world()
-        tasks = [task for task in self._learning(seed) if task.domain != "smollm2"]
+        tasks = self._learning(seed)
         drawn = renamed_batches(
             tasks, world.model_of, NAMED.questions, NAMED.rollouts, seed=seed, version=world.version
         )
@@ -134,7 +133,7 @@ class Proof:
                 improvement=NAMED,
                 watch=self._watch(folder, scorer),
             )
-            trainer.improve(drawn, score(scorer.run), folder / "checkpoint")
+            trainer.improve(drawn, scorer.run, folder / "checkpoint")
         trainer.save(folder)
 
     # ------------------------------------------------- anonymous conductor
