@@ -70,6 +70,21 @@ def test_requests_of_all_adapters_at_once_are_answered_as_alone(engine, folder):
     assert 0 < used["output_tokens"] <= 12
 
 
+def test_what_was_asked_before_is_not_decoded_again(engine, monkeypatch):
+    from langgraph_conductor.train import engine as module
+
+    calls = []
+    monkeypatch.setattr(
+        module, "decode", lambda *args, **kwargs: calls.append(1) or decode(*args, **kwargs)
+    )
+    first = engine.ask("first", [HumanMessage("Once?")], 4).result()
+    assert engine.ask("first", [HumanMessage("Once?")], 4).result() == first
+    assert len(calls) == 1
+    engine.ask("second", [HumanMessage("Once?")], 4).result()
+    engine.ask("first", [HumanMessage("Once?")], 5).result()
+    assert len(calls) == 3
+
+
 def test_each_request_has_its_own_bound(engine):
     messages = [HumanMessage("Who?")]
     short, long = engine.ask("first", messages, 2), engine.ask("first", messages, 9)
