@@ -24,6 +24,7 @@ from langgraph_conductor.train.decoding import decode
 BASE: Final = ""
 """The model without an adapter."""
 
+_MOST_KNOWN: Final = 200_000
 _ROLES: Final = {"system": "system", "human": "user", "ai": "assistant"}
 
 
@@ -69,6 +70,8 @@ class Engine:
         self.adapters = frozenset(adapters)
         self.tokenizer = tokenizer
         self._rows, self._wait, self._threads = rows, wait, threads
+        # Greedy replies to the same prompt are the same; workers under other names are sent the same prompts.
+        self._known: dict[tuple[str, tuple[int, ...], int], tuple[int, ...]] = {}
         self._requests: SimpleQueue[_Request | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="engine", daemon=True)
         self._thread.start()
@@ -86,7 +89,12 @@ class Engine:
                 f"there is no adapter {adapter!r}; there are {', '.join(sorted(self.adapters))}"
             )
         reply: Future[tuple[int, ...]] = Future()
-        self._requests.put(_Request(adapter, self.tokens(messages), max_tokens, reply))
+        request = _Request(adapter, self.tokens(messages), max_tokens, reply)
+        known = self._known.get(request[:-1])
+        if known is None:
+            self._requests.put(request)
+        else:
+            reply.set_result(known)
         return reply
 
     def tokens(self, messages: Sequence[BaseMessage]) -> tuple[int, ...]:
@@ -149,6 +157,9 @@ class Engine:
                 one.reply.set_exception(error)
             return
         for one, tokens in zip(batch, written, strict=True):
+            if len(self._known) >= _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[one[:-1]] = tokens
             one.reply.set_result(tokens)
 
     def _decode(self, batch: Sequence[_Request]) -> list[tuple[int, ...]]:

@@ -11,8 +11,16 @@ from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS
 from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.rewards import Task
+from langgraph_conductor.train.advantages import Recursion, advantages_of
+from langgraph_conductor.train.asks import Ask
 from langgraph_conductor.train.diagnostics import Diagnostics
-from langgraph_conductor.train.groups import batches
+from langgraph_conductor.train.groups import (
+    batches,
+    first_rounds,
+    load_first_rounds,
+    recursive_batches,
+    save_first_rounds,
+)
 from langgraph_conductor.train.plain import PlainTrainer
 from langgraph_conductor.train.scoring import Scorer
 from langgraph_conductor.train.settings import Imitation, Improvement
@@ -48,6 +56,10 @@ NAMED: Final = Improvement(
     max_tokens=MOST_PLAN_TOKENS,
     save_minutes=5,
 )
+AGAIN: Final = NAMED.model_copy(update={"steps": 15})
+BEGUN: Final = 150
+"""Questions with first rounds to go on from."""
+RECURSION: Final = Recursion()
 ANONYMOUS: Final = NAMED.model_copy(update={"steps": 120, "learning_rate": 2e-4, "max_tokens": 80})
 
 Say = Callable[[str], None]
@@ -132,6 +144,42 @@ class Proof:
                 start=self.folder / f"sft-{seed}",
                 improvement=NAMED,
                 watch=self._watch(folder, scorer),
+            )
+            trainer.improve(drawn, scorer.run, folder / "checkpoint")
+        trainer.save(folder)
+
+    def recur(self, seed: int) -> None:
+        """The named conductor, improved on second rounds that go on from its own first ones."""
+        folder = self.folder / f"recursion-{seed}"
+        if self._done(folder):
+            return
+        world = self.world()
+        pool = world.pool()
+        tasks = self._learning(seed)[:BEGUN]
+        with self._scorer(world.planner("")) as scorer:
+            trainer = self._trainer(
+                world,
+                seed=seed,
+                start=self.folder / f"grpo-{seed}",
+                improvement=AGAIN,
+                advantages=advantages_of(RECURSION),
+                watch=self._watch(folder, scorer),
+            )
+            begun = folder / "first_rounds.jsonl"
+            if not begun.is_file():
+                folder.mkdir(exist_ok=True)
+                asks = [Ask(task, pool) for task in tasks for _ in range(4)]
+                texts = trainer.sample(asks, temperature=1.0, max_tokens=MOST_PLAN_TOKENS, seed=seed)
+                save_first_rounds(first_rounds(asks, scorer.run(asks, texts)), begun)
+            drawn = recursive_batches(
+                load_first_rounds(begun),
+                tasks,
+                pool,
+                AGAIN,
+                RECURSION,
+                seed=seed,
+                permute=True,
+                show="described",
             )
             trainer.improve(drawn, scorer.run, folder / "checkpoint")
         trainer.save(folder)
@@ -238,6 +286,7 @@ def stages(proof: Proof, seeds: Sequence[int]) -> Sequence[tuple[str, Callable[[
         found += [
             (f"sft-{seed}", lambda seed=seed: proof.imitate(seed)),  # type: ignore[misc]
             (f"grpo-{seed}", lambda seed=seed: proof.improve(seed)),  # type: ignore[misc]
+            (f"recursion-{seed}", lambda seed=seed: proof.recur(seed)),  # type: ignore[misc]
             (f"form-{seed}", lambda seed=seed: proof.form(seed)),  # type: ignore[misc]
             (f"reward-{seed}", lambda seed=seed: proof.reward_alone(seed)),  # type: ignore[misc]
         ]
