@@ -5,7 +5,6 @@ reward is the same), which a rising reward does not show.
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -18,6 +17,7 @@ from langgraph_conductor.episodes import Episode
 from langgraph_conductor.evals.stats import entropy
 from langgraph_conductor.replay import Expenses
 from langgraph_conductor.train.asks import Ask, Scored
+from langgraph_conductor.train.files import write_whole
 from langgraph_conductor.train.trainer import Step
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workflow import Workflow
@@ -52,8 +52,8 @@ class Diagnostics:
         again = self._lines[len(kept) :]
         usd = self._money(step, sum((_spent(line) for line in again), Decimal()))
         self._lines = [*kept, {**line_of(step), "usd": usd}]
-        _replace(self.folder / STEPS, "".join(json.dumps(line) + "\n" for line in self._lines))
-        _replace(self.folder / SUMMARY, json.dumps(summary_of(self._lines), indent=2) + "\n")
+        write_whole(self.folder / STEPS, "".join(json.dumps(line) + "\n" for line in self._lines))
+        write_whole(self.folder / SUMMARY, json.dumps(summary_of(self._lines), indent=2) + "\n")
 
     def report(self) -> Path:
         """Write `training.html` with its plots, and each plot as a file; returns its path.
@@ -244,10 +244,3 @@ def _total(amounts: Iterable[str | None]) -> str | None:
 
 def _text(usd: Decimal | None) -> str | None:
     return None if usd is None else str(usd)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file in one move: a kill leaves the old one or the new one."""
-    part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(part, path)

@@ -17,6 +17,7 @@ from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.advantages import Recursion
 from langgraph_conductor.train.asks import Ask, Group, Scored
+from langgraph_conductor.train.files import write_lines
 from langgraph_conductor.train.settings import Improvement, Settings
 from langgraph_conductor.train.trainer import Batches
 from langgraph_conductor.workers import WorkerPool
@@ -164,8 +165,7 @@ def first_rounds(asks: Sequence[Ask], scored: Sequence[Scored]) -> list[FirstRou
 
 def save_first_rounds(found: Iterable[FirstRound], path: str | PathLike[str]) -> None:
     """Write first rounds as JSON lines."""
-    lines = (json.dumps(one.to_json(), ensure_ascii=False) + "\n" for one in found)
-    Path(path).write_text("".join(lines), encoding="utf-8", newline="\n")
+    write_lines(Path(path), (one.to_json() for one in found))
 
 
 def load_first_rounds(path: str | PathLike[str]) -> list[FirstRound]:

@@ -11,13 +11,13 @@ from langgraph_conductor.train.advantages import advantages_of
 from langgraph_conductor.train.collapse import CollapseDetector
 from langgraph_conductor.train.config import SecondRounds, Stage
 from langgraph_conductor.train.diagnostics import Diagnostics, read_steps
-from langgraph_conductor.train.files import write_lines
 from langgraph_conductor.train.groups import (
     FirstRound,
     batches,
     first_rounds,
     load_first_rounds,
     recursive_batches,
+    save_first_rounds,
 )
 from langgraph_conductor.train.preparing import writer
 from langgraph_conductor.train.session import Session
@@ -145,7 +145,7 @@ def _first_rounds(session: Session, settings: SecondRounds, folder: Path) -> lis
         def sample(number: int = number, path: Path = path) -> None:
             asks = [ask for group in begun(number) for ask in group]
             found = first_rounds(asks, session.score(asks, write(asks, number)))
-            write_lines(path, (one.to_json() for one in found))
+            save_first_rounds(found, path)
             session.tell(f"recursion, first rounds, batch {number + 1} of {count}: {len(found)}")
 
         session.by_one(path, sample)

@@ -24,9 +24,7 @@ class PolicyModel(BaseChatModel):
         return "policy-in-training"
 
     def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
-        raise NotImplementedError(
-            "a policy in training is sampled by its trainer; serve its weights to ask it"
-        )
+        raise RuntimeError("a policy in training is sampled by its trainer; serve its weights to ask it")
 
 
 def planner_in_training(prompt: Prompt, show_previous_plan: bool = True) -> ChatPlanner:
@@ -52,13 +50,10 @@ def renderer(planner: ChatPlanner, tokenizer: Any, max_steps: int) -> Callable[[
             "the model's tokenizer has no chat template; take a model that was made for chats"
         )
 
+    from langgraph_conductor.train.engine import prompt_text
+
     def render(ask: Ask) -> str:
-        messages = [
-            {"role": "system" if message.type == "system" else "user", "content": str(message.text)}
-            for message in planner.render(ask.request(max_steps))
-        ]
-        opened = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        return str(opened) + planner.prefill
+        return prompt_text(tokenizer, planner.render(ask.request(max_steps))) + planner.prefill
 
     return render
 

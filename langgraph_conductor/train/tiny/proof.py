@@ -1,6 +1,5 @@
 """The stages of the small proof. Each leaves files in the folder, and is not run again where they are."""
 
-import json
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.advantages import Recursion, advantages_of
 from langgraph_conductor.train.asks import Ask
 from langgraph_conductor.train.diagnostics import Diagnostics
+from langgraph_conductor.train.files import read_lines, write_lines
 from langgraph_conductor.train.groups import (
     batches,
     first_rounds,
@@ -112,8 +112,8 @@ class Proof:
                 for at in range(0, len(tasks), _AT_ONCE):
                     found += sought(tasks[at : at + _AT_ONCE], pool, scorer.run)
                     self.say(f"right plans for {len(found)} of {min(at + _AT_ONCE, len(tasks))} questions")
-            path.write_text("".join(json.dumps(one.to_json()) + "\n" for one in found))
-        return [Found.from_json(json.loads(line)) for line in path.read_text().splitlines()]
+            write_lines(path, (one.to_json() for one in found))
+        return [Found.from_json(row) for row in read_lines(path)]
 
     def imitate(self, seed: int) -> None:
         """The named conductor, taught by right plans."""
