@@ -27,11 +27,18 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.planners.showing import Show
 from langgraph_conductor.tables import Table, unknown
-from langgraph_conductor.train.advantages import Recursion, advantages_of
-from langgraph_conductor.train.collapse import Limits
-from langgraph_conductor.train.groups import Adaptive
-from langgraph_conductor.train.rewards import Rewards
-from langgraph_conductor.train.settings import Compute, Imitation, Improvement, Lora, Settings, Vllm
+from langgraph_conductor.train.learning.advantages import Recursion, advantages_of
+from langgraph_conductor.train.learning.collapse import Limits
+from langgraph_conductor.train.learning.groups import Adaptive
+from langgraph_conductor.train.learning.rewards import Rewards
+from langgraph_conductor.train.learning.settings import (
+    Compute,
+    Imitation,
+    Improvement,
+    Lora,
+    Settings,
+    Vllm,
+)
 from langgraph_conductor.workers.config_secrets import refuse_secrets
 
 Stage = Literal["data", "warm_start", "grpo", "adapt", "recursion", "export"]

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.advantages import advantages_of
-from langgraph_conductor.train.collapse import CollapseDetector
 from langgraph_conductor.train.config import SecondRounds, Stage
-from langgraph_conductor.train.diagnostics import Diagnostics, read_steps
-from langgraph_conductor.train.groups import (
+from langgraph_conductor.train.learning.advantages import advantages_of
+from langgraph_conductor.train.learning.collapse import CollapseDetector
+from langgraph_conductor.train.learning.groups import (
     FirstRound,
     batches,
     first_rounds,
@@ -19,9 +18,10 @@ from langgraph_conductor.train.groups import (
     recursive_batches,
     save_first_rounds,
 )
+from langgraph_conductor.train.learning.trainer import Batches, Step
 from langgraph_conductor.train.preparing import writer
+from langgraph_conductor.train.results.diagnostics import Diagnostics, read_steps
 from langgraph_conductor.train.session import Session
-from langgraph_conductor.train.trainer import Batches, Step
 
 
 def grpo(session: Session) -> dict[str, Any]:

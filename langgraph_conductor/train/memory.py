@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from langgraph_conductor.train.config import Shape, TrainConfig
-from langgraph_conductor.train.settings import Lora
+from langgraph_conductor.train.learning.settings import Lora
 
 GIB: Final = 2**30
 _HALF: Final = 2

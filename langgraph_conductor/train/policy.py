@@ -12,8 +12,8 @@ from langchain_core.outputs import ChatResult
 from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.planners import ChatPlanner
 from langgraph_conductor.planners.examples import EXAMPLES
-from langgraph_conductor.train.asks import Ask
 from langgraph_conductor.train.config import Model, Prompt
+from langgraph_conductor.train.learning.asks import Ask
 
 
 class PolicyModel(BaseChatModel):
@@ -50,7 +50,7 @@ def renderer(planner: ChatPlanner, tokenizer: Any, max_steps: int) -> Callable[[
             "the model's tokenizer has no chat template; take a model that was made for chats"
         )
 
-    from langgraph_conductor.train.engine import prompt_text
+    from langgraph_conductor.train.trainers.engine import prompt_text
 
     def render(ask: Ask) -> str:
         return prompt_text(tokenizer, planner.render(ask.request(max_steps))) + planner.prefill

@@ -12,14 +12,14 @@ from langgraph_conductor.evals.results import Outcome
 from langgraph_conductor.evals.suites import Suite
 from langgraph_conductor.planners.fixed import SOLVE
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.asks import Ask, Example
 from langgraph_conductor.train.config import TrainConfig, WarmStart
 from langgraph_conductor.train.data import disagreeing, few_shots, save_tasks, tasks_of
 from langgraph_conductor.train.files import write_lines
-from langgraph_conductor.train.groups import batches
+from langgraph_conductor.train.learning.asks import Ask, Example
+from langgraph_conductor.train.learning.groups import batches
+from langgraph_conductor.train.learning.settings import Improvement
+from langgraph_conductor.train.learning.trainer import Batches, Trainer
 from langgraph_conductor.train.session import Session
-from langgraph_conductor.train.settings import Improvement
-from langgraph_conductor.train.trainer import Batches, Trainer
 from langgraph_conductor.train.warm_start import Write, random_plans, sample_plans, worth_imitating
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Step, Workflow

@@ -22,11 +22,11 @@ from langgraph_conductor.replay.identity import pool_identity
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.config import STAGES, Stage, TrainConfig
 from langgraph_conductor.train.files import write_json
+from langgraph_conductor.train.learning.scoring import Scorer
+from langgraph_conductor.train.learning.settings import Imitation, Improvement
+from langgraph_conductor.train.learning.trainer import Score, Trainer
 from langgraph_conductor.train.policy import load_policy, planner_in_training, renderer
-from langgraph_conductor.train.scoring import Scorer
-from langgraph_conductor.train.settings import Imitation, Improvement
 from langgraph_conductor.train.spending import Spending
-from langgraph_conductor.train.trainer import Score, Trainer
 from langgraph_conductor.workers import WorkerPool
 
 _BEGUN: Final = "begun.json"
@@ -151,10 +151,10 @@ class Session:
         }
         render = renderer(self.planner, tokenizer, config.prompt.max_steps)
         if config.trainer == "plain":
-            from langgraph_conductor.train.plain import PlainTrainer
+            from langgraph_conductor.train.trainers.plain import PlainTrainer
 
             return PlainTrainer(model, tokenizer, render, sample_rows=config.compute.sample_rows, **options)
-        from langgraph_conductor.train.trl import TrlTrainer
+        from langgraph_conductor.train.trainers.trl import TrlTrainer
 
         return TrlTrainer(model, tokenizer, render, compute=config.compute, vllm=config.vllm, **options)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from langgraph_conductor.budget import Budget, Ledger
 from langgraph_conductor.replay import Expenses
-from langgraph_conductor.train.asks import Ask, Scored
 from langgraph_conductor.train.files import write_json
-from langgraph_conductor.train.trainer import Score
+from langgraph_conductor.train.learning.asks import Ask, Scored
+from langgraph_conductor.train.learning.trainer import Score
 from langgraph_conductor.usage import Usage
 
 

@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.train.config import Stage, TrainConfig
-from langgraph_conductor.train.diagnostics import SUMMARY
 from langgraph_conductor.train.forecast import Forecast, check_money, forecast
 from langgraph_conductor.train.improving import adapt, asked, grpo, recursion
 from langgraph_conductor.train.preparing import known_tasks, prepare_data, warm_start
+from langgraph_conductor.train.results.diagnostics import SUMMARY
 from langgraph_conductor.train.session import Session
 from langgraph_conductor.workers import WorkerPool
 
@@ -103,7 +103,7 @@ def _export(session: Session) -> dict[str, Any]:
 
 
 def _publish(session: Session, folder: Path) -> None:
-    from langgraph_conductor.train.publish import Facts, publish
+    from langgraph_conductor.train.results.publish import Facts, publish
 
     config = session.config
     weights = session.weights_before("export")

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from langgraph_conductor.errors import ConfigError
-from langgraph_conductor.train.asks import Ask, Example, Scored
 from langgraph_conductor.train.config import WarmStart
 from langgraph_conductor.train.files import read_lines, write_lines
-from langgraph_conductor.train.trainer import Batches, Score
+from langgraph_conductor.train.learning.asks import Ask, Example, Scored
+from langgraph_conductor.train.learning.trainer import Batches, Score
 from langgraph_conductor.workflow import ALL, Step, Workflow
 
 Write = Callable[[Sequence[Ask], int], Sequence[str]]

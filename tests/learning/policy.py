@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from langgraph_conductor.train.asks import Ask
+from langgraph_conductor.train.learning.asks import Ask
 from tests.learning.world import menu, questions
 
 END, UNKNOWN = "<end>", "<unknown>"

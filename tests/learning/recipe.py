@@ -18,13 +18,13 @@ from langgraph_conductor import ChatPlanner, Step, Workflow, parse_workflow
 from langgraph_conductor.errors import TrainingCollapsedError
 from langgraph_conductor.evals.stats import Paired, paired
 from langgraph_conductor.testing import ScriptedModel
-from langgraph_conductor.train.advantages import advantages
-from langgraph_conductor.train.asks import Ask, Example, Scored
-from langgraph_conductor.train.collapse import CollapseDetector
-from langgraph_conductor.train.grammar import PlanGrammar
-from langgraph_conductor.train.groups import batches
-from langgraph_conductor.train.scoring import Scorer
-from langgraph_conductor.train.settings import Imitation, Improvement
+from langgraph_conductor.train.learning.advantages import advantages
+from langgraph_conductor.train.learning.asks import Ask, Example, Scored
+from langgraph_conductor.train.learning.collapse import CollapseDetector
+from langgraph_conductor.train.learning.grammar import PlanGrammar
+from langgraph_conductor.train.learning.groups import batches
+from langgraph_conductor.train.learning.scoring import Scorer
+from langgraph_conductor.train.learning.settings import Imitation, Improvement
 from tests.learning import policy
 from tests.learning.world import ANSWER, MAX_STEPS, menu, pool, questions
 
@@ -165,7 +165,7 @@ def learn(start: Start, seed: int, change: Change, steps: int, folder: Path) -> 
     """One run, in a process of its own."""
     import torch
 
-    from langgraph_conductor.train.plain import PlainTrainer
+    from langgraph_conductor.train.trainers.plain import PlainTrainer
 
     torch.set_num_threads(1)
     begun = time.perf_counter()

@@ -6,10 +6,10 @@ import pytest
 import torch
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from langgraph_conductor.train.decoding import decode
-from langgraph_conductor.train.engine import Engine, EngineModel, prompt_text
-from langgraph_conductor.train.plain import adapted
-from langgraph_conductor.train.settings import Lora
+from langgraph_conductor.train.learning.settings import Lora
+from langgraph_conductor.train.trainers.decoding import decode
+from langgraph_conductor.train.trainers.engine import Engine, EngineModel, prompt_text
+from langgraph_conductor.train.trainers.plain import adapted
 from tests.train_tests.toys import toy_model, toy_tokenizer
 
 TOKENIZER = toy_tokenizer()
@@ -71,7 +71,7 @@ def test_requests_of_all_adapters_at_once_are_answered_as_alone(engine, folder):
 
 
 def test_what_was_asked_before_is_not_decoded_again(engine, monkeypatch):
-    from langgraph_conductor.train import engine as module
+    from langgraph_conductor.train.trainers import engine as module
 
     calls = []
     monkeypatch.setattr(
@@ -100,7 +100,7 @@ def test_what_waits_at_the_end_is_answered(folder):
 
 
 def test_a_failure_is_told_to_who_asked_and_the_next_is_answered(engine, monkeypatch):
-    from langgraph_conductor.train import engine as module
+    from langgraph_conductor.train.trainers import engine as module
 
     def broken(*args, **kwargs):
         raise RuntimeError("no memory")

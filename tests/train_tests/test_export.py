@@ -13,8 +13,8 @@ from transformers.utils import logging
 from langgraph_conductor.errors import ExportError
 from langgraph_conductor.local.server import serve
 from langgraph_conductor.local.weights import smollm2_path
-from langgraph_conductor.train.engine import prompt_text
-from langgraph_conductor.train.export import to_gguf
+from langgraph_conductor.train.results.export import to_gguf
+from langgraph_conductor.train.trainers.engine import prompt_text
 from tests.train_tests.llama_cpp import asked, furthest, next_tokens, write_base
 
 # PEFT asks transformers in a way that transformers wants to change.
@@ -90,7 +90,7 @@ def test_rows_in_transformers_order_would_be_seen(saved, monkeypatch, tmp_path):
     adapter, base = saved
     model = toy("llama")
     write_base(model, tmp_path / "base.gguf")
-    monkeypatch.setattr("langgraph_conductor.train.export._HEADS", {})
+    monkeypatch.setattr("langgraph_conductor.train.results.export._HEADS", {})
     file = to_gguf(adapter, base, tmp_path / "wrong.gguf")
     server = serve(tmp_path / "base.gguf", slots=1, context=64, adapters={"it": file})
     both = PeftModel.from_pretrained(model, adapter).eval()

@@ -17,7 +17,7 @@ from langgraph_conductor import BudgetExceededError, ConfigError, Worker, Worker
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.testing import SkilledModel, skilled_pool
 from langgraph_conductor.train.config import STAGES, TrainConfig
-from langgraph_conductor.train.diagnostics import read_steps
+from langgraph_conductor.train.results.diagnostics import read_steps
 from langgraph_conductor.train.stages import train
 from tests.train_tests.toys import save_toy
 

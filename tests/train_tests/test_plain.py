@@ -8,11 +8,11 @@ import torch
 from langgraph_conductor import Worker, WorkerPool
 from langgraph_conductor.episodes import Episode
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.asks import Ask, Example, Scored
-from langgraph_conductor.train.decoding import decode
-from langgraph_conductor.train.masters import Masters
-from langgraph_conductor.train.plain import PlainTrainer, _Rollout, adapted, body, head
-from langgraph_conductor.train.settings import Imitation, Improvement, Lora
+from langgraph_conductor.train.learning.asks import Ask, Example, Scored
+from langgraph_conductor.train.learning.settings import Imitation, Improvement, Lora
+from langgraph_conductor.train.trainers.decoding import decode
+from langgraph_conductor.train.trainers.masters import Masters
+from langgraph_conductor.train.trainers.plain import PlainTrainer, _Rollout, adapted, body, head
 from tests.train_tests.toys import toy_model, toy_tokenizer
 
 TOKENIZER = toy_tokenizer()

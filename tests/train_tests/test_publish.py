@@ -10,8 +10,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from langgraph_conductor.errors import ExportError, LocalModelError
 from langgraph_conductor.local.shipped import shipped
 from langgraph_conductor.local.weights import FILE_SHA256
-from langgraph_conductor.train.export import sha256_of
-from langgraph_conductor.train.publish import COMPLEMENTARY, Facts, model_card, publish
+from langgraph_conductor.train.results.export import sha256_of
+from langgraph_conductor.train.results.publish import COMPLEMENTARY, Facts, model_card, publish
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 

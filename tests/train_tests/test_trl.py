@@ -12,11 +12,11 @@ from trl import GRPOConfig
 from langgraph_conductor import BudgetExceededError, Worker, WorkerPool
 from langgraph_conductor.episodes import Episode
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.advantages import advantages
-from langgraph_conductor.train.asks import Ask, Example, Scored
-from langgraph_conductor.train.settings import Compute, Imitation, Improvement, Lora, Vllm
-from langgraph_conductor.train.trainer import Step
-from langgraph_conductor.train.trl import TrlTrainer, _vllm_arguments
+from langgraph_conductor.train.learning.advantages import advantages
+from langgraph_conductor.train.learning.asks import Ask, Example, Scored
+from langgraph_conductor.train.learning.settings import Compute, Imitation, Improvement, Lora, Vllm
+from langgraph_conductor.train.learning.trainer import Step
+from langgraph_conductor.train.trainers.trl import TrlTrainer, _vllm_arguments
 from tests.train_tests.toys import toy_model, toy_tokenizer
 
 TOKENIZER = toy_tokenizer()

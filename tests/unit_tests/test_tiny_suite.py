@@ -231,7 +231,7 @@ def test_what_is_tried_is_tried_once_and_blind():
 
 def test_pairs_are_tried_only_where_nobody_was_right_alone():
     from langgraph_conductor.episodes import Episode
-    from langgraph_conductor.train.asks import Scored
+    from langgraph_conductor.train.learning.asks import Scored
     from langgraph_conductor.workers import WorkerPool
 
     pool = WorkerPool([naming.worker(kind, model_of=fakes) for kind in POOL])

@@ -6,9 +6,9 @@ from langgraph_conductor import WorkerPool
 from langgraph_conductor.episodes import Episode
 from langgraph_conductor.errors import TrainingCollapsedError
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.asks import Ask, Scored
-from langgraph_conductor.train.collapse import CollapseDetector, Limits
-from langgraph_conductor.train.trainer import Step
+from langgraph_conductor.train.learning.asks import Ask, Scored
+from langgraph_conductor.train.learning.collapse import CollapseDetector, Limits
+from langgraph_conductor.train.learning.trainer import Step
 from tests.helpers import Recorder
 
 POOL = WorkerPool([{"name": name, "runnable": Recorder()} for name in ("ann", "ben")])

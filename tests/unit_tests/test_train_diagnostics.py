@@ -10,11 +10,11 @@ import pytest
 from langgraph_conductor import Usage
 from langgraph_conductor.evals.stats import entropy
 from langgraph_conductor.replay import Expenses
-from langgraph_conductor.train.asks import Ask, Scored
-from langgraph_conductor.train.diagnostics import Diagnostics, line_of, read_steps, summary_of
-from langgraph_conductor.train.plots import PLOTS, draw
-from langgraph_conductor.train.report import write_training_report
-from langgraph_conductor.train.trainer import Step
+from langgraph_conductor.train.learning.asks import Ask, Scored
+from langgraph_conductor.train.learning.trainer import Step
+from langgraph_conductor.train.results.diagnostics import Diagnostics, line_of, read_steps, summary_of
+from langgraph_conductor.train.results.plots import PLOTS, draw
+from langgraph_conductor.train.results.report import write_training_report
 from tests import evaluations
 from tests.evaluations import a_round, episode
 

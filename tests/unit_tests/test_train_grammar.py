@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from langgraph_conductor import ACCEPT, Step, Worker, WorkerPool, Workflow, parse_workflow
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.testing import ACCEPT_TEXT
-from langgraph_conductor.train.asks import Ask
-from langgraph_conductor.train.grammar import PlanGrammar
+from langgraph_conductor.train.learning.asks import Ask
+from langgraph_conductor.train.learning.grammar import PlanGrammar
 from tests.helpers import Recorder
 
 TASK = Task("What is it?", "it", "exact")

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from langgraph_conductor import ChatPlanner, ConfigError, Worker, WorkerPool
 from langgraph_conductor.testing import ACCEPT_TEXT, plan_text
-from langgraph_conductor.train.advantages import Recursion
-from langgraph_conductor.train.groups import (
+from langgraph_conductor.train.learning.advantages import Recursion
+from langgraph_conductor.train.learning.groups import (
     Adaptive,
     FirstRound,
     batches,
@@ -17,8 +17,8 @@ from langgraph_conductor.train.groups import (
     recursive_batches,
     save_first_rounds,
 )
-from langgraph_conductor.train.scoring import Scorer
-from langgraph_conductor.train.settings import Improvement
+from langgraph_conductor.train.learning.scoring import Scorer
+from langgraph_conductor.train.learning.settings import Improvement
 from tests import evaluations
 from tests.helpers import Recorder, chat
 

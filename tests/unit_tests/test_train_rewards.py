@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from langgraph_conductor import Usage
-from langgraph_conductor.train.advantages import (
+from langgraph_conductor.train.learning.advantages import (
     Recursion,
     advantages,
     advantages_of,
@@ -17,8 +17,8 @@ from langgraph_conductor.train.advantages import (
     recursive_advantages,
     rounds_of,
 )
-from langgraph_conductor.train.asks import Ask
-from langgraph_conductor.train.rewards import Rewards, cost_of, reward_of
+from langgraph_conductor.train.learning.asks import Ask
+from langgraph_conductor.train.learning.rewards import Rewards, cost_of, reward_of
 from tests import evaluations
 
 (TASK,) = evaluations.tasks(1)

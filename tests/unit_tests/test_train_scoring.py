@@ -13,9 +13,9 @@ from langgraph_conductor.errors import GraderError
 from langgraph_conductor.replay import Expenses, ReplyStore, current_sample
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.testing import ACCEPT_TEXT, ScriptedModel, plan_text
-from langgraph_conductor.train.asks import Ask
-from langgraph_conductor.train.rewards import Rewards
-from langgraph_conductor.train.scoring import Scorer
+from langgraph_conductor.train.learning.asks import Ask
+from langgraph_conductor.train.learning.rewards import Rewards
+from langgraph_conductor.train.learning.scoring import Scorer
 from tests.helpers import PRICE, Recorder, called, chat
 
 TASK = Task("What is 6 * 7?", "42", "number", domain="sums")

@@ -12,8 +12,8 @@ from langgraph_conductor.evals.suites import load_suite
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.testing import SkilledModel, skilled_pool
 from langgraph_conductor.train.config import Shape, TrainConfig
+from langgraph_conductor.train.learning.settings import Lora
 from langgraph_conductor.train.memory import GIB, adapter_parameters, memory, parameters, setups, shape_of
-from langgraph_conductor.train.settings import Lora
 from langgraph_conductor.train.spending import Spending
 from langgraph_conductor.train.stages import expected, train
 

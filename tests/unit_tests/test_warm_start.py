@@ -5,12 +5,12 @@ import pytest
 from langgraph_conductor import ConfigError, Worker, WorkerPool, parse_workflow
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.testing import skilled_pool
-from langgraph_conductor.train.asks import Ask
 from langgraph_conductor.train.config import Prompt, WarmStart
-from langgraph_conductor.train.groups import batches
+from langgraph_conductor.train.learning.asks import Ask
+from langgraph_conductor.train.learning.groups import batches
+from langgraph_conductor.train.learning.scoring import Scorer
+from langgraph_conductor.train.learning.settings import Improvement
 from langgraph_conductor.train.policy import planner_in_training
-from langgraph_conductor.train.scoring import Scorer
-from langgraph_conductor.train.settings import Improvement
 from langgraph_conductor.train.warm_start import Sample, random_plans, sample_plans, worth_imitating
 
 TASKS = [

@@ -12,9 +12,9 @@ from langgraph_conductor.local.pool import POOL, ModelOf
 from langgraph_conductor.local.specialists import SUBTASKS
 from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.asks import Ask, Example, Group
+from langgraph_conductor.train.learning.asks import Ask, Example, Group
+from langgraph_conductor.train.learning.trainer import Batches, Score
 from langgraph_conductor.train.tiny.naming import renamed_pool
-from langgraph_conductor.train.trainer import Batches, Score
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import ALL, Step, Workflow
 

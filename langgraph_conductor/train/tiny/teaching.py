@@ -12,7 +12,7 @@ from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS, SUBTA
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.records import StepOutput, WorkerTask
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.settings import Imitation, Lora
+from langgraph_conductor.train.learning.settings import Imitation, Lora
 
 ADAPTER: Final = Lora(rank=8, alpha=16, from_layer=15)
 """Of every adapter: on the upper half of the layers, which halves both its size and the time of a step."""
@@ -72,8 +72,8 @@ def teach(
     adapter: str, base: Any, tokenizer: Any, tasks: Sequence[Task], folder: Path, *, rate: float = 1e-3
 ) -> None:
     """Train one adapter and write it to `folder`; goes on where it was broken off."""
-    from langgraph_conductor.train.engine import prompt_text
-    from langgraph_conductor.train.plain import PlainTrainer
+    from langgraph_conductor.train.trainers.engine import prompt_text
+    from langgraph_conductor.train.trainers.plain import PlainTrainer
 
     trainer = PlainTrainer(
         base, tokenizer, str, lora=ADAPTER, imitation=Imitation(epochs=1, batch=16, learning_rate=rate)

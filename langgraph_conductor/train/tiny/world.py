@@ -10,7 +10,7 @@ from langchain_core.language_models import BaseChatModel
 from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS, EmbeddedPlanner
 from langgraph_conductor.local.pool import ModelOf, workers
 from langgraph_conductor.planners.showing import Show
-from langgraph_conductor.train.engine import Engine, EngineModel
+from langgraph_conductor.train.trainers.engine import Engine, EngineModel
 from langgraph_conductor.workers import WorkerPool
 
 MOST_REPLY_TOKENS: Final = 48

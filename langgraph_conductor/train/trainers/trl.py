@@ -18,11 +18,11 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 from transformers import PrinterCallback, TrainerCallback
 
-from langgraph_conductor.train.asks import Ask, Example, Scored
-from langgraph_conductor.train.decoding import decode
-from langgraph_conductor.train.plain import Advantages, adapted
-from langgraph_conductor.train.settings import Compute, Imitation, Improvement, Lora, Vllm
-from langgraph_conductor.train.trainer import Batches, Score, Step, Watch
+from langgraph_conductor.train.learning.asks import Ask, Example, Scored
+from langgraph_conductor.train.learning.settings import Compute, Imitation, Improvement, Lora, Vllm
+from langgraph_conductor.train.learning.trainer import Batches, Score, Step, Watch
+from langgraph_conductor.train.trainers.decoding import decode
+from langgraph_conductor.train.trainers.plain import Advantages, adapted
 
 _STATE: Final = "trainer_state.json"
 """The last file of a checkpoint that transformers writes: one without it was broken off."""

@@ -18,8 +18,8 @@ from langgraph_conductor.planners import PlanRequest, fixed
 from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.replay import Expenses, ReplyStore
 from langgraph_conductor.replies import storable
-from langgraph_conductor.train.asks import Ask, Scored
-from langgraph_conductor.train.rewards import Rewards, reward_of
+from langgraph_conductor.train.learning.asks import Ask, Scored
+from langgraph_conductor.train.learning.rewards import Rewards, reward_of
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workers.worker import cost_of

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
+from langgraph_conductor.train.trainers.anatomy import body, head
+
 _FULL: Final = 0.75
 """Rows whose text has ended are taken out when no more than this share is left."""
 
@@ -59,9 +61,9 @@ def _decoded(
         real[i, width - len(prompt) :] = 1
     cache = Cache(layer_class_to_replicate=_Roomy)
     places = (real.cumsum(-1) - 1).clamp_min(0)
-    logits = model(
-        input_ids=ids, attention_mask=real, position_ids=places, past_key_values=cache, logits_to_keep=1
-    ).logits[:, -1]
+    logits = _last_logits(
+        model, input_ids=ids, attention_mask=real, position_ids=places, past_key_values=cache
+    )
     of = torch.tensor([unique.index(prompt) for prompt in prompts], device=device)
     cache.batch_select_indices(of)
     logits, real, lengths = logits[of], real[of], real.sum(-1)[of]
@@ -88,13 +90,13 @@ def _decoded(
             cache.batch_select_indices(kept)
             chosen, real, lengths = chosen[kept], real[kept], lengths[kept]
         real = torch.cat([real, real.new_ones(len(rows), 1)], -1)
-        logits = model(
+        logits = _last_logits(
+            model,
             input_ids=chosen[:, None],
             attention_mask=real,
             position_ids=lengths[:, None],
             past_key_values=cache,
-            logits_to_keep=1,
-        ).logits[:, -1]
+        )
         lengths = lengths + 1
     return [tuple(tokens) for tokens in written]
 
@@ -130,6 +132,15 @@ class _Roomy(DynamicLayer):  # type: ignore[misc]
         if self.get_seq_length():
             self._room = None
             self.keys, self.values = self.keys[indices], self.values[indices]
+
+
+def _last_logits(model: Any, **inputs: Any) -> Tensor:
+    """Logits after the last token of each row.
+
+    The head is given a matrix: of a slice of three dimensions PyTorch makes one product a row, each with a copy
+    of the vocabulary's weights, which took a third of the time of reading 64 prompts.
+    """
+    return head(model)(body(model)(**inputs).last_hidden_state[:, -1])
 
 
 def _chosen(logits: Tensor, temperature: float, generator: torch.Generator) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from langgraph_conductor.episodes import Episode
-from langgraph_conductor.train.settings import Settings
+from langgraph_conductor.train.learning.settings import Settings
 
 _LEAST_GAP = 0.01
 _MOST_COST = 0.9

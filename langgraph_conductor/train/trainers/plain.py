@@ -19,12 +19,13 @@ from typing import Any, Final, Protocol
 import torch
 from torch import Tensor
 
-from langgraph_conductor.train.advantages import advantages
-from langgraph_conductor.train.asks import Ask, Example, Scored
-from langgraph_conductor.train.decoding import decode
-from langgraph_conductor.train.masters import Masters
-from langgraph_conductor.train.settings import Imitation, Improvement, Lora
-from langgraph_conductor.train.trainer import Batches, Score, Step, Watch
+from langgraph_conductor.train.learning.advantages import advantages
+from langgraph_conductor.train.learning.asks import Ask, Example, Scored
+from langgraph_conductor.train.learning.settings import Imitation, Improvement, Lora
+from langgraph_conductor.train.learning.trainer import Batches, Score, Step, Watch
+from langgraph_conductor.train.trainers.anatomy import body, head
+from langgraph_conductor.train.trainers.decoding import decode
+from langgraph_conductor.train.trainers.masters import Masters
 
 Advantages = Callable[[Sequence[Ask], Sequence[float | None]], Sequence[float]]
 """The advantages of a group, from what was asked and the rewards."""
@@ -377,16 +378,6 @@ def adapted(model: Any, lora: Lora) -> Any:
     )
     # In the model's own type: peft's default, float32, is cast to it in every layer, at half of a step's time.
     return get_peft_model(model, config, autocast_adapter_dtype=False)
-
-
-def body(model: Any) -> Any:
-    """The model without its head."""
-    return getattr(model, "base_model", model).model.model if hasattr(model, "peft_config") else model.model
-
-
-def head(model: Any) -> Any:
-    """The head: hidden states to logits."""
-    return model.get_output_embeddings()
 
 
 def _of_group(group: Sequence[Ask], rewards: Sequence[float | None]) -> Sequence[float]:

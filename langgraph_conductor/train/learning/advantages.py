@@ -10,8 +10,8 @@ from typing import Final, Literal
 
 from pydantic import Field
 
-from langgraph_conductor.train.asks import Group
-from langgraph_conductor.train.settings import Settings
+from langgraph_conductor.train.learning.asks import Group
+from langgraph_conductor.train.learning.settings import Settings
 
 EPSILON: Final = 1e-4
 """Added to the spread, as TRL does."""

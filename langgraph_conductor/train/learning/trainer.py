@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from langgraph_conductor.train.asks import Ask, Example, Group, Scored
+from langgraph_conductor.train.learning.asks import Ask, Example, Group, Scored
 
 Score = Callable[[Sequence[Ask], Sequence[str]], Sequence[Scored]]
 """Runs one plan text for each ask, at once, and says what each was worth."""

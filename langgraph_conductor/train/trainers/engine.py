@@ -19,7 +19,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import ConfigDict, Field
 
-from langgraph_conductor.train.decoding import decode
+from langgraph_conductor.train.trainers.decoding import decode
 
 BASE: Final = ""
 """The model without an adapter."""

@@ -15,8 +15,8 @@ from typing import Any, Final
 from pydantic import Field
 
 from langgraph_conductor.errors import ExportError
-from langgraph_conductor.train.export import sha256_of, to_gguf
-from langgraph_conductor.train.settings import Settings
+from langgraph_conductor.train.learning.settings import Settings
+from langgraph_conductor.train.results.export import sha256_of, to_gguf
 
 MANIFEST: Final = "adapters.json"
 COMPLEMENTARY: Final = (

@@ -16,9 +16,9 @@ from typing import Any, Final
 from langgraph_conductor.episodes import Episode
 from langgraph_conductor.evals.stats import entropy
 from langgraph_conductor.replay import Expenses
-from langgraph_conductor.train.asks import Ask, Scored
 from langgraph_conductor.train.files import write_whole
-from langgraph_conductor.train.trainer import Step
+from langgraph_conductor.train.learning.asks import Ask, Scored
+from langgraph_conductor.train.learning.trainer import Step
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workflow import Workflow
 
@@ -61,7 +61,7 @@ class Diagnostics:
         Raises:
             ImportError: If matplotlib is not installed.
         """
-        from langgraph_conductor.train.report import write_training_report
+        from langgraph_conductor.train.results.report import write_training_report
 
         return write_training_report(self.folder)
 

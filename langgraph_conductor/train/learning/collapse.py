@@ -10,9 +10,9 @@ from pydantic import Field
 
 from langgraph_conductor.errors import TrainingCollapsedError
 from langgraph_conductor.evals.stats import entropy
-from langgraph_conductor.train.asks import Scored
-from langgraph_conductor.train.settings import Settings
-from langgraph_conductor.train.trainer import Step
+from langgraph_conductor.train.learning.asks import Scored
+from langgraph_conductor.train.learning.settings import Settings
+from langgraph_conductor.train.learning.trainer import Step
 
 _HINT: Final = (
     "Begin again from an earlier checkpoint, and try a smaller learning rate or clip_norm, more rollouts of each "

@@ -8,8 +8,8 @@ from typing import Any, Final
 from langgraph_conductor.evals.report.page import document, in_page
 from langgraph_conductor.evals.report.parts import Section, Table
 from langgraph_conductor.evals.report.words import NOTHING, dollars, number, percent
-from langgraph_conductor.train.diagnostics import read_steps, summary_of
-from langgraph_conductor.train.plots import PLOTS, draw
+from langgraph_conductor.train.results.diagnostics import read_steps, summary_of
+from langgraph_conductor.train.results.plots import PLOTS, draw
 
 _SHARES: Final = {
     "parsed": "texts that are plans",

@@ -15,11 +15,11 @@ from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.planners.showing import Show
 from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.advantages import Recursion
-from langgraph_conductor.train.asks import Ask, Group, Scored
 from langgraph_conductor.train.files import write_lines
-from langgraph_conductor.train.settings import Improvement, Settings
-from langgraph_conductor.train.trainer import Batches
+from langgraph_conductor.train.learning.advantages import Recursion
+from langgraph_conductor.train.learning.asks import Ask, Group, Scored
+from langgraph_conductor.train.learning.settings import Improvement, Settings
+from langgraph_conductor.train.learning.trainer import Batches
 from langgraph_conductor.workers import WorkerPool
 
 _MOST_POOLS: Final = 128

@@ -12,7 +12,7 @@ from itertools import cycle, islice
 from typing import Any, Final, NamedTuple
 
 from langgraph_conductor.dialect import LISTS
-from langgraph_conductor.train.asks import Ask
+from langgraph_conductor.train.learning.asks import Ask
 from langgraph_conductor.workflow import ALL, Access, Step, Workflow
 
 _IDS, _SUBTASKS, _ACCESS = LISTS

@@ -1,0 +1,1 @@
+"""What is learnt from: asks and groups, rewards, advantages, and what may go wrong with them."""

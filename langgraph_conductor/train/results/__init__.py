@@ -1,0 +1,1 @@
+"""What a training leaves: diagnostics and their report, adapters, hashes, and a card."""
