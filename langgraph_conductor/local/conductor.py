@@ -53,7 +53,7 @@ def plan_text(workflow: Workflow, pool: WorkerPool, *, anonymous: bool = False) 
         thought = " ".join(step.subtask for step in workflow.steps)
     else:
         thought = "\n".join(
-            f"{step.subtask} {_line(pool, numbers[step.worker])}" for step in workflow.steps
+            f"{step.subtask} {line_of(pool, numbers[step.worker])}" for step in workflow.steps
         )
     return f"{thought}\n{lists}"
 
@@ -61,9 +61,10 @@ def plan_text(workflow: Workflow, pool: WorkerPool, *, anonymous: bool = False) 
 def _lines(pool: WorkerPool, *, anonymous: bool) -> list[str]:
     if anonymous:
         return ["Workers: " + " ".join(map(str, pool.ordinals))]
-    return [_line(pool, number) for number in pool.ordinals]
+    return [line_of(pool, number) for number in pool.ordinals]
 
 
-def _line(pool: WorkerPool, number: int) -> str:
+def line_of(pool: WorkerPool, number: int) -> str:
+    """The line in which a worker is offered."""
     worker = pool[pool.ordinals[number]]
     return f"{worker.description}: {worker.name} {number}"

@@ -136,3 +136,24 @@ def test_kept_replies_know_adapter_bound_and_version(engine):
     again = Engine(toy_model(len(TOKENIZER)), TOKENIZER, {})
     assert str(worker_identity(Worker("w", EngineModel(engine=again)))) == seen[0]
     again.close()
+
+
+def test_replies_are_kept_for_the_next_process_and_not_for_other_adapters(folder, tmp_path, monkeypatch):
+    from langgraph_conductor.train.trainers import engine as module
+
+    kept, swapped = tmp_path / "engine.sqlite", {"first": folder / "second"}
+
+    def ask(adapters):
+        made = Engine(toy_model(len(TOKENIZER)), TOKENIZER, adapters, kept=kept)
+        try:
+            return made.ask("first", [HumanMessage("Once?")], 4).result()
+        finally:
+            made.close()
+
+    decoded = []
+    monkeypatch.setattr(module, "decode", lambda *args, **kw: decoded.append(1) or decode(*args, **kw))
+    first = ask({"first": folder / "first"})
+    assert ask({"first": folder / "first"}) == first
+    assert decoded == [1]  # the second was not decoded
+    assert ask(swapped) != first
+    assert decoded == [1, 1]

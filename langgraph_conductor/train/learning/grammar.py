@@ -1,28 +1,107 @@
 """Plans bound to a grammar while they are written, so that a policy in training cannot lose the format.
 
-The plans are the canonical texts (`Workflow.to_text`): the paper's three lists, with the offered ordinals, a menu
-of subtasks, and access lists that grant nothing or everything. The vocabulary is laid over the grammar's
-characters: a plan may be cut into tokens in any way the tokenizer has tokens for, and any tokenizer will do.
+`PlanGrammar` knows the canonical texts (`Workflow.to_text`): the paper's three lists, with the offered ordinals, a
+menu of subtasks, and access lists that grant nothing or everything; `Grammar` takes any other `Language`. The
+vocabulary is laid over the language's characters: a plan may be cut into tokens in any way the tokenizer has
+tokens for, and any tokenizer will do.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import cycle, islice
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from langgraph_conductor.dialect import LISTS
 from langgraph_conductor.train.learning.asks import Ask
 from langgraph_conductor.workflow import ALL, Access, Step, Workflow
 
 _IDS, _SUBTASKS, _ACCESS = LISTS
+_MOST_KNOWN: Final = 64
+
+Place = Hashable
+"""A place in a text, as its language tells them apart."""
+
+ENDED: Final[Place] = "ended"
+"""The place after a whole text."""
 
 
-class PlanGrammar:
-    """The plans a policy may write, as a `constraint` of a trainer.
+class Language(ABC):
+    """The texts that may be written: at each place of a text some choices, of which none begins another.
+
+    Languages are compared by what they allow, so that what is known of one is used again.
+    """
+
+    @property
+    @abstractmethod
+    def start(self) -> Place:
+        """Where a text begins."""
+
+    @abstractmethod
+    def choices_at(self, place: Place) -> Iterator[tuple[str, Place]]:
+        """What may stand at a place, and the place after it; `ENDED` after the last."""
+
+    @abstractmethod
+    def samples(self) -> Iterator[str]:
+        """Some texts that hold all that may be chosen, to try a tokenizer on."""
+
+    def steps(self, state: "_State") -> Mapping[str, "_State"]:
+        """The characters that may come next, and the state after each."""
+        if state.place not in self._known:
+            choices = {} if state.place == ENDED else dict(self.choices_at(state.place))
+            self._known[state.place] = _begun(state.place, choices)
+        return self._known[state.place][state.written]
+
+    @cached_property
+    def _known(self) -> dict[Place, dict[str, dict[str, "_State"]]]:
+        return {}
+
+
+class Grammar:
+    """What a policy may write, as a `constraint` of a trainer.
 
     Args:
         tokenizer: A tokenizer of transformers, with an end token (`eos_token_id`).
+        language_of: The language of what is asked.
+
+    Raises:
+        ValueError: If the tokenizer has no end token.
+    """
+
+    def __init__(self, tokenizer: Any, language_of: Callable[[Ask], Language]) -> None:
+        if tokenizer.eos_token_id is None:
+            raise ValueError("the tokenizer has no end token, so a plan could never end; set `eos_token`")
+        self._tokenizer, self._language_of = tokenizer, language_of
+        self._vocabulary = _Node.of(tokenizer)
+        self._known: dict[Language, PlanWriting] = {}
+
+    def __call__(self, ask: Ask) -> "PlanWriting":
+        """What may be written where this is asked.
+
+        Raises:
+            ValueError: If the tokenizer has no tokens for a part of such a plan.
+        """
+        language = self._language_of(ask)
+        if language not in self._known:
+            writing = PlanWriting(language, self._vocabulary, self._tokenizer.eos_token_id)
+            for plan in language.samples():
+                tokens = self._tokenizer.encode(plan, add_special_tokens=False)
+                try:
+                    writing.allowed(tuple(tokens))
+                except ValueError as error:
+                    raise ValueError(f"the tokenizer cannot write this plan:\n{plan}\n({error})") from None
+            while len(self._known) >= _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[language] = writing
+        return self._known[language]
+
+
+class PlanGrammar(Grammar):
+    """Canonical plans.
+
+    Args:
+        tokenizer: See `Grammar`.
         subtasks: The menu: what a step may be asked.
         max_steps: Most steps of a plan.
 
@@ -31,55 +110,19 @@ class PlanGrammar:
     """
 
     def __init__(self, tokenizer: Any, subtasks: Iterable[str], max_steps: int = 5) -> None:
-        self.subtasks = tuple(dict.fromkeys(subtasks))
-        self.max_steps = max_steps
-        if not self.subtasks:
+        menu = tuple(dict.fromkeys(subtasks))
+        if not menu:
             raise ValueError("the menu is empty; give at least one subtask")
         if max_steps < 1:
             raise ValueError(f"max_steps is at least 1, not {max_steps}")
-        if tokenizer.eos_token_id is None:
-            raise ValueError("the tokenizer has no end token, so a plan could never end; set `eos_token`")
-        self._tokenizer = tokenizer
-        self._literals = tuple(map(_literal, self.subtasks))
-        self._vocabulary = _Node.of(tokenizer)
-        self._known: dict[_Language, PlanWriting] = {}
 
-    def __call__(self, ask: Ask) -> "PlanWriting":
-        """What may be written where this is asked.
+        def language(ask: Ask) -> Language:
+            offered = ask.pool.ordinals
+            last = tuple(str(n) for n, name in offered.items() if ask.pool[name].may_be_last)
+            later = ask.request(max_steps).may_accept
+            return _Lists(tuple(map(str, offered)), last, menu, max_steps, later)
 
-        Raises:
-            ValueError: If the tokenizer has no tokens for a part of such a plan.
-        """
-        offered = ask.pool.ordinals
-        language = _Language(
-            ids=tuple(map(str, offered)),
-            last=tuple(str(n) for n, name in offered.items() if ask.pool[name].may_be_last),
-            subtasks=self._literals,
-            max_steps=self.max_steps,
-            later=ask.request(self.max_steps).may_accept,
-        )
-        if language not in self._known:
-            writing = PlanWriting(language, self._vocabulary, self._tokenizer.eos_token_id)
-            self._check(writing, language)
-            self._known[language] = writing
-        return self._known[language]
-
-    def _check(self, writing: "PlanWriting", language: "_Language") -> None:
-        for plan in self._samples(language):
-            tokens = self._tokenizer.encode(plan, add_special_tokens=False)
-            try:
-                writing.allowed(tuple(tokens))
-            except ValueError as error:
-                raise ValueError(f"the tokenizer cannot write this plan:\n{plan}\n({error})") from None
-
-    def _samples(self, language: "_Language") -> Iterator[str]:
-        """Plans in which every id, every subtask and both access lists occur."""
-        for first in range(max(len(language.ids), len(self.subtasks))):
-            ids = list(islice(cycle(language.ids), first, first + self.max_steps - 1))
-            ids.append(language.last[first % len(language.last)])
-            asked = islice(cycle(self.subtasks), first, None)
-            reads: Iterator[Access] = cycle(((), ALL))
-            yield Workflow(tuple(map(Step, ids, asked, reads))).to_text({int(n): n for n in language.ids})
+        super().__init__(tokenizer, language)
 
 
 class PlanWriting:
@@ -89,8 +132,9 @@ class PlanWriting:
     plan can be brought to an end are allowed, whatever else the tokenizer has no tokens for.
     """
 
-    def __init__(self, language: "_Language", vocabulary: "_Node", end: int) -> None:
+    def __init__(self, language: Language, vocabulary: "_Node", end: int) -> None:
         self._language = language
+        self._started = _State(language.start, "")
         self._vocabulary = vocabulary
         self._reach: dict[_State, dict[int, _State]] = {_ENDED: {end: _ENDED}}
         self._moves = dict(self._reach)
@@ -109,7 +153,7 @@ class PlanWriting:
         Raises:
             ValueError: If `tokens` do not begin a plan.
         """
-        state = _STARTED
+        state = self._started
         for position, token in enumerate(tokens):
             moves = self._live_moves(state)
             if token not in moves:
@@ -144,11 +188,30 @@ class PlanWriting:
             while walks:
                 node, here = walks.pop()
                 found.update(dict.fromkeys(node.tokens, here))
-                for sign, child in node.children.items():
-                    if (then := self._language.step(here, sign)) is not None:
-                        walks.append((child, then))
+                for sign, then in self._language.steps(here).items():
+                    if sign in node.children:
+                        walks.append((node.children[sign], then))
             self._reach[state] = found
         return self._reach[state]
+
+
+class _State(NamedTuple):
+    place: Place
+    written: str
+
+
+_ENDED: Final = _State(ENDED, "")
+
+
+def _begun(place: Place, choices: Mapping[str, Place]) -> dict[str, dict[str, _State]]:
+    """For all that the choices begin with, the characters that go on with it."""
+    found: dict[str, dict[str, _State]] = {"": {}}
+    for text, after in choices.items():
+        for end in range(1, len(text)):
+            found[text[: end - 1]][text[end - 1]] = _State(place, text[:end])
+            found.setdefault(text[:end], {})
+        found[text[:-1]][text[-1]] = _State(after, "")
+    return found
 
 
 class _Place(NamedTuple):
@@ -159,18 +222,9 @@ class _Place(NamedTuple):
     at: int
 
 
-class _State(NamedTuple):
-    place: _Place
-    written: str
-
-
-_STARTED: Final = _State(_Place(_IDS, 0, 0), "")
-_ENDED: Final = _State(_Place("", 0, 0), "")
-
-
 @dataclass(frozen=True)
-class _Language:
-    """The plan texts. `subtasks` are literals, `last` the ids that may end a plan, `later` tells a later round."""
+class _Lists(Language):
+    """Canonical plans. `last` are the ids that may end a plan; `later` tells a later round."""
 
     ids: tuple[str, ...]
     last: tuple[str, ...]
@@ -178,25 +232,14 @@ class _Language:
     max_steps: int
     later: bool
 
-    def step(self, state: _State, sign: str) -> _State | None:
-        """The state after one more character; `None` if no plan goes on like that."""
-        written = state.written + sign
-        choices = self._choices(state.place)
-        if written in choices:
-            return _State(choices[written], "")
-        return _State(state.place, written) if any(c.startswith(written) for c in choices) else None
+    @property
+    def start(self) -> Place:
+        """The first number."""
+        return _Place(_IDS, 0, 0)
 
-    def _choices(self, place: _Place) -> dict[str, _Place]:
-        if place not in self._known:
-            self._known[place] = dict(self._choices_at(*place))
-        return self._known[place]
-
-    @cached_property
-    def _known(self) -> dict[_Place, dict[str, _Place]]:
-        return {}
-
-    def _choices_at(self, part: str, steps: int, at: int) -> Iterator[tuple[str, _Place]]:
-        """What may stand at a place, with the signs that follow it: so that none begins another."""
+    def choices_at(self, place: Place) -> Iterator[tuple[str, Place]]:
+        """The entries of the lists, one after the other."""
+        part, steps, at = cast("_Place", place)
         if part == _IDS:
             head = "" if at else f"{_IDS} = ["
             for ordinal in self.last:
@@ -204,19 +247,28 @@ class _Language:
             for ordinal in self.ids if at + 1 < self.max_steps else ():
                 yield f"{head}{ordinal}, ", _Place(_IDS, 0, at + 1)
             if self.later and not at:
-                yield "\n".join(f"{label} = []" for label in LISTS), _ENDED.place
+                yield "\n".join(f"{label} = []" for label in LISTS), ENDED
         elif part == _SUBTASKS:
             more = at + 1 < steps
             tail = ", " if more else f"]\n{_ACCESS} = ["
             then = _Place(_SUBTASKS, steps, at + 1) if more else _Place(_ACCESS, steps, 0)
-            yield from ((f"{literal}{tail}", then) for literal in self.subtasks)
+            yield from ((f"{quoted(subtask)}{tail}", then) for subtask in self.subtasks)
         elif part == _ACCESS:
             more = at + 1 < steps
-            then = _Place(_ACCESS, steps, at + 1) if more else _ENDED.place
+            after = _Place(_ACCESS, steps, at + 1) if more else ENDED
             reads = (
                 ("[]", f'["{ALL}"]') if at or self.later else ("[]",)
             )  # a first step has nothing to read
-            yield from ((f"{access}{', ' if more else ']'}", then) for access in reads)
+            yield from ((f"{access}{', ' if more else ']'}", after) for access in reads)
+
+    def samples(self) -> Iterator[str]:
+        """Plans in which every id, every subtask and both access lists occur."""
+        for first in range(max(len(self.ids), len(self.subtasks))):
+            ids = list(islice(cycle(self.ids), first, first + self.max_steps - 1))
+            ids.append(self.last[first % len(self.last)])
+            asked = islice(cycle(self.subtasks), first, None)
+            reads: Iterator[Access] = cycle(((), ALL))
+            yield Workflow(tuple(map(Step, ids, asked, reads))).to_text({int(n): n for n in self.ids})
 
 
 @dataclass(slots=True)
@@ -244,7 +296,7 @@ class _Node:
         return root
 
 
-def _literal(subtask: str) -> str:
+def quoted(subtask: str) -> str:
     """The subtask as canonical texts quote it."""
     text = Workflow((Step("worker", subtask),)).to_text()
     return text.split("\n")[1].removeprefix(f"{_SUBTASKS} = [").removesuffix("]")

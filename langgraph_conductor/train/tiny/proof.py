@@ -2,17 +2,20 @@
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from langgraph_conductor.evals.suites.tiny import tiny_suite
 from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS
 from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS
+from langgraph_conductor.planners.showing import Show
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.files import read_lines, write_lines
 from langgraph_conductor.train.learning.advantages import Recursion, advantages_of
 from langgraph_conductor.train.learning.asks import Ask
+from langgraph_conductor.train.learning.grammar import Grammar
 from langgraph_conductor.train.learning.groups import (
     batches,
     first_rounds,
@@ -34,7 +37,9 @@ from langgraph_conductor.train.tiny.conducting import (
     varied,
 )
 from langgraph_conductor.train.tiny.teaching import ADAPTER, teach
+from langgraph_conductor.train.tiny.thoughts import Thoughts
 from langgraph_conductor.train.tiny.world import World
+from langgraph_conductor.train.trainers.engine import prompt_text
 from langgraph_conductor.train.trainers.plain import PlainTrainer
 
 SINGLE_TRIED: Final = 90
@@ -50,19 +55,19 @@ IMITATION: Final = Imitation(epochs=1, batch=8, learning_rate=1e-3)
 LEARNT_FROM: Final = 240
 """Questions that rewards are learnt from; every seed has the same, in its own order, so that replies are kept."""
 NAMED: Final = Improvement(
-    steps=24,
+    steps=20,
     questions=8,
     rollouts=8,
-    learning_rate=5e-4,
+    learning_rate=3e-4,
     schedule="constant",
     max_tokens=MOST_PLAN_TOKENS,
     save_minutes=5,
 )
 AGAIN: Final = NAMED.model_copy(update={"steps": 8})
-BEGUN: Final = 150
+BEGUN: Final = 64
 """Questions with first rounds to go on from."""
 RECURSION: Final = Recursion()
-ANONYMOUS: Final = NAMED.model_copy(update={"steps": 60, "learning_rate": 5e-4, "max_tokens": 80})
+ANONYMOUS: Final = NAMED.model_copy(update={"steps": 45, "learning_rate": 5e-4, "max_tokens": 80})
 
 Say = Callable[[str], None]
 
@@ -206,7 +211,8 @@ class Proof:
         if self._done(folder):
             return
         world = self.world()
-        drawn = batches(self._learning(seed), world.pool(), ANONYMOUS, seed=seed)
+        # Chance is right in one of fifty plans of two steps: at first there is nothing to learn from those.
+        drawn = batches(self._learning(seed, composed=0.25), world.pool(), ANONYMOUS, seed=seed)
         with self._scorer(world.planner("", "anonymous")) as scorer:
             trainer = self._trainer(
                 world,
@@ -221,9 +227,9 @@ class Proof:
 
     # --------------------------------------------------------------- parts
 
-    def _learning(self, seed: int) -> list[Task]:
-        """Training questions in an order of the seed's own, single and composed ones."""
-        tasks = mixed(self.suite.tasks("train"), LEARNT_FROM)
+    def _learning(self, seed: int, composed: float = 0.5) -> list[Task]:
+        """Training questions in an order of the seed's own, a share of them composed."""
+        tasks = mixed(self.suite.tasks("train"), LEARNT_FROM, composed)
         random.Random(f"learning:{seed}").shuffle(tasks)  # noqa: S311 - no secret is made here
         return tasks
 
@@ -233,14 +239,14 @@ class Proof:
         *,
         seed: int,
         start: Path | None = None,
-        show: Any = "described",
+        show: Show = "described",
+        improvement: Improvement | None = None,
         **options: Any,
     ) -> PlainTrainer:
         from peft import PeftModel
 
-        from langgraph_conductor.train.trainers.engine import prompt_text
-
         base, tokenizer = self._base()
+        thoughts = partial(Thoughts.of, anonymous=show == "anonymous")
         planner = world.planner("", show)
         if start is not None:
             base = PeftModel.from_pretrained(
@@ -252,6 +258,8 @@ class Proof:
             lambda ask: prompt_text(tokenizer, planner.render(ask.request(MOST_STEPS))),
             lora=ADAPTER if start is None else None,
             seed=seed,
+            improvement=improvement,
+            constraint=Grammar(tokenizer, thoughts) if improvement else None,
             **options,
         )
 

@@ -38,8 +38,8 @@ class World:
         threads: int | None = None,
     ) -> None:
         folders = {name: folder / name for name in adapters}
-        self.engine = Engine(base, tokenizer, folders, rows=128, threads=threads)
-        self._versions = {name: _digest(path) for name, path in folders.items()}
+        kept = folder / "engine.sqlite"
+        self.engine = Engine(base, tokenizer, folders, rows=128, threads=threads, kept=kept)
 
     @property
     def model_of(self) -> ModelOf:
@@ -53,7 +53,7 @@ class World:
     @property
     def version(self) -> str:
         """Tells one training of the adapters from another, for kept replies."""
-        return hashlib.sha256(repr(sorted(self._versions.items())).encode()).hexdigest()[:12]
+        return hashlib.sha256(repr(sorted(self.engine.versions.items())).encode()).hexdigest()[:12]
 
     def pool(self) -> WorkerPool:
         """The embedded workers."""
@@ -67,9 +67,8 @@ class World:
 
     def _model(self, adapter: str, most: int) -> EngineModel:
         return EngineModel(
-            engine=self.engine, adapter=adapter, max_tokens=most, version=self._versions.get(adapter, "")
+            engine=self.engine,
+            adapter=adapter,
+            max_tokens=most,
+            version=self.engine.versions.get(adapter, ""),
         )
-
-
-def _digest(folder: Path) -> str:
-    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()[:12]

@@ -3,6 +3,9 @@
 It takes the place of a server while training: the workers of the small proof run here, on the trainer's device.
 """
 
+import hashlib
+import json
+import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -45,6 +48,7 @@ class Engine:
         rows: Most requests of a batch.
         wait: Seconds a request waits for others to be answered with.
         threads: CPU threads; PyTorch's own number if left out.
+        kept: A file of replies (SQLite) to the same model, read at first and added to.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Engine:
         rows: int = 64,
         wait: float = 0.05,
         threads: int | None = None,
+        kept: Path | None = None,
     ) -> None:
         from peft import PeftModel
 
@@ -67,11 +72,17 @@ class Engine:
             else:
                 self._model = PeftModel.from_pretrained(model, str(folder), **options)
         self._model.eval()
+        self.versions = {name: _digest(folder) for name, folder in adapters.items()}
         self.adapters = frozenset(adapters)
         self.tokenizer = tokenizer
         self._rows, self._wait, self._threads = rows, wait, threads
         # Greedy replies to the same prompt are the same; workers under other names are sent the same prompts.
-        self._known: dict[tuple[str, tuple[int, ...], int], tuple[int, ...]] = {}
+        self._kept = sqlite3.connect(kept or ":memory:", timeout=60, check_same_thread=False)
+        self._kept.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, tokens TEXT)")
+        self._known: dict[str, tuple[int, ...]] = {
+            key: tuple(json.loads(tokens))
+            for key, tokens in self._kept.execute("SELECT key, tokens FROM replies")
+        }
         self._requests: SimpleQueue[_Request | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="engine", daemon=True)
         self._thread.start()
@@ -90,7 +101,7 @@ class Engine:
             )
         reply: Future[tuple[int, ...]] = Future()
         request = _Request(adapter, self.tokens(messages), max_tokens, reply)
-        known = self._known.get(request[:-1])
+        known = self._known.get(self._key(request))
         if known is None:
             self._requests.put(request)
         else:
@@ -107,6 +118,7 @@ class Engine:
         """Answer what waits, and end."""
         self._requests.put(None)
         self._thread.join()
+        self._kept.close()
 
     def _serve(self) -> None:
         if self._threads:
@@ -156,11 +168,19 @@ class Engine:
             for one in batch:
                 one.reply.set_exception(error)
             return
+        replies = {self._key(one): tokens for one, tokens in zip(batch, written, strict=True)}
+        with self._kept:
+            rows = [(key, json.dumps(tokens)) for key, tokens in replies.items()]
+            self._kept.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?)", rows)
+        self._known |= replies
+        while len(self._known) > _MOST_KNOWN:
+            del self._known[next(iter(self._known))]
         for one, tokens in zip(batch, written, strict=True):
-            if len(self._known) >= _MOST_KNOWN:
-                del self._known[next(iter(self._known))]
-            self._known[one[:-1]] = tokens
             one.reply.set_result(tokens)
+
+    def _key(self, request: _Request) -> str:
+        told = (self.versions.get(request.adapter, ""), request.prompt, request.max_tokens)
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
 
     def _decode(self, batch: Sequence[_Request]) -> list[tuple[int, ...]]:
         most = max(one.max_tokens for one in batch)
@@ -207,6 +227,10 @@ class EngineModel(BaseChatModel):
         sent, said = len(self.engine.tokens(messages)), len(tokens)
         used = UsageMetadata(input_tokens=sent, output_tokens=said, total_tokens=sent + said)
         return ChatResult(generations=[ChatGeneration(message=AIMessage(text, usage_metadata=used))])
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "adapter_model.safetensors").read_bytes()).hexdigest()[:12]
 
 
 def prompt_text(tokenizer: Any, messages: Sequence[BaseMessage]) -> str:
