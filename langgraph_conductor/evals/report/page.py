@@ -46,13 +46,21 @@ def page(evaluation: Evaluation, summary: Summary) -> str:
         evaluation: What was found, for the failed items.
         summary: Its numbers.
     """
+    title = f"Evaluation of {summary.suite}, {summary.split}"
+    return document(title, f"{body(summary)}\n{failed_items(evaluation)}")
+
+
+def body(summary: Summary) -> str:
+    """What a page says of an evaluation, but for the failed items, as HTML.
+
+    Args:
+        summary: Its numbers.
+    """
     first = "".join(f'<p class="warning">{in_html(warning)}</p>\n' for warning in warnings(summary))
-    parts = "\n".join(
+    return first + "\n".join(
         in_page(section, draw(section.plot, summary) if section.plot else "")
         for section in sections(summary)
     )
-    title = f"Evaluation of {summary.suite}, {summary.split}"
-    return document(title, f"{first}{parts}\n{failed_items(evaluation)}")
 
 
 def document(title: str, body: str) -> str:

@@ -1,6 +1,7 @@
 """What the small conductor is compared with: what is simpler, its own beginnings, and the best that could be."""
 
 import random
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -11,6 +12,7 @@ from langgraph_conductor.planners import Plan, Planner, PlanRequest, fixed
 from langgraph_conductor.planners.fixed import FixedPlanner
 from langgraph_conductor.planners.showing import Show
 from langgraph_conductor.prompts import text_of
+from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replay import current_replay
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.tiny.conducting import MOST_STEPS, workflow_of
@@ -25,7 +27,11 @@ RECURSION: Final = "SFT + GRPO + recursion, 2 rounds"
 FORM: Final = "anonymous: form only"
 REWARD: Final = "anonymous: form + GRPO"
 MIXTURE: Final = "mixture of agents"
+COMBINED: Final = f"{MIXTURE}, combined by the generalist"
+"""The generalist was taught all skills: of all aggregators it should know best which answer is right."""
 ORACLE_WORKFLOW: Final = "oracle workflow"
+
+_LIST: Final = re.compile(r"\w+(?:, \w+)+(?: and \w+)?")
 
 STAGES: Final[Mapping[str, str]] = {SFT: "sft", GRPO: "grpo", FORM: "form", REWARD: "reward"}
 """Which adapter plans: the folder's name, less the seed."""
@@ -76,7 +82,7 @@ def contenders(world: World, tasks: Sequence[Task], seeds: Sequence[int]) -> Ite
             1,
             "one adapter, taught all that the specialists were",
         ),
-        (f"{MIXTURE}, combined by the generalist", mixed, wide, len(wide), "all of the pool propose"),
+        (COMBINED, mixed, wide, len(wide), "all of the pool propose"),
         (
             ORACLE_WORKFLOW,
             _oracle(tasks),
@@ -90,12 +96,16 @@ def contenders(world: World, tasks: Sequence[Task], seeds: Sequence[int]) -> Ite
         show: Show = "anonymous" if name in (FORM, REWARD) else "described"
         own = OfSeed([world.planner(f"{stage}-{seed}", show) for seed in seeds])
         yield Strategy(name, "planner", own, pool, max_steps=MOST_STEPS, note=_told(seeds))
-    grpo = OfSeed([world.planner(f"grpo-{seed}") for seed in seeds])
     again = OfSeed([world.planner(f"recursion-{seed}") for seed in seeds])
     note = "it may plan again, or accept its answer"
     yield Strategy(RECURSION, "planner", again, pool, 2, MOST_STEPS, f"{_told(seeds)}; {note}")
+    untrained = world.planner("", structured=True)
+    note = "the same prompt, plans bound to the schema"
+    yield Strategy("base, untrained", "planner", untrained, pool, max_steps=MOST_STEPS, note=note)
+    first = OfSeed([world.planner(f"grpo-{seeds[0]}")])
     for name, offered, note in _variants(world, pool):
-        yield Strategy(f"{GRPO}, {name}", "planner", grpo, offered, max_steps=MOST_STEPS, note=note)
+        note = f"{_told(seeds[:1])}; {note}"
+        yield Strategy(f"{GRPO}, {name}", "planner", first, offered, max_steps=MOST_STEPS, note=note)
 
 
 def _variants(world: World, pool: WorkerPool) -> Iterator[tuple[str, WorkerPool, str]]:
@@ -104,6 +114,21 @@ def _variants(world: World, pool: WorkerPool) -> Iterator[tuple[str, WorkerPool,
     renamed, _ = unseen_pool(world.model_of, draw)
     yield "renamed", renamed, "names and descriptions that are in no training data"
     yield "one removed", pool.without("story"), "without the worker that reads stories"
+    new = Worker("Quentin", turned, description="puts what is listed back to front")
+    note = "the worker that reverses is gone, and a new one that can is described as nobody in the training data"
+    yield "one new", pool.without("reverser").joined_by(new), note
+
+
+def turned(task: WorkerTask) -> str:
+    """A worker that was in no training: it reverses the latest list it finds.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    for text in (*(output.text for output in task.inputs[::-1]), text_of(task.question)):
+        if found := _LIST.findall(text):
+            return ", ".join(re.split(", | and ", found[-1])[::-1])
+    raise ValueError("there is no list to put back to front")
 
 
 def _oracle(tasks: Sequence[Task]) -> FixedPlanner:

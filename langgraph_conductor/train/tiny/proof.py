@@ -6,9 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from langgraph_conductor.evals import Evaluation
 from langgraph_conductor.evals.suites.tiny import tiny_suite
 from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS
+from langgraph_conductor.local.pool import CONDUCTOR
 from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS
+from langgraph_conductor.local.weights import FILE_SHA256
 from langgraph_conductor.planners.showing import Show
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.rewards import Task
@@ -26,7 +29,8 @@ from langgraph_conductor.train.learning.groups import (
 from langgraph_conductor.train.learning.scoring import Scorer
 from langgraph_conductor.train.learning.settings import Imitation, Improvement
 from langgraph_conductor.train.results.diagnostics import Diagnostics
-from langgraph_conductor.train.tiny.base import load_base
+from langgraph_conductor.train.results.publish import COMPLEMENTARY, Facts, publish
+from langgraph_conductor.train.tiny.base import NAME, load_base
 from langgraph_conductor.train.tiny.conducting import (
     MOST_STEPS,
     Found,
@@ -36,6 +40,9 @@ from langgraph_conductor.train.tiny.conducting import (
     sought,
     varied,
 )
+from langgraph_conductor.train.tiny.contenders import STAGES
+from langgraph_conductor.train.tiny.findings import table
+from langgraph_conductor.train.tiny.measuring import measured, write_page
 from langgraph_conductor.train.tiny.teaching import ADAPTER, teach
 from langgraph_conductor.train.tiny.thoughts import Thoughts
 from langgraph_conductor.train.tiny.world import World
@@ -63,11 +70,11 @@ NAMED: Final = Improvement(
     max_tokens=MOST_PLAN_TOKENS,
     save_minutes=5,
 )
-AGAIN: Final = NAMED.model_copy(update={"steps": 8})
+AGAIN: Final = NAMED.model_copy(update={"steps": 6})
 BEGUN: Final = 64
 """Questions with first rounds to go on from."""
 RECURSION: Final = Recursion()
-ANONYMOUS: Final = NAMED.model_copy(update={"steps": 45, "learning_rate": 5e-4, "max_tokens": 80})
+ANONYMOUS: Final = NAMED.model_copy(update={"steps": 36, "learning_rate": 5e-4, "max_tokens": 80})
 
 Say = Callable[[str], None]
 
@@ -225,6 +232,54 @@ class Proof:
             trainer.improve(drawn, scorer.run, folder / "checkpoint")
         trainer.save(folder)
 
+    # ------------------------------------------------------------- results
+
+    def measure(self, seeds: Sequence[int], items: int | None = None) -> Evaluation:
+        """Ask everybody the questions of the test split; write the data and the page."""
+        path = self.folder / "evaluation.json"
+        if path.is_file():
+            return Evaluation.load(path)
+        trained = [f"{stage}-{seed}" for stage in (*STAGES.values(), "recursion") for seed in seeds]
+        with ReplyStore(self.folder / "replies.sqlite") as store:
+            found = measured(self.world(GENERALIST, *trained), self.suite, store, seeds, items)
+        found.save(path)
+        rewarded = [f"{stage}-{seed}" for stage in ("grpo", "recursion", "reward") for seed in seeds]
+        trainings = {name: self.folder / name / "diagnostics" for name in rewarded}
+        write_page(found, trainings, self.folder / "report.html")
+        return found
+
+    def publish(self, seeds: Sequence[int]) -> None:
+        """Write the specialists and the first seed's conductor for llama.cpp, with their card."""
+        found = table(self.measure(seeds))
+        adapters = {name: self.folder / name for name in SPECIALISTS}
+        adapters[CONDUCTOR] = self.folder / f"grpo-{seeds[0]}"
+        facts = Facts(
+            title="Specialists and a conductor for langgraph_conductor",
+            base=NAME,
+            base_sha256=FILE_SHA256,
+            data='The training split of the suite "tiny", revision ' + str(self.suite.about["revision"]),
+            seeds=seeds,
+            settings={
+                "warm start": IMITATION.model_dump(exclude_defaults=True),
+                "GRPO": NAMED.model_dump(exclude_defaults=True),
+                "adapters": ADAPTER.model_dump(exclude_defaults=True),
+            },
+            figures=[dict(zip(found.head, row, strict=True)) for row in found.rows],
+            notes=[
+                COMPLEMENTARY,
+                f"The conductor is that of seed {seeds[0]}; the figures are means over the seeds.",
+            ],
+            command="python -m langgraph_conductor.train.tiny",
+        )
+        publish(
+            adapters,
+            self.folder / "base",
+            self.folder / "adapters",
+            facts,
+            peft=False,
+            most_bytes=20_000_000,
+        )
+
     # --------------------------------------------------------------- parts
 
     def _learning(self, seed: int, composed: float = 0.5) -> list[Task]:
@@ -300,4 +355,6 @@ def stages(proof: Proof, seeds: Sequence[int]) -> Sequence[tuple[str, Callable[[
             (f"form-{seed}", lambda seed=seed: proof.form(seed)),  # type: ignore[misc]
             (f"reward-{seed}", lambda seed=seed: proof.reward_alone(seed)),  # type: ignore[misc]
         ]
+    found += [("table", lambda: proof.measure(seeds)), ("publish", lambda: proof.publish(seeds))]
+    found += [("table", lambda: proof.measure(seeds)), ("publish", lambda: proof.publish(seeds))]
     return found
