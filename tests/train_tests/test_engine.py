@@ -1,5 +1,6 @@
 """The engine: replies of a batch are those of each request alone, whatever adapters stand beside each other."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -157,3 +158,22 @@ def test_replies_are_kept_for_the_next_process_and_not_for_other_adapters(folder
     assert decoded == [1]  # the second was not decoded
     assert ask(swapped) != first
     assert decoded == [1, 1]
+
+
+def test_many_at_once_are_answered_in_one_batch(engine, monkeypatch):
+    from langgraph_conductor.train.trainers import engine as module
+
+    rows = []
+    monkeypatch.setattr(
+        module,
+        "decode",
+        lambda model, prompts, **kw: rows.append(len(prompts)) or decode(model, prompts, **kw),
+    )
+    model = EngineModel(engine=engine, adapter="first", max_tokens=2)
+
+    async def all_of_them():
+        return await asyncio.gather(*(model.ainvoke(f"Number {n}?") for n in range(40)))
+
+    replies = asyncio.run(all_of_them())
+    assert [reply.text for reply in replies] == [model.invoke(f"Number {n}?").text for n in range(40)]
+    assert rows[0] > 20  # Python's own threads would be six

@@ -187,7 +187,7 @@ def test_lessons_are_of_the_training_split_and_end_in_the_parts_answer(adapter):
 
 def test_lessons_that_are_not_there_are_refused():
     with pytest.raises(ValueError, match="no adapter 'nobody'"):
-        teaching.lessons("nobody", SUITE.tasks("train"))
+        teaching.lessons("nobody", SUITE.tasks("train"), 10)
     with pytest.raises(ValueError, match="lessons in sorter, not 9000"):
         teaching.lessons("sorter", SUITE.tasks("train"), 9000)
 

@@ -7,10 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langgraph_conductor import ACCEPT, Step, Worker, WorkerPool, Workflow, parse_workflow
+from langgraph_conductor.local.conductor import EmbeddedPlanner, plan_text
+from langgraph_conductor.local.specialists import SUBTASKS
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.testing import ACCEPT_TEXT
+from langgraph_conductor.testing import ACCEPT_TEXT, ScriptedModel
 from langgraph_conductor.train.learning.asks import Ask
-from langgraph_conductor.train.learning.grammar import PlanGrammar
+from langgraph_conductor.train.learning.grammar import Grammar, PlanGrammar
+from langgraph_conductor.train.tiny import conducting, naming
+from langgraph_conductor.train.tiny.thoughts import Thoughts
 from tests.helpers import Recorder
 
 TASK = Task("What is it?", "it", "exact")
@@ -170,3 +174,59 @@ def test_what_cannot_be_written_is_refused_before_anything_is():
     ):
         with pytest.raises(ValueError, match=wrong):
             PlanGrammar(*arguments)
+
+
+# The embedded conductor's own language: thoughts first, then lists that repeat them.
+
+
+def embedded(rng, anonymous, rounds=()):
+    """What may be written about an embedded pool under other names, a planner that reads it, and the ask."""
+    offered, _ = naming.renamed_pool(lambda *_: ScriptedModel(replies=["-"]), rng)
+    ask = Ask(TASK, offered, rounds)
+    signs = sorted(
+        {*SIGNS, *"".join(SUBTASKS.values()), *"".join(w.description + w.name for w in offered), ":"}
+    )
+    tokenizer = Letters([*signs, *SUBTASKS.values(), "model_id", "subtasks"])
+    grammar = Grammar(tokenizer, lambda one: Thoughts.of(one, anonymous=anonymous))
+    planner = EmbeddedPlanner(ScriptedModel(replies=["-"]), show="anonymous" if anonymous else "described")
+    return grammar(ask), tokenizer, planner, ask
+
+
+@pytest.mark.parametrize("anonymous", [False, True])
+def test_whatever_the_small_conductor_may_write_can_be_run(anonymous):
+    rng = random.Random(1)
+    lengths = set()
+    for _ in range(6):
+        writing, tokenizer, planner, ask = embedded(rng, anonymous)
+        text, _ = write(writing, tokenizer, rng)
+        plan = planner.parse(text, ask.request(conducting.MOST_STEPS))
+        lengths.add(len(plan.steps))
+        assert plan_text(plan, ask.pool, anonymous=anonymous) == text
+        assert {step.subtask for step in plan.steps} <= {*SUBTASKS.values()}
+    assert lengths <= {1, 2, 3}
+    assert len(lengths) > 1
+
+
+@pytest.mark.parametrize("anonymous", [False, True])
+def test_the_small_conductor_may_write_all_it_is_taught(anonymous):
+    rng = random.Random(2)
+    for _ in range(6):
+        writing, tokenizer, _, ask = embedded(rng, anonymous)
+        names = rng.choices(ask.pool.names, k=rng.choice((1, 2, 3)))
+        asked = rng.choices([*SUBTASKS.values()], k=len(names))
+        reads = ["all" if i and rng.random() < 0.7 else () for i in range(len(names))]
+        taught = plan_text(Workflow(tuple(map(Step, names, asked, reads))), ask.pool, anonymous=anonymous)
+        assert tuple(writing.allowed(tuple(tokenizer.encode(taught)))) == (tokenizer.eos_token_id,)
+
+
+def test_the_small_conductor_may_accept_an_earlier_answer_and_no_other():
+    rng = random.Random(3)
+    for rounds in ((), (record("42"),)):
+        writing, tokenizer, planner, ask = embedded(rng, False, rounds)
+        accepting = tuple(tokenizer.encode(conducting.ACCEPTED))
+        if rounds:
+            assert tuple(writing.allowed(accepting)) == (tokenizer.eos_token_id,)
+            assert planner.parse(conducting.ACCEPTED, ask.request(3)) is ACCEPT
+        else:
+            with pytest.raises(ValueError, match="continues no plan"):
+                writing.allowed(accepting)

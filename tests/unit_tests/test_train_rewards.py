@@ -13,7 +13,6 @@ from langgraph_conductor.train.learning.advantages import (
     Recursion,
     advantages,
     advantages_of,
-    comparable_rewards,
     recursive_advantages,
     rounds_of,
 )
@@ -178,23 +177,6 @@ def test_a_scale_compared_per_round_is_laid_on_the_advantages():
     found = recursive_advantages(REWARDS, ROUNDS, Recursion(normalise="per_round"))
     own = advantages([0.5, 1.0])
     assert found == pytest.approx([0.25 * own[0], 0.25 * own[1], *own])
-
-
-@given(
-    st.lists(
-        st.tuples(st.sampled_from([0.0, 0.5, 1.0, None]), st.sampled_from([0, 1])), min_size=2, max_size=64
-    ),
-    st.sampled_from(["across", "per_round"]),
-)
-def test_a_trainer_that_compares_by_itself_finds_the_same_up_to_a_stretch(group, normalise):
-    rewards, rounds = zip(*group, strict=True)
-    recursion = Recursion(normalise=normalise)
-    wanted = recursive_advantages(rewards, rounds, recursion)
-    given_to_it = comparable_rewards(rewards, rounds, recursion)
-    assert [r is None for r in given_to_it] == [r is None for r in rewards]
-    found = advantages(given_to_it)
-    stretch = max(map(abs, wanted), default=0) / (max(map(abs, found), default=0) or 1)
-    assert [stretch * advantage for advantage in found] == pytest.approx(wanted, abs=1e-6)
 
 
 def test_advantages_of_groups_know_the_rounds_from_what_was_asked():

@@ -93,24 +93,6 @@ def recursive_advantages(
     return found
 
 
-def comparable_rewards(
-    rewards: Sequence[float | None],
-    rounds: Sequence[int],
-    recursion: Recursion,
-    *,
-    parents: Sequence[int | None] | None = None,
-) -> list[float | None]:
-    """Rewards for a trainer that compares the group itself, so that it finds `recursive_advantages`.
-
-    They are the discounted rewards; where each round is compared with itself, the advantages, which a comparison
-    with the whole group stretches alike and changes in no other way. Arguments as there.
-    """
-    if recursion.normalise == "across":
-        return _discounted(rewards, rounds, recursion, parents)
-    found = recursive_advantages(rewards, rounds, recursion, parents=parents)
-    return [None if reward is None else own for reward, own in zip(rewards, found, strict=True)]
-
-
 def advantages_of(recursion: Recursion) -> Callable[[Group, Sequence[float | None]], list[float]]:
     """`recursive_advantages` of groups in which second rounds go on from stored first rounds.
 

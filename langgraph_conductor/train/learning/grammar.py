@@ -19,6 +19,7 @@ from langgraph_conductor.workflow import ALL, Access, Step, Workflow
 
 _IDS, _SUBTASKS, _ACCESS = LISTS
 _MOST_KNOWN: Final = 64
+_MOST_SEEN: Final = 20_000
 
 Place = Hashable
 """A place in a text, as its language tells them apart."""
@@ -135,6 +136,7 @@ class PlanWriting:
     def __init__(self, language: Language, vocabulary: "_Node", end: int) -> None:
         self._language = language
         self._started = _State(language.start, "")
+        self._seen: dict[tuple[int, ...], _State] = {}  # a text is asked about token by token
         self._vocabulary = vocabulary
         self._reach: dict[_State, dict[int, _State]] = {_ENDED: {end: _ENDED}}
         self._moves = dict(self._reach)
@@ -153,12 +155,21 @@ class PlanWriting:
         Raises:
             ValueError: If `tokens` do not begin a plan.
         """
-        state = self._started
-        for position, token in enumerate(tokens):
+        written = tuple(tokens)
+        known = len(written)
+        while known and written[:known] not in self._seen:
+            known -= 1
+        state = self._seen[written[:known]] if known else self._started
+        for position in range(known, len(written)):
             moves = self._live_moves(state)
-            if token not in moves:
-                raise ValueError(f"token {token} at position {position} continues no plan of the grammar")
-            state = moves[token]
+            if written[position] not in moves:
+                raise ValueError(
+                    f"token {written[position]} at position {position} continues no plan of the grammar"
+                )
+            state = moves[written[position]]
+        if len(self._seen) >= _MOST_SEEN:
+            self._seen.clear()
+        self._seen[written] = state
         return tuple(self._live_moves(state))
 
     def _live_moves(self, state: "_State") -> dict[int, "_State"]:

@@ -21,9 +21,6 @@ from langgraph_conductor.train.tiny.contenders import contenders
 from langgraph_conductor.train.tiny.findings import answers, table
 from langgraph_conductor.train.tiny.world import World
 
-CHOSEN_ON: Final = 24
-"""Training questions on which the best worker and the best constant workflow are chosen."""
-
 _SHOWN: Final = {
     "reward": "mean reward",
     "right": "right",
@@ -35,7 +32,12 @@ _SHOWN: Final = {
 
 
 def measured(
-    world: World, suite: Suite, store: ReplyStore, seeds: Sequence[int], items: int | None = None
+    world: World,
+    suite: Suite,
+    store: ReplyStore,
+    seeds: Sequence[int],
+    items: int | None,
+    chosen_on: int,
 ) -> Evaluation:
     """Ask everybody.
 
@@ -44,7 +46,8 @@ def measured(
         suite: The suite.
         store: Where replies are kept: broken off, it goes on.
         seeds: Of the conductors. Each strategy has as many samples, and a conductor's are those of its seeds.
-        items: Most questions, drawn by hash.
+        items: Most questions, drawn by hash; `None` for all.
+        chosen_on: Training questions on which the best worker and the best constant workflow are chosen.
     """
     runner = Runner(store, samples=len(seeds), concurrency=256)
     tasks = sorted(suite.tasks("test"), key=lambda task: task.id)[:items]
@@ -56,7 +59,7 @@ def measured(
             runner,
             extra=[*contenders(world, tasks, seeds)],
             items=items,
-            train_items=CHOSEN_ON,
+            train_items=chosen_on,
             max_steps=MOST_STEPS,
             second_rounds=False,
             workflow_oracle=False,

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from langgraph_conductor.evals import Evaluation
 from langgraph_conductor.evals.suites.tiny import tiny_suite
-from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS
 from langgraph_conductor.local.pool import CONDUCTOR
 from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS
 from langgraph_conductor.local.weights import FILE_SHA256
@@ -16,7 +15,7 @@ from langgraph_conductor.planners.showing import Show
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.files import read_lines, write_lines
-from langgraph_conductor.train.learning.advantages import Recursion, advantages_of
+from langgraph_conductor.train.learning.advantages import advantages_of
 from langgraph_conductor.train.learning.asks import Ask
 from langgraph_conductor.train.learning.grammar import Grammar
 from langgraph_conductor.train.learning.groups import (
@@ -27,7 +26,7 @@ from langgraph_conductor.train.learning.groups import (
     save_first_rounds,
 )
 from langgraph_conductor.train.learning.scoring import Scorer
-from langgraph_conductor.train.learning.settings import Imitation, Improvement
+from langgraph_conductor.train.learning.settings import Improvement
 from langgraph_conductor.train.results.diagnostics import Diagnostics
 from langgraph_conductor.train.results.publish import COMPLEMENTARY, Facts, publish
 from langgraph_conductor.train.tiny.base import NAME, load_base
@@ -43,38 +42,15 @@ from langgraph_conductor.train.tiny.conducting import (
 from langgraph_conductor.train.tiny.contenders import STAGES
 from langgraph_conductor.train.tiny.findings import table
 from langgraph_conductor.train.tiny.measuring import measured, write_page
-from langgraph_conductor.train.tiny.teaching import ADAPTER, teach
+from langgraph_conductor.train.tiny.recipe import Recipe
+from langgraph_conductor.train.tiny.teaching import teach
 from langgraph_conductor.train.tiny.thoughts import Thoughts
 from langgraph_conductor.train.tiny.world import World
 from langgraph_conductor.train.trainers.engine import prompt_text
 from langgraph_conductor.train.trainers.plain import PlainTrainer
 
-SINGLE_TRIED: Final = 90
-COMPOSED_TRIED: Final = 110
-"""Questions whose plans are sought at random."""
 _AT_ONCE: Final = 50
-VARIED: Final = 8
-"""Times each right plan is shown, each time under other names."""
-FORM_SHOWN: Final = 500
-"""Plans of random routing that teach the anonymous conductor the form."""
-
-IMITATION: Final = Imitation(epochs=1, batch=8, learning_rate=1e-3)
-LEARNT_FROM: Final = 240
-"""Questions that rewards are learnt from; every seed has the same, in its own order, so that replies are kept."""
-NAMED: Final = Improvement(
-    steps=20,
-    questions=8,
-    rollouts=8,
-    learning_rate=3e-4,
-    schedule="constant",
-    max_tokens=MOST_PLAN_TOKENS,
-    save_minutes=5,
-)
-AGAIN: Final = NAMED.model_copy(update={"steps": 6})
-BEGUN: Final = 64
-"""Questions with first rounds to go on from."""
-RECURSION: Final = Recursion()
-ANONYMOUS: Final = NAMED.model_copy(update={"steps": 36, "learning_rate": 5e-4, "max_tokens": 80})
+"""Questions whose plans are sought at once."""
 
 Say = Callable[[str], None]
 
@@ -86,10 +62,14 @@ class Proof:
         folder: Where everything is kept.
         device: Where models are: `"cpu"`, or a GPU such as `"cuda"`.
         say: Is told of progress.
+        recipe: How much of everything.
     """
 
-    def __init__(self, folder: Path, device: str = "cpu", say: Say = print) -> None:
+    def __init__(
+        self, folder: Path, device: str = "cpu", say: Say = print, recipe: Recipe | None = None
+    ) -> None:
         self.folder, self.device, self.say = folder, device, say
+        self.recipe = recipe or Recipe()
         self.suite = tiny_suite()
 
     # ------------------------------------------------------------- workers
@@ -104,7 +84,7 @@ class Proof:
         if not self._done(self.folder / name):
             self.say(f"teaching {name}")
             base, tokenizer = self._base()
-            teach(name, base, tokenizer, self.suite.tasks("train"), self.folder / name)
+            teach(name, base, tokenizer, self.suite.tasks("train"), self.folder / name, self.recipe)
 
     def world(self, *conductors: str) -> World:
         """The workers, and conductors that are there."""
@@ -119,8 +99,8 @@ class Proof:
         if not path.is_file():
             world = self.world()
             pool = world.pool()
-            count = SINGLE_TRIED + COMPOSED_TRIED
-            tasks = mixed(self.suite.tasks("train"), count, COMPOSED_TRIED / count)
+            count = self.recipe.single_tried + self.recipe.composed_tried
+            tasks = mixed(self.suite.tasks("train"), count, self.recipe.composed_tried / count)
             found: list[Found] = []
             with self._scorer(world.planner("")) as scorer:
                 for at in range(0, len(tasks), _AT_ONCE):
@@ -135,9 +115,9 @@ class Proof:
         if self._done(folder):
             return
         world = self.world()
-        shown = varied(self.sought(), world.model_of, VARIED, seed)
+        shown = varied(self.sought(), world.model_of, self.recipe.varied, seed)
         self.say(f"imitating {len(shown)} plans, seed {seed}")
-        trainer = self._trainer(world, seed=seed, imitation=IMITATION)
+        trainer = self._trainer(world, seed=seed, imitation=self.recipe.imitation)
         trainer.imitate(shown, folder / "checkpoint")
         trainer.save(folder)
 
@@ -148,15 +128,21 @@ class Proof:
             return
         world = self.world()
         tasks = self._learning(seed)
+        settings = self.recipe.named
         drawn = renamed_batches(
-            tasks, world.model_of, NAMED.questions, NAMED.rollouts, seed=seed, version=world.version
+            tasks,
+            world.model_of,
+            settings.questions,
+            settings.rollouts,
+            seed=seed,
+            version=world.version,
         )
         with self._scorer(world.planner("")) as scorer:
             trainer = self._trainer(
                 world,
                 seed=seed,
                 start=self.folder / f"sft-{seed}",
-                improvement=NAMED,
+                improvement=settings,
                 watch=self._watch(folder, scorer),
             )
             trainer.improve(drawn, scorer.run, folder / "checkpoint")
@@ -169,28 +155,30 @@ class Proof:
             return
         world = self.world()
         pool = world.pool()
-        tasks = self._learning(seed)[:BEGUN]
+        tasks = self._learning(seed)[: self.recipe.begun]
         with self._scorer(world.planner("")) as scorer:
             trainer = self._trainer(
                 world,
                 seed=seed,
                 start=self.folder / f"grpo-{seed}",
-                improvement=AGAIN,
-                advantages=advantages_of(RECURSION),
+                improvement=self.recipe.again,
+                advantages=advantages_of(self.recipe.recursion),
                 watch=self._watch(folder, scorer),
             )
             begun = folder / "first_rounds.jsonl"
             if not begun.is_file():
                 folder.mkdir(exist_ok=True)
                 asks = [Ask(task, pool) for task in tasks for _ in range(4)]
-                texts = trainer.sample(asks, temperature=1.0, max_tokens=MOST_PLAN_TOKENS, seed=seed)
+                texts = trainer.sample(
+                    asks, temperature=1.0, max_tokens=self.recipe.named.max_tokens, seed=seed
+                )
                 save_first_rounds(first_rounds(asks, scorer.run(asks, texts)), begun)
             drawn = recursive_batches(
                 load_first_rounds(begun),
                 tasks,
                 pool,
-                AGAIN,
-                RECURSION,
+                self.recipe.again,
+                self.recipe.recursion,
                 seed=seed,
                 permute=True,
                 show="described",
@@ -206,9 +194,9 @@ class Proof:
         if self._done(folder):
             return
         world = self.world()
-        tasks = mixed(self.suite.tasks("train"), FORM_SHOWN)
+        tasks = mixed(self.suite.tasks("train"), self.recipe.form_shown)
         shown = list(random_routing(tasks, world.pool(), seed))
-        trainer = self._trainer(world, seed=seed, imitation=IMITATION, show="anonymous")
+        trainer = self._trainer(world, seed=seed, imitation=self.recipe.imitation, show="anonymous")
         trainer.imitate(shown, folder / "checkpoint")
         trainer.save(folder)
 
@@ -218,14 +206,14 @@ class Proof:
         if self._done(folder):
             return
         world = self.world()
-        # Chance is right in one of fifty plans of two steps: at first there is nothing to learn from those.
-        drawn = batches(self._learning(seed, composed=0.25), world.pool(), ANONYMOUS, seed=seed)
+        tasks = self._learning(seed, self.recipe.composed_of_anonymous)
+        drawn = batches(tasks, world.pool(), self.recipe.anonymous, seed=seed)
         with self._scorer(world.planner("", "anonymous")) as scorer:
             trainer = self._trainer(
                 world,
                 seed=seed,
                 start=self.folder / f"form-{seed}",
-                improvement=ANONYMOUS,
+                improvement=self.recipe.anonymous,
                 show="anonymous",
                 watch=self._watch(folder, scorer),
             )
@@ -241,7 +229,9 @@ class Proof:
             return Evaluation.load(path)
         trained = [f"{stage}-{seed}" for stage in (*STAGES.values(), "recursion") for seed in seeds]
         with ReplyStore(self.folder / "replies.sqlite") as store:
-            found = measured(self.world(GENERALIST, *trained), self.suite, store, seeds, items)
+            found = measured(
+                self.world(GENERALIST, *trained), self.suite, store, seeds, items, self.recipe.chosen_on
+            )
         found.save(path)
         rewarded = [f"{stage}-{seed}" for stage in ("grpo", "recursion", "reward") for seed in seeds]
         trainings = {name: self.folder / name / "diagnostics" for name in rewarded}
@@ -259,11 +249,7 @@ class Proof:
             base_sha256=FILE_SHA256,
             data='The training split of the suite "tiny", revision ' + str(self.suite.about["revision"]),
             seeds=seeds,
-            settings={
-                "warm start": IMITATION.model_dump(exclude_defaults=True),
-                "GRPO": NAMED.model_dump(exclude_defaults=True),
-                "adapters": ADAPTER.model_dump(exclude_defaults=True),
-            },
+            settings=self.recipe.model_dump(exclude_defaults=False),
             figures=[dict(zip(found.head, row, strict=True)) for row in found.rows],
             notes=[
                 COMPLEMENTARY,
@@ -284,7 +270,7 @@ class Proof:
 
     def _learning(self, seed: int, composed: float = 0.5) -> list[Task]:
         """Training questions in an order of the seed's own, a share of them composed."""
-        tasks = mixed(self.suite.tasks("train"), LEARNT_FROM, composed)
+        tasks = mixed(self.suite.tasks("train"), self.recipe.learnt_from, composed)
         random.Random(f"learning:{seed}").shuffle(tasks)  # noqa: S311 - no secret is made here
         return tasks
 
@@ -311,7 +297,7 @@ class Proof:
             base,
             tokenizer,
             lambda ask: prompt_text(tokenizer, planner.render(ask.request(MOST_STEPS))),
-            lora=ADAPTER if start is None else None,
+            lora=self.recipe.adapter if start is None else None,
             seed=seed,
             improvement=improvement,
             constraint=Grammar(tokenizer, thoughts) if improvement else None,

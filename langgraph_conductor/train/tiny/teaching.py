@@ -12,13 +12,7 @@ from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS, SUBTA
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.records import StepOutput, WorkerTask
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.learning.settings import Imitation, Lora
-
-ADAPTER: Final = Lora(rank=8, alpha=16, from_layer=15)
-"""Of every adapter: on the upper half of the layers, which halves both its size and the time of a step."""
-
-LESSONS: Final = 1000
-"""Examples of a specialist; the generalist has as many as all of them together."""
+from langgraph_conductor.train.tiny.recipe import Recipe
 
 _ALONE: Final = 0.2
 """Of a specialist's single questions, the share that only asks it to answer, as where it works alone."""
@@ -49,9 +43,7 @@ def pairs_of(
     return [_lesson(task, place, draw) for task, place in chosen]
 
 
-def lessons(
-    adapter: str, tasks: Sequence[Task], count: int = LESSONS
-) -> list[tuple[list[BaseMessage], str]]:
+def lessons(adapter: str, tasks: Sequence[Task], count: int) -> list[tuple[list[BaseMessage], str]]:
     """The lessons of a specialist, or of the generalist.
 
     Raises:
@@ -69,16 +61,15 @@ def lessons(
 
 
 def teach(
-    adapter: str, base: Any, tokenizer: Any, tasks: Sequence[Task], folder: Path, *, rate: float = 1e-3
+    adapter: str, base: Any, tokenizer: Any, tasks: Sequence[Task], folder: Path, recipe: Recipe
 ) -> None:
     """Train one adapter and write it to `folder`; goes on where it was broken off."""
     from langgraph_conductor.train.trainers.engine import prompt_text
     from langgraph_conductor.train.trainers.plain import PlainTrainer
 
-    trainer = PlainTrainer(
-        base, tokenizer, str, lora=ADAPTER, imitation=Imitation(epochs=1, batch=16, learning_rate=rate)
-    )
-    pairs = [(prompt_text(tokenizer, messages), said) for messages, said in lessons(adapter, tasks)]
+    trainer = PlainTrainer(base, tokenizer, str, lora=recipe.adapter, imitation=recipe.teaching)
+    told = lessons(adapter, tasks, recipe.lessons)
+    pairs = [(prompt_text(tokenizer, messages), said) for messages, said in told]
     trainer.imitate_texts(pairs, folder / "checkpoint")
     trainer.save(folder)
 

@@ -3,6 +3,7 @@
 It takes the place of a server while training: the workers of the small proof run here, on the trainer's device.
 """
 
+import asyncio
 import hashlib
 import json
 import sqlite3
@@ -15,7 +16,7 @@ from threading import Thread
 from typing import Any, Final, NamedTuple
 
 import torch
-from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
@@ -222,7 +223,20 @@ class EngineModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        tokens = self.engine.ask(self.adapter, messages, self.max_tokens).result()
+        return self._said(messages, self.engine.ask(self.adapter, messages, self.max_tokens).result())
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        # Not by LangChain's way over threads: there are few of them, and so would be the rows of a batch.
+        asked = self.engine.ask(self.adapter, messages, self.max_tokens)
+        return self._said(messages, await asyncio.wrap_future(asked))
+
+    def _said(self, messages: list[BaseMessage], tokens: tuple[int, ...]) -> ChatResult:
         text = self.engine.tokenizer.decode(tokens, skip_special_tokens=True)
         sent, said = len(self.engine.tokens(messages)), len(tokens)
         used = UsageMetadata(input_tokens=sent, output_tokens=said, total_tokens=sent + said)

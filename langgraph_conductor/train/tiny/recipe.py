@@ -1,0 +1,53 @@
+"""Every number of the small proof."""
+
+from typing import Final
+
+from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS
+from langgraph_conductor.train.learning.advantages import Recursion
+from langgraph_conductor.train.learning.settings import Imitation, Improvement, Lora, Settings
+
+_NAMED: Final = Improvement(
+    steps=20,
+    questions=8,
+    rollouts=8,
+    learning_rate=3e-4,
+    schedule="constant",
+    max_tokens=MOST_PLAN_TOKENS,
+    save_minutes=5,
+)
+
+
+class Recipe(Settings):
+    """How much of everything."""
+
+    adapter: Lora = Lora(rank=8, alpha=16, from_layer=15)
+    """Of every adapter: on the upper half of the layers, which halves both its size and the time of a step."""
+    lessons: int = 1000
+    """Examples of a specialist; the generalist has as many as all of them together."""
+    teaching: Imitation = Imitation(epochs=1, batch=16, learning_rate=1e-3)
+    single_tried: int = 90
+    """Questions of one skill whose plans are sought at random."""
+    composed_tried: int = 110
+    """The same of two skills."""
+    varied: int = 8
+    """Times each right plan is shown, each time under other names."""
+    imitation: Imitation = Imitation(epochs=1, batch=8, learning_rate=1e-3)
+    learnt_from: int = 240
+    """Questions that rewards are learnt from; every seed has the same, in its own order."""
+    named: Improvement = _NAMED
+    """Of the conductor that is shown names and descriptions."""
+    again: Improvement = _NAMED.model_copy(update={"steps": 6})
+    """Of second rounds."""
+    begun: int = 64
+    """Questions with first rounds to go on from."""
+    recursion: Recursion = Recursion()
+    form_shown: int = 500
+    """Plans of random routing that teach the anonymous conductor the form."""
+    anonymous: Improvement = _NAMED.model_copy(
+        update={"steps": 36, "learning_rate": 5e-4, "max_tokens": 80}
+    )
+    """Of the conductor that is shown numbers alone."""
+    composed_of_anonymous: float = 0.25
+    """Of its questions, those of two skills: chance is right in one of fifty such plans, which teaches little."""
+    chosen_on: int = 24
+    """Training questions on which the best worker and the best constant workflow are chosen."""
