@@ -16,7 +16,7 @@ from langgraph_conductor.train.config import TrainConfig, WarmStart
 from langgraph_conductor.train.data import disagreeing, few_shots, save_tasks, tasks_of
 from langgraph_conductor.train.files import write_lines
 from langgraph_conductor.train.learning.asks import Ask, Example
-from langgraph_conductor.train.learning.groups import batches
+from langgraph_conductor.train.learning.groups import batches, in_turns
 from langgraph_conductor.train.learning.settings import Improvement
 from langgraph_conductor.train.learning.trainer import Batches, Trainer
 from langgraph_conductor.train.session import Session
@@ -84,13 +84,8 @@ def _alone(tasks: Sequence[Task], session: Session) -> list[Outcome]:
 
 def _spread(tasks: Sequence[Task], most: int | None, seed: int) -> tuple[Task, ...]:
     """Tasks in a random order in which domains take turns; no question twice."""
-    domains: dict[str, dict[str, Task]] = {}
-    for task in tasks:
-        domains.setdefault(task.domain, {})[task.id] = task
     draw = random.Random(f"data:{seed}")  # noqa: S311 - no secret is made here
-    rows = [draw.sample(list(some.values()), len(some)) for some in domains.values()]
-    turns = [row[n] for n in range(max(map(len, rows), default=0)) for row in rows if n < len(row)]
-    return tuple(turns[:most])
+    return tuple(in_turns({(task.domain, task.id): task for task in tasks}.values(), draw)[:most])
 
 
 def warm_start(session: Session) -> dict[str, Any]:

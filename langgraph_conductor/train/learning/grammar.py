@@ -18,7 +18,7 @@ from langgraph_conductor.train.learning.asks import Ask
 from langgraph_conductor.workflow import ALL, Access, Step, Workflow
 
 _IDS, _SUBTASKS, _ACCESS = LISTS
-_MOST_KNOWN: Final = 64
+_MOST_KNOWN: Final = 16
 _MOST_SEEN: Final = 20_000
 
 Place = Hashable
@@ -179,10 +179,11 @@ class PlanWriting:
         return self._moves[state]
 
     def _ends(self, state: "_State") -> bool:
-        """Whether some tokens lead from here to the end."""
+        """Whether some tokens lead from here to the next place."""
         path = [] if state in self._dead else [state]
         while path:
-            if path[-1] in self._live:
+            # Where a place begins there is a way to its end: `Grammar` has tried the tokenizer on the language.
+            if not path[-1].written or path[-1] in self._live:
                 self._live.update(path)
                 return True
             onward = next((s for s in self._reached(path[-1]).values() if s not in self._dead), None)

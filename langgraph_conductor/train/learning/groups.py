@@ -80,6 +80,7 @@ def batches(
     adaptive: Adaptive | None = None,
     permute: bool = False,
     show: Show = "anonymous",
+    in_turn: bool = False,
 ) -> Batches:
     """The groups of each step: every question once before any comes again, in an order of its own each time.
 
@@ -94,6 +95,7 @@ def batches(
         adaptive: Offers each question some of the workers; one of them may be last. Left out, all.
         permute: Whether their numbers are dealt anew for each question.
         show: What the planner is shown of them.
+        in_turn: Whether domains take turns, so that a step has all of them: see `in_turns`.
 
     Returns:
         The groups of a step, by its number.
@@ -102,7 +104,27 @@ def batches(
         ValueError: If there are fewer questions than a step has, or fewer workers than `adaptive` draws, or
             numbers are to be permuted for a planner that knows nothing else of workers.
     """
-    return _Drawn(_Offers(pool, seed, adaptive, permute, show), tasks, improvement, seed)
+    return _Drawn(_Offers(pool, seed, adaptive, permute, show), tasks, improvement, seed, in_turn=in_turn)
+
+
+def in_turns(tasks: Iterable[Task], draw: random.Random) -> list[Task]:
+    """Tasks in a random order in which domains take turns.
+
+    A step that has all domains alike cannot learn that some worker is the right one for all of them, which is how
+    routing collapses.
+    """
+    domains: dict[str, list[Task]] = {}
+    for task in tasks:
+        domains.setdefault(task.domain, []).append(task)
+    rows = [draw.sample(some, len(some)) for some in domains.values()]
+    return [row[n] for n in range(max(map(len, rows), default=0)) for row in rows if n < len(row)]
+
+
+def question_at(tasks: Sequence[Task], place: int, seed: int, *, in_turn: bool = False) -> Task:
+    """The question at a place of all that are ever asked: every one once before any comes again."""
+    epoch, at = divmod(place, len(tasks))
+    draw = _draw("tasks", seed, epoch)
+    return in_turns(tasks, draw)[at] if in_turn else draw.sample(list(tasks), len(tasks))[at]
 
 
 def recursive_batches(
@@ -234,6 +256,8 @@ class _Drawn:
         seed: int,
         starts: Mapping[str, tuple[Sequence[FirstRound], Sequence[FirstRound]]] | None = None,
         later: int = 0,
+        *,
+        in_turn: bool = False,
     ) -> None:
         if len(tasks) < improvement.questions:
             raise ValueError(
@@ -242,17 +266,15 @@ class _Drawn:
             )
         self._offers, self._tasks, self._seed = offers, tuple(tasks), seed
         self._questions, self._rollouts = improvement.questions, improvement.rollouts
-        self._starts, self._later = starts or {}, later
+        self._starts, self._later, self._in_turn = starts or {}, later, in_turn
 
     def __call__(self, step: int) -> Sequence[Group]:
         first = step * self._questions
         return [self._group(place) for place in range(first, first + self._questions)]
 
     def _group(self, place: int) -> Group:
-        epoch, at = divmod(place, len(self._tasks))
-        order = list(range(len(self._tasks)))
-        _draw("tasks", self._seed, epoch).shuffle(order)
-        ask = Ask(self._tasks[order[at]], self._offers(place))
+        task = question_at(self._tasks, place, self._seed, in_turn=self._in_turn)
+        ask = Ask(task, self._offers(place))
         begun = [ask] * (self._rollouts - self._later)
         return [*begun, *self._second(ask, place)] if self._later else begun
 

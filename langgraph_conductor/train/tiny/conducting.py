@@ -13,6 +13,7 @@ from langgraph_conductor.local.specialists import SUBTASKS
 from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.learning.asks import Ask, Example, Group
+from langgraph_conductor.train.learning.groups import question_at
 from langgraph_conductor.train.learning.trainer import Batches, Score
 from langgraph_conductor.train.tiny.naming import renamed_pool
 from langgraph_conductor.workers import WorkerPool
@@ -161,10 +162,7 @@ def renamed_batches(
     def batch(step: int) -> Sequence[Group]:
         groups = []
         for place in range(step * questions, (step + 1) * questions):
-            epoch, at = divmod(place, len(tasks))
-            order = list(range(len(tasks)))
-            random.Random(f"order:{seed}:{epoch}").shuffle(order)  # noqa: S311 - no secret is made here
-            task = tasks[order[at]]
+            task = question_at(tasks, place, seed, in_turn=True)
             draw = random.Random(f"names:{seed}:{place}")  # noqa: S311 - no secret is made here
             pool, _ = renamed_pool(
                 model_of, draw, needed=[part.skill for part in parts_of(task)], version=version

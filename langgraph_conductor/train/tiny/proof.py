@@ -127,7 +127,7 @@ class Proof:
         if self._done(folder):
             return
         world = self.world()
-        tasks = self._learning(seed)
+        tasks = self._learning(seed, self.recipe.composed)
         settings = self.recipe.named
         drawn = renamed_batches(
             tasks,
@@ -155,7 +155,7 @@ class Proof:
             return
         world = self.world()
         pool = world.pool()
-        tasks = self._learning(seed)[: self.recipe.begun]
+        tasks = self._learning(seed, self.recipe.composed)[: self.recipe.begun]
         with self._scorer(world.planner("")) as scorer:
             trainer = self._trainer(
                 world,
@@ -206,8 +206,8 @@ class Proof:
         if self._done(folder):
             return
         world = self.world()
-        tasks = self._learning(seed, self.recipe.composed_of_anonymous)
-        drawn = batches(tasks, world.pool(), self.recipe.anonymous, seed=seed)
+        tasks = self._learning(seed, 0)
+        drawn = batches(tasks, world.pool(), self.recipe.anonymous, seed=seed, in_turn=True)
         with self._scorer(world.planner("", "anonymous")) as scorer:
             trainer = self._trainer(
                 world,
@@ -268,7 +268,7 @@ class Proof:
 
     # --------------------------------------------------------------- parts
 
-    def _learning(self, seed: int, composed: float = 0.5) -> list[Task]:
+    def _learning(self, seed: int, composed: float) -> list[Task]:
         """Training questions in an order of the seed's own, a share of them composed."""
         tasks = mixed(self.suite.tasks("train"), self.recipe.learnt_from, composed)
         random.Random(f"learning:{seed}").shuffle(tasks)  # noqa: S311 - no secret is made here
@@ -306,7 +306,9 @@ class Proof:
 
     def _scorer(self, planner: Any) -> Scorer:
         store = ReplyStore(self.folder / "replies.sqlite")
-        return Scorer(planner, store=store, concurrency=256, max_steps=MOST_STEPS)
+        return Scorer(
+            planner, rewards=self.recipe.rewards, store=store, concurrency=256, max_steps=MOST_STEPS
+        )
 
     def _watch(self, folder: Path, scorer: Scorer) -> Callable[[Any], None]:
         diagnostics = Diagnostics(folder / "diagnostics", scorer.expenses)
@@ -341,6 +343,5 @@ def stages(proof: Proof, seeds: Sequence[int]) -> Sequence[tuple[str, Callable[[
             (f"form-{seed}", lambda seed=seed: proof.form(seed)),  # type: ignore[misc]
             (f"reward-{seed}", lambda seed=seed: proof.reward_alone(seed)),  # type: ignore[misc]
         ]
-    found += [("table", lambda: proof.measure(seeds)), ("publish", lambda: proof.publish(seeds))]
     found += [("table", lambda: proof.measure(seeds)), ("publish", lambda: proof.publish(seeds))]
     return found

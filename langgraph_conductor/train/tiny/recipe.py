@@ -4,14 +4,14 @@ from typing import Final
 
 from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS
 from langgraph_conductor.train.learning.advantages import Recursion
+from langgraph_conductor.train.learning.rewards import Rewards
 from langgraph_conductor.train.learning.settings import Imitation, Improvement, Lora, Settings
 
 _NAMED: Final = Improvement(
-    steps=20,
-    questions=8,
+    steps=24,
+    questions=12,
     rollouts=8,
     learning_rate=3e-4,
-    schedule="constant",
     max_tokens=MOST_PLAN_TOKENS,
     save_minutes=5,
 )
@@ -34,9 +34,13 @@ class Recipe(Settings):
     imitation: Imitation = Imitation(epochs=1, batch=8, learning_rate=1e-3)
     learnt_from: int = 240
     """Questions that rewards are learnt from; every seed has the same, in its own order."""
+    composed: float = 5 / 12
+    """Of these, the questions of two skills: as many of each domain, so that a step has one of each."""
+    rewards: Rewards = Rewards(cost_weight=0.1, cost="steps", cost_scale=3)
+    """A right plan is worth a little less for each step: else steps that do no harm are learnt too."""
     named: Improvement = _NAMED
     """Of the conductor that is shown names and descriptions."""
-    again: Improvement = _NAMED.model_copy(update={"steps": 6})
+    again: Improvement = _NAMED.model_copy(update={"steps": 6, "schedule": "constant"})
     """Of second rounds."""
     begun: int = 64
     """Questions with first rounds to go on from."""
@@ -44,10 +48,9 @@ class Recipe(Settings):
     form_shown: int = 500
     """Plans of random routing that teach the anonymous conductor the form."""
     anonymous: Improvement = _NAMED.model_copy(
-        update={"steps": 36, "learning_rate": 5e-4, "max_tokens": 80}
+        update={"steps": 40, "questions": 14, "schedule": "constant", "max_tokens": 80}
     )
-    """Of the conductor that is shown numbers alone."""
-    composed_of_anonymous: float = 0.25
-    """Of its questions, those of two skills: chance is right in one of fifty such plans, which teaches little."""
+    """Of the conductor that is shown numbers alone. Its questions are of one skill each, two of each skill a step:
+    chance is right in one of fifty plans of two steps, and teaches nothing of those."""
     chosen_on: int = 24
     """Training questions on which the best worker and the best constant workflow are chosen."""

@@ -82,8 +82,9 @@ class Engine:
         self._kept.execute("CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, tokens TEXT)")
         self._known: dict[str, tuple[int, ...]] = {
             key: tuple(json.loads(tokens))
-            for key, tokens in self._kept.execute("SELECT key, tokens FROM replies")
+            for key, tokens in self._kept.execute("SELECT key, tokens FROM replies LIMIT ?", [_MOST_KNOWN])
         }
+        self._closed = False
         self._requests: SimpleQueue[_Request | None] = SimpleQueue()
         self._thread = Thread(target=self._serve, name="engine", daemon=True)
         self._thread.start()
@@ -100,7 +101,10 @@ class Engine:
             raise ValueError(
                 f"there is no adapter {adapter!r}; there are {', '.join(sorted(self.adapters))}"
             )
+        if self._closed:
+            raise ValueError("the engine is closed")
         reply: Future[tuple[int, ...]] = Future()
+        reply.set_running_or_notify_cancel()  # who waits for it may go away; it is answered all the same
         request = _Request(adapter, self.tokens(messages), max_tokens, reply)
         known = self._known.get(self._key(request))
         if known is None:
@@ -117,9 +121,11 @@ class Engine:
 
     def close(self) -> None:
         """Answer what waits, and end."""
-        self._requests.put(None)
-        self._thread.join()
-        self._kept.close()
+        if not self._closed:
+            self._closed = True
+            self._requests.put(None)
+            self._thread.join()
+            self._kept.close()
 
     def _serve(self) -> None:
         if self._threads:
@@ -165,14 +171,14 @@ class Engine:
                     written = self._decode(batch)
             else:
                 written = self._decode(batch)
+            replies = {self._key(one): tokens for one, tokens in zip(batch, written, strict=True)}
+            with self._kept:
+                rows = [(key, json.dumps(tokens)) for key, tokens in replies.items()]
+                self._kept.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?)", rows)
         except BaseException as error:  # noqa: BLE001 - raised where the reply is asked for
             for one in batch:
                 one.reply.set_exception(error)
             return
-        replies = {self._key(one): tokens for one, tokens in zip(batch, written, strict=True)}
-        with self._kept:
-            rows = [(key, json.dumps(tokens)) for key, tokens in replies.items()]
-            self._kept.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?)", rows)
         self._known |= replies
         while len(self._known) > _MOST_KNOWN:
             del self._known[next(iter(self._known))]
