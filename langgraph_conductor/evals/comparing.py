@@ -26,10 +26,18 @@ def _means(outcome: Outcome, tasks: Iterable[Task]) -> list[float | None]:
     return [fmean(samples) if samples else None for samples in given]
 
 
-def _both(evaluation: Evaluation, a: str, b: str) -> tuple[list[float | None], list[float | None], int]:
+def side_by_side(
+    evaluation: Evaluation, a: str, b: str, tasks: Iterable[Task] | None = None
+) -> tuple[list[float | None], list[float | None], int]:
+    """What `paired` takes: the means of two strategies on the same tasks, all if left out, and their samples.
+
+    Raises:
+        KeyError: If one of them was not run.
+    """
     outcomes = evaluation.outcome(a), evaluation.outcome(b)
     samples = max((len(many) for outcome in outcomes for many in outcome.episodes.values()), default=1)
-    one, other = (_means(outcome, evaluation.tasks) for outcome in outcomes)
+    asked = evaluation.tasks if tasks is None else tuple(tasks)
+    one, other = (_means(outcome, asked) for outcome in outcomes)
     return one, other, max(samples, 1)
 
 
@@ -55,7 +63,7 @@ def compare(evaluation: Evaluation) -> tuple[tuple[Comparison, ...], tuple[str, 
             left_out.append(f"{a} is not compared with itself")
         elif (b, a) not in pairs:  # the same question, asked the other way round, is not asked again
             pairs.append((a, b))
-    found = [paired(*_both(evaluation, a, b)) for a, b in pairs]
+    found = [paired(*side_by_side(evaluation, a, b)) for a, b in pairs]
     adjusted = holm([pair.p for pair in found])
     compared = (
         Comparison(a, b, pair, p, verdict(pair, p))
@@ -97,7 +105,7 @@ def with_front(
     beaten = set()
     for loser, winner in permutations(costs, 2):
         if not on_front[loser] and loser not in beaten and costs[winner] <= costs[loser]:
-            low, _ = difference_interval(*_both(evaluation, winner, loser))
+            low, _ = difference_interval(*side_by_side(evaluation, winner, loser))
             if low >= 0:
                 beaten.add(loser)
 

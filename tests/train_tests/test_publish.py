@@ -11,7 +11,8 @@ from langgraph_conductor.errors import ExportError, LocalModelError
 from langgraph_conductor.local.shipped import shipped
 from langgraph_conductor.local.weights import FILE_SHA256
 from langgraph_conductor.train.results.export import sha256_of
-from langgraph_conductor.train.results.publish import COMPLEMENTARY, Facts, model_card, publish
+from langgraph_conductor.train.results.publish import Facts, model_card, publish
+from langgraph_conductor.train.tiny.names import COMPLEMENTARY
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 

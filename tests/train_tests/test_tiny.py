@@ -1,21 +1,30 @@
 """The small proof, every stage of it, on a toy that can learn nothing: what it writes, and that it goes on."""
 
+import asyncio
 import json
 import re
+import shutil
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from langgraph_conductor.evals import Suite
+from langgraph_conductor import StepOutput, Worker, WorkerPool, WorkerTask
+from langgraph_conductor.errors import ConfigError
+from langgraph_conductor.evals import Evaluation, Runner, Strategy, Suite
 from langgraph_conductor.evals.suites.tiny import tiny_suite
+from langgraph_conductor.evals.suites.tiny_questions import parts_of
+from langgraph_conductor.planners import fixed
+from langgraph_conductor.replay import ReplyStore
+from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.learning.settings import Imitation, Improvement, Lora
 from langgraph_conductor.train.results.diagnostics import read_steps
 from langgraph_conductor.train.tiny import proof as module
 from langgraph_conductor.train.tiny.__main__ import main
-from langgraph_conductor.train.tiny.contenders import GRPO, ORACLE_WORKFLOW, turned
+from langgraph_conductor.train.tiny.contenders import OfSeed, turned
 from langgraph_conductor.train.tiny.findings import GROUPS
-from langgraph_conductor.train.tiny.proof import Proof, stages
+from langgraph_conductor.train.tiny.names import GRPO, ORACLE_WORKFLOW
+from langgraph_conductor.train.tiny.proof import Proof
 from langgraph_conductor.train.tiny.recipe import Recipe
 from tests.train_tests.toys import toy_tokenizer
 
@@ -64,25 +73,46 @@ def made(tmp_path_factory):
     small = Suite(whole.name, {"train": whole.tasks("train"), "test": whole.tasks("test")[:6]}, whole.about)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "tiny_suite", lambda: small)
-        for name, run in stages(Proof(folder, say=said.append, recipe=RECIPE), [0, 1]):
-            run()
-            said.append(f"ran {name}")
-        before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
-        for _, run in stages(Proof(folder, say=said.append, recipe=RECIPE), [0, 1]):
-            run()
-        again = {path: path.stat().st_mtime_ns for path in folder.rglob("*.safetensors")}
-    return folder, said, (before, again)
+        proof = Proof(folder, say=said.append, recipe=RECIPE)
+        for stage in proof.stages([0, 1]):
+            proof.run(stage)
+    return folder, said, proof
 
 
 def test_every_stage_leaves_an_adapter_and_what_is_there_is_not_made_again(made):
-    _, said, (before, again) = made
-    trained = {path.parent.name for path in before}
+    folder, _, proof = made
     conductors = {
         f"{stage}-{seed}" for stage in ("sft", "grpo", "recursion", "form", "reward") for seed in (0, 1)
     }
+    trained = {path.parent.name for path in folder.rglob("adapter_model.safetensors")}
     assert trained >= {"sorter", "generalist", *conductors}
-    assert before == again
-    assert said[-1] == "ran publish"
+    said = []
+    proof.say = said.append
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*") if path.is_file()}
+    for stage in proof.stages([0, 1]):
+        proof.run(stage)
+    assert {line.split(": ")[1] for line in said} == {"was done"}
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_the_table_is_made_anew_for_other_seeds_and_a_conductor_is_not_for_another_recipe(made, tmp_path):
+    folder, _, proof = made
+    table = {stage.name: stage for stage in proof.stages([0])}["table"]
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    other = Proof(copy, say=lambda _: None, recipe=RECIPE)
+    other.suite = proof.suite
+    assert table.settings["seeds"] == [0]
+    other.run({stage.name: stage for stage in other.stages([0], items=2)}["table"])
+    found = Evaluation.load(copy / "table" / "evaluation.json")
+    assert len(found.tasks) == 2
+    assert found.about["options"]["samples"] == 1
+    faster = RECIPE.model_copy(update={"named": RECIPE.named.model_copy(update={"learning_rate": 1e-2})})
+    changed = Proof(copy, say=lambda _: None, recipe=faster)
+    with pytest.raises(
+        ConfigError, match=r"grpo-0 was made from something else \(other named\); delete it"
+    ):
+        changed.run({stage.name: stage for stage in changed.stages([0])}["grpo-0"])
 
 
 def test_plans_are_bound_to_the_grammar_while_rewards_are_learnt_from(made):
@@ -95,18 +125,18 @@ def test_plans_are_bound_to_the_grammar_while_rewards_are_learnt_from(made):
 
 def test_right_plans_are_those_that_ran_and_were_right(made):
     folder, *_ = made
-    rows = [json.loads(line) for line in (folder / "right.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (folder / "right" / "plans.jsonl").read_text().splitlines()]
     assert {row["task"]["domain"] for row in rows} == {"calculator"}  # all that a toy's pool can do
     assert all(row["right"]["steps"][-1]["worker"] == "calculator" for row in rows)
 
 
 def test_the_evaluation_has_everybody_and_says_whether_it_was_shown(made):
     folder, *_ = made
-    found = Proof(folder).measure([0, 1])
+    found = Evaluation.load(folder / "table" / "evaluation.json")
     names = [outcome.strategy for outcome in found.outcomes]
     assert {GRPO, "generalist", "random router", "best constant workflow", "worker oracle"} <= {*names}
     assert ORACLE_WORKFLOW in names
-    page = (folder / "report.html").read_text()
+    page = (folder / "table" / "report.html").read_text()
     assert "complementary by construction" in page
     assert re.search(r"RL adds to the warm start: (yes|not shown|no, below) \(", page)
     assert all(f"{group} (" in page for group in GROUPS)
@@ -115,28 +145,59 @@ def test_the_evaluation_has_everybody_and_says_whether_it_was_shown(made):
 
 def test_what_is_published_is_the_first_seed(made):
     folder, *_ = made
-    card = (folder / "adapters" / "README.md").read_text()
-    manifest = json.loads((folder / "adapters" / "adapters.json").read_text())
+    card = (folder / "publish" / "README.md").read_text()
+    manifest = json.loads((folder / "publish" / "adapters.json").read_text())
     assert set(manifest["adapters"]) == {"conductor", "digits", "initials", "reverser", "sorter", "story"}
     assert all(digest in card for digest in manifest["adapters"].values())
     assert "seed 0" in card
     assert GRPO in card
 
 
-def test_the_new_worker_reverses_what_it_is_given():
-    from langgraph_conductor.records import StepOutput, WorkerTask
+def asked(question, *given):
+    inputs = tuple(
+        StepOutput(index=i, worker="a", subtask="", text=text, status="ok") for i, text in enumerate(given)
+    )
+    return WorkerTask(({"type": "text", "text": question},), "", inputs, (), 0, 0, True, ())
 
-    def task(question, *given):
-        inputs = tuple(
-            StepOutput(index=i, worker="a", subtask="", text=text, status="ok")
-            for i, text in enumerate(given)
-        )
-        return WorkerTask(({"type": "text", "text": question},), "", inputs, (), 0, 0, True, ())
 
-    assert turned(task("Turn around: a, b and c")) == "c, b, a"
-    assert turned(task("Turn around: a, b and c", "1, 2", "7, 8, 9")) == "9, 8, 7"
+@pytest.mark.parametrize(
+    "task", [t for t in tiny_suite().tasks("test") if "reverser" in t.skills], ids=lambda t: t.id
+)
+def test_the_new_worker_can_do_what_the_one_it_stands_for_did(task):
+    parts = parts_of(task)
+    place = [part.skill for part in parts].index("reverser")
+    given = [part.answer for part in parts[:place]]
+    assert turned(asked(task.question, *given)) == parts[place].answer
+
+
+def test_the_new_worker_cannot_reverse_nothing():
     with pytest.raises(ValueError, match="no list"):
-        turned(task("Why?"))
+        turned(asked("Why?"))
+
+
+def test_each_sample_is_planned_by_the_conductor_of_its_seed():
+    pool = WorkerPool([Worker(name, lambda task, name=name: name) for name in ("zero", "one")])
+    strategy = Strategy("both", "planner", OfSeed([fixed.single("zero"), fixed.single("one")]), pool)
+    with ReplyStore(":memory:") as store:
+        for _ in range(2):  # what is kept is not taken for another's
+            found = asyncio.run(Runner(store, samples=2).run(strategy, [Task("Who?", "one", "exact")]))
+            ((first, second),) = found.episodes.values()
+            assert (first.answer, second.answer) == ("zero", "one")
+
+
+def test_a_model_without_training_plans_within_the_grammar(made):
+    folder, *_ = made
+    found = Evaluation.load(folder / "table" / "evaluation.json")
+    episodes = [one for many in found.outcome("base, untrained").episodes.values() for one in many]
+    assert episodes
+    assert all(one.valid and one.reached == "schema" and one.planner.total_tokens for one in episodes)
+
+
+def test_a_stage_whose_files_are_missing_says_which(tmp_path, capsys):
+    assert main(["--folder", str(tmp_path), "--only", "grpo-0"]) == 2
+    assert "stage grpo-0 needs digits, sorter" in capsys.readouterr().err
+    assert main(["--folder", str(tmp_path), "--device", "abacus"]) == 2
+    assert "there is no device 'abacus'" in capsys.readouterr().err
 
 
 def test_a_stage_that_is_not_there_is_refused(tmp_path, capsys):

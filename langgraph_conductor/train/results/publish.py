@@ -19,11 +19,6 @@ from langgraph_conductor.train.learning.settings import Settings
 from langgraph_conductor.train.results.export import sha256_of, to_gguf
 
 MANIFEST: Final = "adapters.json"
-COMPLEMENTARY: Final = (
-    "The pool is complementary by construction: every specialist was taught one skill and no other, so a plan "
-    "that finds the right ones must win. What is shown is that a conductor learns to find them, not that other "
-    "pools are like this one."
-)
 _PEFT: Final = ("adapter_config.json", "adapter_model.safetensors")
 
 

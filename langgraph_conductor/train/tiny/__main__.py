@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from langgraph_conductor.errors import ConductorError
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the stages that are not done yet.
@@ -17,27 +19,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status.
     """
     options = _parsed(arguments)
-    from langgraph_conductor.train.tiny.proof import Proof, stages
+    import torch
+
+    from langgraph_conductor.train.tiny.proof import Proof
+
+    try:
+        torch.empty(0, device=options.device)
+    except (RuntimeError, AssertionError) as error:
+        return _refuse(f"there is no device {options.device!r} here: {str(error).splitlines()[0]}")
 
     start = time.monotonic()
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - start:7.0f} s  {text}", flush=True)  # noqa: T201 - a command
 
-    known = stages(Proof(options.folder, options.device, say), options.seeds)
-    wanted = options.only or [name for name, _ in known]
-    unknown = sorted(set(wanted) - {name for name, _ in known})
+    proof = Proof(options.folder, options.device, say)
+    known = {stage.name: stage for stage in proof.stages(options.seeds, options.items)}
+    unknown = sorted({*(options.only or ())} - {*known})
     if unknown:
-        print(  # noqa: T201
-            f"there is no stage {unknown[0]!r}; there are {', '.join(name for name, _ in known)}",
-            file=sys.stderr,
-        )
-        return 2
-    for name, run in known:
-        if name in wanted:
-            run()
-            say(f"{name}: done")
+        return _refuse(f"there is no stage {unknown[0]!r}; there are {', '.join(known)}")
+    try:
+        for name in known:
+            if not options.only or name in options.only:
+                proof.run(known[name])
+    except ConductorError as error:
+        return _refuse(str(error))
     return 0
+
+
+def _refuse(reason: str) -> int:
+    print(reason, file=sys.stderr)  # noqa: T201 - a command
+    return 2
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -49,6 +61,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="where everything is kept; broken off, it goes on",
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one conductor for each")
+    parser.add_argument("--items", type=int, help="most questions of the table; all if left out")
     parser.add_argument("--device", default="cpu", help="cpu, or a GPU such as cuda")
     parser.add_argument("--only", nargs="+", metavar="STAGE", help="these stages alone")
     return parser.parse_args(arguments)

@@ -1,12 +1,17 @@
 """What the small conductor is compared with: what is simpler, its own beginnings, and the best that could be."""
 
+import asyncio
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from typing import Final
+
+from langchain_core.messages import BaseMessage
 
 from langgraph_conductor.evals import Strategy
 from langgraph_conductor.evals.suites.tiny_questions import parts_of
+from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS
 from langgraph_conductor.local.specialists import GENERALIST, specialist
 from langgraph_conductor.planners import Plan, Planner, PlanRequest, fixed
 from langgraph_conductor.planners.fixed import FixedPlanner
@@ -15,26 +20,27 @@ from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replay import current_replay
 from langgraph_conductor.rewards import Task
+from langgraph_conductor.train.learning.asks import Ask
+from langgraph_conductor.train.learning.grammar import Grammar
 from langgraph_conductor.train.tiny.conducting import MOST_STEPS, workflow_of
+from langgraph_conductor.train.tiny.names import (
+    AGAIN,
+    COMBINED,
+    FORM,
+    GRPO,
+    ORACLE_WORKFLOW,
+    RECURSION,
+    REWARD,
+    STAGES,
+)
 from langgraph_conductor.train.tiny.naming import unseen_pool
+from langgraph_conductor.train.tiny.thoughts import Thoughts
 from langgraph_conductor.train.tiny.world import World
+from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workflow import Workflow
 
-SFT: Final = "SFT"
-GRPO: Final = "SFT + GRPO"
-RECURSION: Final = "SFT + GRPO + recursion, 2 rounds"
-FORM: Final = "anonymous: form only"
-REWARD: Final = "anonymous: form + GRPO"
-MIXTURE: Final = "mixture of agents"
-COMBINED: Final = f"{MIXTURE}, combined by the generalist"
-"""The generalist was taught all skills: of all aggregators it should know best which answer is right."""
-ORACLE_WORKFLOW: Final = "oracle workflow"
-
-_LIST: Final = re.compile(r"\w+(?:, \w+)+(?: and \w+)?")
-
-STAGES: Final[Mapping[str, str]] = {SFT: "sft", GRPO: "grpo", FORM: "form", REWARD: "reward"}
-"""Which adapter plans: the folder's name, less the seed."""
+_LIST: Final = re.compile(r"[\w-]+(?:, [\w-]+)+(?: and [\w-]+)?")
 
 
 class OfSeed:
@@ -57,6 +63,38 @@ class OfSeed:
 
     def _own(self) -> Planner:
         return self.planners[current_replay().seed % len(self.planners)]
+
+
+class Bound:
+    """A planner whose plans are bound to the grammar while they are written: the model as it is, without training.
+
+    Args:
+        world: Its engine answers.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._engine, self._planner = world.engine, world.planner("")
+        self._grammar = Grammar(world.engine.tokenizer, Thoughts.of)
+
+    def plan(self, request: PlanRequest) -> Plan:
+        """The likeliest plan that can be run."""
+        messages = self._planner.render(request)
+        return self._read(messages, self._ask(messages, request).result(), request)
+
+    async def aplan(self, request: PlanRequest) -> Plan:
+        """`plan`, awaited."""
+        messages = self._planner.render(request)
+        return self._read(messages, await asyncio.wrap_future(self._ask(messages, request)), request)
+
+    def _ask(self, messages: Sequence[BaseMessage], request: PlanRequest) -> Future[tuple[int, ...]]:
+        allowed = self._grammar(Ask(Task(text_of(request.question), "", "exact"), request.pool)).allowed
+        return self._engine.ask("", messages, MOST_PLAN_TOKENS, allowed)
+
+    def _read(self, messages: Sequence[BaseMessage], tokens: tuple[int, ...], request: PlanRequest) -> Plan:
+        text = self._engine.tokenizer.decode(tokens, skip_special_tokens=True)
+        sent = len(self._engine.tokens(messages))
+        used = Usage(calls=1, input_tokens=sent, output_tokens=len(tokens), unpriced_calls=1)
+        return Plan(self._planner.parse(text, request), "schema", text, tuple(messages), usage=used)
 
 
 def contenders(world: World, tasks: Sequence[Task], seeds: Sequence[int]) -> Iterator[Strategy]:
@@ -88,7 +126,7 @@ def contenders(world: World, tasks: Sequence[Task], seeds: Sequence[int]) -> Ite
             _oracle(tasks),
             pool,
             MOST_STEPS,
-            "a ceiling: the right workers, known beforehand",
+            "the workers of a question's parts, known beforehand, in the order it names them",
         ),
     ):
         yield Strategy(name, "fixed", planner, offered, max_steps=steps, note=note)
@@ -99,9 +137,11 @@ def contenders(world: World, tasks: Sequence[Task], seeds: Sequence[int]) -> Ite
     again = OfSeed([world.planner(f"recursion-{seed}") for seed in seeds])
     note = "it may plan again, or accept its answer"
     yield Strategy(RECURSION, "planner", again, pool, 2, MOST_STEPS, f"{_told(seeds)}; {note}")
-    untrained = world.planner("", structured=True)
-    note = "the same prompt, plans bound to the schema"
-    yield Strategy("base, untrained", "planner", untrained, pool, max_steps=MOST_STEPS, note=note)
+    grpo = OfSeed([world.planner(f"grpo-{seed}") for seed in seeds])
+    note = f"{_told(seeds)}; it may plan again, which it has not learnt"
+    yield Strategy(AGAIN, "planner", grpo, pool, 2, MOST_STEPS, note)
+    note = "the same prompt, plans bound to the grammar while they are written"
+    yield Strategy("base, untrained", "planner", Bound(world), pool, max_steps=MOST_STEPS, note=note)
     first = OfSeed([world.planner(f"grpo-{seeds[0]}")])
     for name, offered, note in _variants(world, pool):
         note = f"{_told(seeds[:1])}; {note}"
@@ -120,14 +160,15 @@ def _variants(world: World, pool: WorkerPool) -> Iterator[tuple[str, WorkerPool,
 
 
 def turned(task: WorkerTask) -> str:
-    """A worker that was in no training: it reverses the latest list it finds.
+    """A worker that was in no training: it reverses the longest list of the latest text that holds one.
 
     Raises:
         ValueError: If there is none.
     """
     for text in (*(output.text for output in task.inputs[::-1]), text_of(task.question)):
-        if found := _LIST.findall(text):
-            return ", ".join(re.split(", | and ", found[-1])[::-1])
+        lists = [re.split(", | and ", found) for found in _LIST.findall(text)]
+        if lists:
+            return ", ".join(max(lists, key=len)[::-1])
     raise ValueError("there is no list to put back to front")
 
 

@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Final
 
-from langgraph_conductor.evals.comparing import scores
+from langgraph_conductor.evals.comparing import scores, side_by_side, verdict
 from langgraph_conductor.evals.report.parts import Section, Table
-from langgraph_conductor.evals.report.words import NOTHING, estimate, number, percent, points
+from langgraph_conductor.evals.report.words import NOTHING, estimate, number, p_equals, percent, points
 from langgraph_conductor.evals.results import Evaluation, Outcome
-from langgraph_conductor.evals.stats import Paired, mean_interval, paired
+from langgraph_conductor.evals.stats import Paired, holm, mean_interval, paired
 from langgraph_conductor.evals.suites.tiny_questions import HELD_OUT, SKILLS
 from langgraph_conductor.evals.suites.unsolvable import DOMAIN as UNSOLVABLE
 from langgraph_conductor.evals.summarising import summarise
-from langgraph_conductor.evals.summary import StrategySummary
+from langgraph_conductor.evals.summary import StrategySummary, Verdict
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.results.publish import COMPLEMENTARY
-from langgraph_conductor.train.tiny import contenders as names
+from langgraph_conductor.train.tiny import names
+from langgraph_conductor.train.tiny.names import COMPLEMENTARY
 
 SINGLE_PICK: Final = "worker oracle"
 """The evaluation's ceiling over the workers alone."""
@@ -30,6 +30,20 @@ GROUPS: Final[Mapping[str, Callable[[Task], bool]]] = {
     "unsolvable": lambda task: task.domain == UNSOLVABLE,
 }
 """The columns of the table."""
+
+
+_OF_SEEDS: Final = frozenset(
+    (names.SFT, names.GRPO, names.AGAIN, names.RECURSION, names.FORM, names.REWARD)
+)
+_ANSWERS: Final[Mapping[Verdict, str]] = {
+    "better": "yes",
+    "worse": "no, worse",
+    "no difference shown": "not shown",
+}
+
+
+def _composed(task: Task) -> bool:
+    return "+" in task.domain
 
 
 def table(evaluation: Evaluation) -> Table:
@@ -47,7 +61,7 @@ def table(evaluation: Evaluation) -> Table:
 def answers(evaluation: Evaluation) -> Section:
     """What was to be shown, and whether it was."""
     says = (COMPLEMENTARY, *_claims(evaluation))
-    return Section("What was to be shown", says, (_skills(evaluation),))
+    return Section("What was to be shown", says, (_skills(evaluation), _seeds(evaluation)))
 
 
 def gained(evaluation: Evaluation, a: str, b: str, among: Callable[[Task], bool]) -> Paired:
@@ -56,32 +70,26 @@ def gained(evaluation: Evaluation, a: str, b: str, among: Callable[[Task], bool]
     Raises:
         KeyError: If one of them was not run.
     """
-    tasks = _of(evaluation, among)
-    one, other = evaluation.outcome(a), evaluation.outcome(b)
-    samples = max(len(many) for outcome in (one, other) for many in outcome.episodes.values())
-    return paired(_means(one, tasks), _means(other, tasks), samples)
+    return paired(*side_by_side(evaluation, a, b, _of(evaluation, among)))
 
 
 def _claims(evaluation: Evaluation) -> Iterator[str]:
-    def all_(_: Task) -> bool:
-        return True
-
-    def composed(task: Task) -> bool:
-        return "+" in task.domain
-
-    single, grpo = evaluation.reference, names.GRPO
-    for claim, a, b, among in (
-        ("RL adds to the warm start", grpo, names.SFT, all_),
-        ("Second rounds add to that", names.RECURSION, grpo, all_),
-        ("Above the best single worker", grpo, single, all_),
-        ("Above the generalist", grpo, "generalist", all_),
-        ("Above the oracle single pick, on composed questions", grpo, SINGLE_PICK, composed),
-        (f"Above {names.MIXTURE}, combined by the generalist", grpo, names.COMBINED, all_),
-        ("By reward alone: above random routing", names.REWARD, names.FORM, all_),
-        ("By reward alone: above the best single worker", names.REWARD, single, all_),
-    ):
-        found = gained(evaluation, a, b, among)
-        yield f"{claim}: {_answer(found)} ({a} less {b}: {_difference(found)})."
+    everything, single, grpo = GROUPS["all"], evaluation.reference, names.GRPO
+    asked = (
+        ("RL adds to the warm start", grpo, names.SFT, everything),
+        ("RL adds to the warm start, on composed questions", grpo, names.SFT, _composed),
+        ("Learning from second rounds adds to that", names.RECURSION, names.AGAIN, everything),
+        ("Above the best single worker", grpo, single, everything),
+        ("Above the generalist", grpo, "generalist", everything),
+        ("Above the oracle single pick, on composed questions", grpo, SINGLE_PICK, _composed),
+        (f"Above {names.MIXTURE}, combined by the generalist", grpo, names.COMBINED, everything),
+        ("By reward alone: above random routing", names.REWARD, names.FORM, everything),
+        ("By reward alone: above the best single worker", names.REWARD, single, everything),
+    )
+    found = [gained(evaluation, a, b, among) for _, a, b, among in asked]
+    for (claim, a, b, _), pair, p in zip(asked, found, holm([one.p for one in found]), strict=True):
+        answer = _ANSWERS[verdict(pair, p)]
+        yield f"{claim}: {answer} ({a} less {b}: {_difference(pair)}, adjusted {p_equals(p)})."
     share = _tokens(evaluation, grpo) / _tokens(evaluation, names.MIXTURE)
     yield f"At most a quarter of {names.MIXTURE}'s tokens: {'yes' if share <= 0.25 else 'no'} ({percent(share)})."
 
@@ -90,25 +98,28 @@ def _skills(evaluation: Evaluation) -> Table:
     """Skill by skill against the worker that was taught it."""
     rows = []
     for skill in SKILLS:
-
-        def of_skill(task: Task, skill: str = skill) -> bool:
-            return task.domain == skill
-
+        of_skill = [task for task in evaluation.tasks if task.domain == skill]
         worker = f"single({skill})"
-        found = gained(evaluation, names.GRPO, worker, of_skill)
-        rows.append(
-            (
-                skill,
-                *(
-                    _right(evaluation.outcome(name), _of(evaluation, of_skill))
-                    for name in (names.GRPO, worker)
-                ),
-                _difference(found),
-                "below" if found.high < 0 else "not below",
-            )
-        )
-    head = ("skill", names.GRPO, "its own worker alone", "points [95 %]", "shown to be")
-    return Table(head, tuple(rows), "No worse than the best single worker on its skill")
+        found = paired(*side_by_side(evaluation, names.GRPO, worker, of_skill))
+        right = (_right(evaluation.outcome(name), of_skill) for name in (names.GRPO, worker))
+        rows.append((skill, *right, _difference(found), "yes" if found.high < 0 else "no"))
+    head = ("skill", names.GRPO, "its own worker alone", "points [95 %]", "shown to be below")
+    return Table(head, tuple(rows), "Whether it is below the best single worker on a skill")
+
+
+def _seeds(evaluation: Evaluation) -> Table:
+    """Each seed by itself: intervals hold for these conductors, and say nothing of others."""
+    planned = [one for one in evaluation.outcomes if one.kind == "planner" and one.strategy in _OF_SEEDS]
+    count = max((len(many) for one in planned for many in one.episodes.values()), default=0)
+    rows = []
+    for one in planned:
+        shown = [one.strategy]
+        for seed in range(count):
+            given = [scores(many[seed : seed + 1]) for many in one.episodes.values()]
+            shown.append(estimate(mean_interval(given)))
+        rows.append(tuple(shown))
+    head = ("strategy", *(f"sample {seed}" for seed in range(count)))
+    return Table(head, tuple(rows), "Sample by sample, each of a conductor of its own")
 
 
 def _row(evaluation: Evaluation, one: StrategySummary) -> tuple[str, ...]:
@@ -127,19 +138,10 @@ def _of(evaluation: Evaluation, among: Callable[[Task], bool]) -> list[Task]:
     return [task for task in evaluation.tasks if among(task)]
 
 
-def _means(outcome: Outcome, tasks: Sequence[Task]) -> list[float | None]:
-    given = [scores(outcome.episodes.get(task.id, ())) for task in tasks]
-    return [fmean(samples) if samples else None for samples in given]
-
-
 def _tokens(evaluation: Evaluation, name: str) -> float:
     return fmean(
         one.usage.total_tokens for many in evaluation.outcome(name).episodes.values() for one in many
     )
-
-
-def _answer(found: Paired) -> str:
-    return "yes" if found.low > 0 else "no, below" if found.high < 0 else "not shown"
 
 
 def _difference(found: Paired) -> str:

@@ -15,11 +15,13 @@ from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.train.files import write_whole
 from langgraph_conductor.train.results.diagnostics import read_steps, summary_of
 from langgraph_conductor.train.results.plots import draw
-from langgraph_conductor.train.tiny import contenders as names
+from langgraph_conductor.train.tiny import names
 from langgraph_conductor.train.tiny.conducting import MOST_STEPS
 from langgraph_conductor.train.tiny.contenders import contenders
 from langgraph_conductor.train.tiny.findings import answers, table
 from langgraph_conductor.train.tiny.world import World
+
+EVALUATION: Final = "evaluation.json"
 
 _SHOWN: Final = {
     "reward": "mean reward",
@@ -103,6 +105,7 @@ def write_page(evaluation: Evaluation, trainings: Mapping[str, Path], path: Path
 _TOLD: Final = (
     "Right answers in percent, with their 95 % intervals; the number of questions in brackets. Tokens and calls "
     "are those of one question, of planner and workers together.",
+    "Seconds are of one machine that answered hundreds of questions at once and kept replies: they say nothing.",
     "Chains never trained join skills in a way that is in no training data. Nobody can answer what is unsolvable.",
 )
 

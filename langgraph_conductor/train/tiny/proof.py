@@ -1,7 +1,7 @@
 """The stages of the small proof. Each leaves files in the folder, and is not run again where they are."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,7 @@ from langgraph_conductor.train.learning.groups import (
 from langgraph_conductor.train.learning.scoring import Scorer
 from langgraph_conductor.train.learning.settings import Improvement
 from langgraph_conductor.train.results.diagnostics import Diagnostics
-from langgraph_conductor.train.results.publish import COMPLEMENTARY, Facts, publish
+from langgraph_conductor.train.results.publish import Facts, publish
 from langgraph_conductor.train.tiny.base import NAME, load_base
 from langgraph_conductor.train.tiny.conducting import (
     MOST_STEPS,
@@ -39,9 +39,10 @@ from langgraph_conductor.train.tiny.conducting import (
     sought,
     varied,
 )
-from langgraph_conductor.train.tiny.contenders import STAGES
 from langgraph_conductor.train.tiny.findings import table
-from langgraph_conductor.train.tiny.measuring import measured, write_page
+from langgraph_conductor.train.tiny.keeping import Stage, keep
+from langgraph_conductor.train.tiny.measuring import EVALUATION, measured, write_page
+from langgraph_conductor.train.tiny.names import COMPLEMENTARY, STAGES
 from langgraph_conductor.train.tiny.recipe import Recipe
 from langgraph_conductor.train.tiny.teaching import teach
 from langgraph_conductor.train.tiny.thoughts import Thoughts
@@ -51,8 +52,15 @@ from langgraph_conductor.train.trainers.plain import PlainTrainer
 
 _AT_ONCE: Final = 50
 """Questions whose plans are sought at once."""
+_RIGHT: Final = "right"
+_PLANS: Final = "plans.jsonl"
+_FIRST_ROUNDS: Final = 4
+"""Of each question that second rounds go on from."""
 
 Say = Callable[[str], None]
+
+
+_SPECIALISTS: Final = tuple(SPECIALISTS)
 
 
 class Proof:
@@ -72,72 +80,108 @@ class Proof:
         self.recipe = recipe or Recipe()
         self.suite = tiny_suite()
 
+    def stages(self, seeds: Sequence[int], items: int | None = None) -> list[Stage]:
+        """All that has to be done, in order.
+
+        Args:
+            seeds: Of the conductors.
+            items: Most questions of the table; `None` for all of the test split.
+        """
+        return [
+            *self._workers(),
+            *(stage for seed in seeds for stage in self._conductors(seed)),
+            *self._results(seeds, items),
+        ]
+
+    def run(self, stage: Stage) -> None:
+        """Run a stage, unless it is done.
+
+        Raises:
+            ConfigError: See `keep`.
+        """
+        ran = keep(stage, self.folder)
+        self.say(f"{stage.name}: {'done' if ran else 'was done'}")
+
+    def _workers(self) -> Iterator[Stage]:
+        settings = self._settings("adapter", "lessons", "teaching")
+        for name in (*SPECIALISTS, GENERALIST):
+            yield Stage(name, (), settings, partial(self._teach, name))
+        yield Stage(
+            _RIGHT, _SPECIALISTS, self._settings("single_tried", "composed_tried", "rewards"), self._seek
+        )
+
+    def _conductors(self, seed: int) -> Iterator[Stage]:
+        for name, needs, settings, run in (
+            ("sft", (_RIGHT,), ("adapter", "varied", "imitation"), self._imitate),
+            ("grpo", (f"sft-{seed}",), ("learnt_from", "composed", "rewards", "named"), self._improve),
+            (
+                "recursion",
+                (f"grpo-{seed}",),
+                ("learnt_from", "composed", "rewards", "again", "begun", "recursion"),
+                self._recur,
+            ),
+            ("form", (), ("adapter", "form_shown", "imitation"), self._form),
+            ("reward", (f"form-{seed}",), ("learnt_from", "rewards", "anonymous"), self._reward_alone),
+        ):
+            told = {"seed": seed, **self._settings(*settings)}
+            yield Stage(f"{name}-{seed}", (*_SPECIALISTS, *needs), told, partial(run, seed))
+
+    def _results(self, seeds: Sequence[int], items: int | None) -> Iterator[Stage]:
+        trained = [f"{stage}-{seed}" for stage in (*STAGES.values(), "recursion") for seed in seeds]
+        settings = {
+            "seeds": [*seeds],
+            "items": items,
+            "suite": self.suite.about["revision"],
+            **self._settings("chosen_on"),
+        }
+        measure = partial(self._measure, seeds, items)
+        yield Stage("table", (*_SPECIALISTS, GENERALIST, *trained), settings, measure, renewed=True)
+        publish = partial(self._publish, seeds)
+        yield Stage("publish", ("table", *_SPECIALISTS, *trained), {}, publish, renewed=True)
+
     # ------------------------------------------------------------- workers
 
-    def specialists(self) -> None:
-        """Teach every specialist, and the generalist."""
-        for name in (*SPECIALISTS, GENERALIST):
-            self.specialist(name)
-
-    def specialist(self, name: str) -> None:
-        """Teach one."""
-        if not self._done(self.folder / name):
-            self.say(f"teaching {name}")
-            base, tokenizer = self._base()
-            teach(name, base, tokenizer, self.suite.tasks("train"), self.folder / name, self.recipe)
-
-    def world(self, *conductors: str) -> World:
-        """The workers, and conductors that are there."""
+    def _teach(self, name: str, folder: Path) -> None:
+        """One specialist, or the generalist."""
         base, tokenizer = self._base()
-        return World(base, tokenizer, self.folder, (*SPECIALISTS, *conductors))
+        teach(name, base, tokenizer, self.suite.tasks("train"), folder, self.recipe)
+
+    def _seek(self, folder: Path) -> None:
+        """Plans that were tried at random, ran, and were right."""
+        count = self.recipe.single_tried + self.recipe.composed_tried
+        tasks = mixed(self.suite.tasks("train"), count, self.recipe.composed_tried / count)
+        found: list[Found] = []
+        with self._world() as world, self._scorer(world.planner("")) as scorer:
+            pool = world.pool()
+            for at in range(0, len(tasks), _AT_ONCE):
+                found += sought(tasks[at : at + _AT_ONCE], pool, scorer.run)
+                self.say(f"right plans for {len(found)} of {min(at + _AT_ONCE, len(tasks))} questions")
+        write_lines(folder / _PLANS, (one.to_json() for one in found))
 
     # ----------------------------------------------------- named conductor
 
-    def sought(self) -> list[Found]:
-        """Plans that were tried at random, ran, and were right."""
-        path = self.folder / "right.jsonl"
-        if not path.is_file():
-            world = self.world()
-            pool = world.pool()
-            count = self.recipe.single_tried + self.recipe.composed_tried
-            tasks = mixed(self.suite.tasks("train"), count, self.recipe.composed_tried / count)
-            found: list[Found] = []
-            with self._scorer(world.planner("")) as scorer:
-                for at in range(0, len(tasks), _AT_ONCE):
-                    found += sought(tasks[at : at + _AT_ONCE], pool, scorer.run)
-                    self.say(f"right plans for {len(found)} of {min(at + _AT_ONCE, len(tasks))} questions")
-            write_lines(path, (one.to_json() for one in found))
-        return [Found.from_json(row) for row in read_lines(path)]
-
-    def imitate(self, seed: int) -> None:
+    def _imitate(self, seed: int, folder: Path) -> None:
         """The named conductor, taught by right plans."""
-        folder = self.folder / f"sft-{seed}"
-        if self._done(folder):
-            return
-        world = self.world()
-        shown = varied(self.sought(), world.model_of, self.recipe.varied, seed)
+        found = [Found.from_json(row) for row in read_lines(self.folder / _RIGHT / _PLANS)]
+        with self._world() as world:
+            shown = varied(found, world.model_of, self.recipe.varied, seed)
+            trainer = self._trainer(world, seed=seed, imitation=self.recipe.imitation)
         self.say(f"imitating {len(shown)} plans, seed {seed}")
-        trainer = self._trainer(world, seed=seed, imitation=self.recipe.imitation)
         trainer.imitate(shown, folder / "checkpoint")
         trainer.save(folder)
 
-    def improve(self, seed: int) -> None:
+    def _improve(self, seed: int, folder: Path) -> None:
         """The named conductor, improved by rewards."""
-        folder = self.folder / f"grpo-{seed}"
-        if self._done(folder):
-            return
-        world = self.world()
-        tasks = self._learning(seed, self.recipe.composed)
         settings = self.recipe.named
-        drawn = renamed_batches(
-            tasks,
-            world.model_of,
-            settings.questions,
-            settings.rollouts,
-            seed=seed,
-            version=world.version,
-        )
-        with self._scorer(world.planner("")) as scorer:
+        with self._world() as world, self._scorer(world.planner("")) as scorer:
+            drawn = renamed_batches(
+                self._learning(seed, self.recipe.composed),
+                world.model_of,
+                settings.questions,
+                settings.rollouts,
+                seed=seed,
+                version=world.version,
+            )
             trainer = self._trainer(
                 world,
                 seed=seed,
@@ -148,15 +192,11 @@ class Proof:
             trainer.improve(drawn, scorer.run, folder / "checkpoint")
         trainer.save(folder)
 
-    def recur(self, seed: int) -> None:
+    def _recur(self, seed: int, folder: Path) -> None:
         """The named conductor, improved on second rounds that go on from its own first ones."""
-        folder = self.folder / f"recursion-{seed}"
-        if self._done(folder):
-            return
-        world = self.world()
-        pool = world.pool()
         tasks = self._learning(seed, self.recipe.composed)[: self.recipe.begun]
-        with self._scorer(world.planner("")) as scorer:
+        with self._world() as world, self._scorer(world.planner("")) as scorer:
+            pool = world.pool()
             trainer = self._trainer(
                 world,
                 seed=seed,
@@ -167,10 +207,9 @@ class Proof:
             )
             begun = folder / "first_rounds.jsonl"
             if not begun.is_file():
-                folder.mkdir(exist_ok=True)
-                asks = [Ask(task, pool) for task in tasks for _ in range(4)]
+                asks = [Ask(task, pool) for task in tasks for _ in range(_FIRST_ROUNDS)]
                 texts = trainer.sample(
-                    asks, temperature=1.0, max_tokens=self.recipe.named.max_tokens, seed=seed
+                    asks, temperature=1.0, max_tokens=self.recipe.again.max_tokens, seed=seed
                 )
                 save_first_rounds(first_rounds(asks, scorer.run(asks, texts)), begun)
             drawn = recursive_batches(
@@ -188,27 +227,20 @@ class Proof:
 
     # ------------------------------------------------- anonymous conductor
 
-    def form(self, seed: int) -> None:
+    def _form(self, seed: int, folder: Path) -> None:
         """The anonymous conductor, taught the form alone."""
-        folder = self.folder / f"form-{seed}"
-        if self._done(folder):
-            return
-        world = self.world()
         tasks = mixed(self.suite.tasks("train"), self.recipe.form_shown)
-        shown = list(random_routing(tasks, world.pool(), seed))
-        trainer = self._trainer(world, seed=seed, imitation=self.recipe.imitation, show="anonymous")
+        with self._world() as world:
+            shown = list(random_routing(tasks, world.pool(), seed))
+            trainer = self._trainer(world, seed=seed, imitation=self.recipe.imitation, show="anonymous")
         trainer.imitate(shown, folder / "checkpoint")
         trainer.save(folder)
 
-    def reward_alone(self, seed: int) -> None:
+    def _reward_alone(self, seed: int, folder: Path) -> None:
         """The anonymous conductor, improved by rewards."""
-        folder = self.folder / f"reward-{seed}"
-        if self._done(folder):
-            return
-        world = self.world()
-        tasks = self._learning(seed, 0)
-        drawn = batches(tasks, world.pool(), self.recipe.anonymous, seed=seed, in_turn=True)
-        with self._scorer(world.planner("", "anonymous")) as scorer:
+        with self._world() as world, self._scorer(world.planner("", "anonymous")) as scorer:
+            tasks = self._learning(seed, 0)
+            drawn = batches(tasks, world.pool(), self.recipe.anonymous, seed=seed, in_turn=True)
             trainer = self._trainer(
                 world,
                 seed=seed,
@@ -222,34 +254,29 @@ class Proof:
 
     # ------------------------------------------------------------- results
 
-    def measure(self, seeds: Sequence[int], items: int | None = None) -> Evaluation:
+    def _measure(self, seeds: Sequence[int], items: int | None, folder: Path) -> None:
         """Ask everybody the questions of the test split; write the data and the page."""
-        path = self.folder / "evaluation.json"
-        if path.is_file():
-            return Evaluation.load(path)
         trained = [f"{stage}-{seed}" for stage in (*STAGES.values(), "recursion") for seed in seeds]
-        with ReplyStore(self.folder / "replies.sqlite") as store:
-            found = measured(
-                self.world(GENERALIST, *trained), self.suite, store, seeds, items, self.recipe.chosen_on
-            )
-        found.save(path)
+        store = ReplyStore(self.folder / "replies.sqlite")
+        with store, self._world(GENERALIST, *trained) as world:
+            found = measured(world, self.suite, store, seeds, items, self.recipe.chosen_on)
         rewarded = [f"{stage}-{seed}" for stage in ("grpo", "recursion", "reward") for seed in seeds]
         trainings = {name: self.folder / name / "diagnostics" for name in rewarded}
-        write_page(found, trainings, self.folder / "report.html")
-        return found
+        found.save(folder / EVALUATION)
+        write_page(found, trainings, folder / "report.html")
 
-    def publish(self, seeds: Sequence[int]) -> None:
+    def _publish(self, seeds: Sequence[int], folder: Path) -> None:
         """Write the specialists and the first seed's conductor for llama.cpp, with their card."""
-        found = table(self.measure(seeds))
+        found = table(Evaluation.load(self.folder / "table" / EVALUATION))
         adapters = {name: self.folder / name for name in SPECIALISTS}
         adapters[CONDUCTOR] = self.folder / f"grpo-{seeds[0]}"
         facts = Facts(
             title="Specialists and a conductor for langgraph_conductor",
             base=NAME,
             base_sha256=FILE_SHA256,
-            data='The training split of the suite "tiny", revision ' + str(self.suite.about["revision"]),
+            data=f'The training split of the suite "tiny", revision {self.suite.about["revision"]}.',
             seeds=seeds,
-            settings=self.recipe.model_dump(exclude_defaults=False),
+            settings=self._settings(*Recipe.model_fields),
             figures=[dict(zip(found.head, row, strict=True)) for row in found.rows],
             notes=[
                 COMPLEMENTARY,
@@ -257,16 +284,19 @@ class Proof:
             ],
             command="python -m langgraph_conductor.train.tiny",
         )
-        publish(
-            adapters,
-            self.folder / "base",
-            self.folder / "adapters",
-            facts,
-            peft=False,
-            most_bytes=20_000_000,
-        )
+        publish(adapters, self.folder / "base", folder, facts, peft=False, most_bytes=20_000_000)
 
     # --------------------------------------------------------------- parts
+
+    def _settings(self, *names: str) -> dict[str, Any]:
+        """Parts of the recipe, as JSON."""
+        whole = self.recipe.model_dump(mode="json")
+        return {name: whole[name] for name in names}
+
+    def _world(self, *conductors: str) -> World:
+        """The workers, and conductors."""
+        base, tokenizer = self._base()
+        return World(base, tokenizer, self.folder, (*SPECIALISTS, *conductors))
 
     def _learning(self, seed: int, composed: float) -> list[Task]:
         """Training questions in an order of the seed's own, a share of them composed."""
@@ -324,24 +354,3 @@ class Proof:
 
     def _base(self) -> tuple[Any, Any]:
         return load_base(self.folder / "base", self.device)
-
-    def _done(self, folder: Path) -> bool:
-        return (folder / "adapter_model.safetensors").is_file()
-
-
-def stages(proof: Proof, seeds: Sequence[int]) -> Sequence[tuple[str, Callable[[], object]]]:
-    """All that has to be done, in order."""
-    found: list[tuple[str, Callable[[], object]]] = [
-        ("specialists", proof.specialists),
-        ("right", proof.sought),
-    ]
-    for seed in seeds:
-        found += [
-            (f"sft-{seed}", lambda seed=seed: proof.imitate(seed)),  # type: ignore[misc]
-            (f"grpo-{seed}", lambda seed=seed: proof.improve(seed)),  # type: ignore[misc]
-            (f"recursion-{seed}", lambda seed=seed: proof.recur(seed)),  # type: ignore[misc]
-            (f"form-{seed}", lambda seed=seed: proof.form(seed)),  # type: ignore[misc]
-            (f"reward-{seed}", lambda seed=seed: proof.reward_alone(seed)),  # type: ignore[misc]
-        ]
-    found += [("table", lambda: proof.measure(seeds)), ("publish", lambda: proof.publish(seeds))]
-    return found

@@ -48,7 +48,13 @@ class Recipe(Settings):
     form_shown: int = 500
     """Plans of random routing that teach the anonymous conductor the form."""
     anonymous: Improvement = _NAMED.model_copy(
-        update={"steps": 40, "questions": 14, "schedule": "constant", "max_tokens": 80}
+        update={
+            "steps": 40,
+            "questions": 14,
+            "learning_rate": 1e-3,
+            "schedule": "constant",
+            "max_tokens": 80,
+        }
     )
     """Of the conductor that is shown numbers alone. Its questions are of one skill each, two of each skill a step:
     chance is right in one of fifty plans of two steps, and teaches nothing of those."""

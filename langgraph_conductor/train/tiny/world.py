@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from langchain_core.language_models import BaseChatModel
 
@@ -18,7 +18,7 @@ MOST_REPLY_TOKENS: Final = 48
 
 
 class World:
-    """The pool, and planners over adapters.
+    """The pool, and planners over adapters; leaving it ends its engine.
 
     Args:
         base: The model.
@@ -40,6 +40,12 @@ class World:
         folders = {name: folder / name for name in adapters}
         kept = folder / "engine.sqlite"
         self.engine = Engine(base, tokenizer, folders, rows=128, threads=threads, kept=kept)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.engine.close()
 
     @property
     def model_of(self) -> ModelOf:

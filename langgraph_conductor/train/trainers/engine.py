@@ -8,7 +8,8 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -32,10 +33,15 @@ _MOST_KNOWN: Final = 200_000
 _ROLES: Final = {"system": "system", "human": "user", "ai": "assistant"}
 
 
+Allowed = Callable[[tuple[int, ...]], Sequence[int]]
+"""The tokens that may follow those written so far."""
+
+
 class _Request(NamedTuple):
     adapter: str
     prompt: tuple[int, ...]
     max_tokens: int
+    allowed: Allowed | None
     reply: "Future[tuple[int, ...]]"
 
 
@@ -90,9 +96,13 @@ class Engine:
         self._thread.start()
 
     def ask(
-        self, adapter: str, messages: Sequence[BaseMessage], max_tokens: int
+        self,
+        adapter: str,
+        messages: Sequence[BaseMessage],
+        max_tokens: int,
+        allowed: Allowed | None = None,
     ) -> "Future[tuple[int, ...]]":
-        """The tokens of the reply, when they are there.
+        """The tokens of the reply, when they are there. What is bound to `allowed` is not kept.
 
         Raises:
             ValueError: If there is no such adapter.
@@ -105,8 +115,8 @@ class Engine:
             raise ValueError("the engine is closed")
         reply: Future[tuple[int, ...]] = Future()
         reply.set_running_or_notify_cancel()  # who waits for it may go away; it is answered all the same
-        request = _Request(adapter, self.tokens(messages), max_tokens, reply)
-        known = self._known.get(self._key(request))
+        request = _Request(adapter, self.tokens(messages), max_tokens, allowed, reply)
+        known = None if allowed else self._known.get(self._key(request))
         if known is None:
             self._requests.put(request)
         else:
@@ -135,11 +145,11 @@ class Engine:
         while waiting or not closing:
             closing |= self._gather(waiting, block=not closing)
             if waiting:
-                counts = [sum(other.adapter == one.adapter for other in waiting) for one in waiting]
-                adapter = waiting[counts.index(max(counts))].adapter
-                batch = [one for one in waiting if one.adapter == adapter][: self._rows]
+                kinds = Counter((one.adapter, one.allowed is None) for one in waiting)
+                kind = kinds.most_common(1)[0][0]
+                batch = [one for one in waiting if (one.adapter, one.allowed is None) == kind][: self._rows]
                 waiting = [one for one in waiting if one not in batch]
-                self._answer(adapter, batch)
+                self._answer(kind[0], batch)
 
     def _gather(self, waiting: list[_Request], *, block: bool) -> bool:
         """Take what has come in, for a while after the first of it; whether the end was asked for."""
@@ -171,7 +181,11 @@ class Engine:
                     written = self._decode(batch)
             else:
                 written = self._decode(batch)
-            replies = {self._key(one): tokens for one, tokens in zip(batch, written, strict=True)}
+            replies = {
+                self._key(one): tokens
+                for one, tokens in zip(batch, written, strict=True)
+                if one.allowed is None
+            }
             with self._kept:
                 rows = [(key, json.dumps(tokens)) for key, tokens in replies.items()]
                 self._kept.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?)", rows)
@@ -192,7 +206,11 @@ class Engine:
     def _decode(self, batch: Sequence[_Request]) -> list[tuple[int, ...]]:
         most = max(one.max_tokens for one in batch)
         written = decode(
-            self._model, [one.prompt for one in batch], end=self.tokenizer.eos_token_id, max_tokens=most
+            self._model,
+            [one.prompt for one in batch],
+            end=self.tokenizer.eos_token_id,
+            max_tokens=most,
+            allowed=[one.allowed for one in batch if one.allowed] or None,
         )
         return [tokens[: one.max_tokens] for one, tokens in zip(batch, written, strict=True)]
 
