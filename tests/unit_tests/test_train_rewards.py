@@ -13,6 +13,7 @@ from langgraph_conductor.train.learning.advantages import (
     Recursion,
     advantages,
     advantages_of,
+    hopeful_advantages,
     recursive_advantages,
     rounds_of,
 )
@@ -171,6 +172,21 @@ def test_a_blend_takes_the_mean_of_several_second_rounds_and_leaves_out_the_unsc
     assert found == pytest.approx(advantages([0.5, 1.0, 1.0, 0.0, None]))
     found = recursive_advantages(rewards, rounds, recursion, parents=[None, None, 0, 1, 1])
     assert found == pytest.approx(advantages([0.8 * 0.5 + 0.2, 0.8, 1.0, 0.0, None]))
+
+
+def test_a_group_in_which_nobody_was_right_is_told_what_there_was_to_be_won():
+    assert advantages([0.5] * 4) == [0.0] * 4
+    found = hopeful_advantages([0.5] * 4, 0.5, 1.0)
+    assert found == [found[0]] * 4
+    assert found[0] < 0
+    unlike = hopeful_advantages([0.0, 0.5, None, 0.5], 0.5, 1.0)
+    assert unlike[0] < unlike[1] == unlike[3] == unlike[2] == 0
+
+
+@given(st.lists(st.sampled_from([0.0, 0.5, 0.96, 1.0, None]), min_size=1, max_size=16))
+def test_where_somebody_was_right_hope_changes_nothing(rewards):
+    if any(reward is not None and reward > 0.5 for reward in rewards):
+        assert hopeful_advantages(rewards, 0.5, 1.0) == advantages(rewards)
 
 
 def test_a_scale_compared_per_round_is_laid_on_the_advantages():

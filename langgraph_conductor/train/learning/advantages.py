@@ -61,6 +61,25 @@ def advantages(rewards: Sequence[float | None], eps: float = EPSILON) -> list[fl
     return [0.0 if reward is None else (reward - mean) / spread for reward in rewards]
 
 
+def hopeful_advantages(
+    rewards: Sequence[float | None], wrong: float, right: float, eps: float = EPSILON
+) -> list[float]:
+    """`advantages`, but a group in which nobody was right has one more rollout, imagined, that was.
+
+    Such a group teaches nothing otherwise. So a worker that is right somewhere is soon chosen everywhere, and then
+    nobody is right elsewhere; with hope, the others say what not to try again.
+
+    Args:
+        rewards: As in `advantages`.
+        wrong: The reward of a wrong plan; what is above was right.
+        right: What there was to be won.
+        eps: As in `advantages`.
+    """
+    if any(reward is not None and reward > wrong for reward in rewards):
+        return advantages(rewards, eps)
+    return advantages([*rewards, right], eps)[:-1]
+
+
 def recursive_advantages(
     rewards: Sequence[float | None],
     rounds: Sequence[int],

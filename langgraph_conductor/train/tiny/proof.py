@@ -15,7 +15,7 @@ from langgraph_conductor.planners.showing import Show
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.files import read_lines, write_lines
-from langgraph_conductor.train.learning.advantages import advantages_of
+from langgraph_conductor.train.learning.advantages import advantages_of, hopeful_advantages
 from langgraph_conductor.train.learning.asks import Ask
 from langgraph_conductor.train.learning.grammar import Grammar
 from langgraph_conductor.train.learning.groups import (
@@ -246,6 +246,7 @@ class Proof:
                 seed=seed,
                 start=self.folder / f"form-{seed}",
                 improvement=self.recipe.anonymous,
+                advantages=self._hopeful,
                 show="anonymous",
                 watch=self._watch(folder, scorer),
             )
@@ -333,6 +334,9 @@ class Proof:
             constraint=Grammar(tokenizer, thoughts) if improvement else None,
             **options,
         )
+
+    def _hopeful(self, _: Sequence[Ask], rewards: Sequence[float | None]) -> list[float]:
+        return hopeful_advantages(rewards, self.recipe.rewards.wrong, self.recipe.rewards.right)
 
     def _scorer(self, planner: Any) -> Scorer:
         store = ReplyStore(self.folder / "replies.sqlite")

@@ -247,7 +247,7 @@ class EngineModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return self._said(messages, self.engine.ask(self.adapter, messages, self.max_tokens).result())
+        return self._said(messages, self._ask(messages, stop).result())
 
     async def _agenerate(
         self,
@@ -257,8 +257,12 @@ class EngineModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         # Not by LangChain's way over threads: there are few of them, and so would be the rows of a batch.
-        asked = self.engine.ask(self.adapter, messages, self.max_tokens)
-        return self._said(messages, await asyncio.wrap_future(asked))
+        return self._said(messages, await asyncio.wrap_future(self._ask(messages, stop)))
+
+    def _ask(self, messages: list[BaseMessage], stop: list[str] | None) -> "Future[tuple[int, ...]]":
+        if stop:
+            raise ValueError(f"the engine knows no stop words, and was given {', '.join(stop)}")
+        return self.engine.ask(self.adapter, messages, self.max_tokens)  # type: ignore[no-any-return]
 
     def _said(self, messages: list[BaseMessage], tokens: tuple[int, ...]) -> ChatResult:
         text = self.engine.tokenizer.decode(tokens, skip_special_tokens=True)
