@@ -86,10 +86,10 @@ def _read(folder: Path) -> dict[str, Any] | None:
 
 
 def _digest(folder: Path) -> str:
-    """Of all that a stage left: its files, but not what lies in folders within."""
+    """Of what a stage made: its files, but not what lies in folders within."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
-        if path.is_file():
+        if path.is_file() and path.name != _STAMP:
             digest.update(f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()[:16]
 

@@ -106,9 +106,7 @@ class Proof:
         settings = self._settings("adapter", "lessons", "teaching")
         for name in (*SPECIALISTS, GENERALIST):
             yield Stage(name, (), settings, partial(self._teach, name))
-        yield Stage(
-            _RIGHT, _SPECIALISTS, self._settings("single_tried", "composed_tried", "rewards"), self._seek
-        )
+        yield Stage(_RIGHT, _SPECIALISTS, self._settings("single_tried", "composed_tried"), self._seek)
 
     def _conductors(self, seed: int) -> Iterator[Stage]:
         for name, needs, settings, run in (
@@ -187,6 +185,7 @@ class Proof:
                 seed=seed,
                 start=self.folder / f"sft-{seed}",
                 improvement=settings,
+                advantages=self._hopeful,
                 watch=self._watch(folder, scorer),
             )
             trainer.improve(drawn, scorer.run, folder / "checkpoint")

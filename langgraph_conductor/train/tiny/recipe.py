@@ -8,10 +8,11 @@ from langgraph_conductor.train.learning.rewards import Rewards
 from langgraph_conductor.train.learning.settings import Imitation, Improvement, Lora, Settings
 
 _NAMED: Final = Improvement(
-    steps=24,
+    steps=30,
     questions=12,
     rollouts=8,
     learning_rate=3e-4,
+    schedule="constant",
     max_tokens=MOST_PLAN_TOKENS,
     save_minutes=5,
 )
@@ -40,7 +41,7 @@ class Recipe(Settings):
     """A right plan is worth a little less for each step: else steps that do no harm are learnt too."""
     named: Improvement = _NAMED
     """Of the conductor that is shown names and descriptions."""
-    again: Improvement = _NAMED.model_copy(update={"steps": 6, "schedule": "constant"})
+    again: Improvement = _NAMED.model_copy(update={"steps": 6})
     """Of second rounds."""
     begun: int = 64
     """Questions with first rounds to go on from."""
@@ -51,8 +52,7 @@ class Recipe(Settings):
         update={
             "steps": 40,
             "questions": 14,
-            "learning_rate": 1e-3,
-            "schedule": "constant",
+            "learning_rate": 5e-4,
             "max_tokens": 80,
         }
     )
