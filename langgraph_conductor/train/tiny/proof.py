@@ -246,6 +246,7 @@ class Proof:
                 start=self.folder / f"form-{seed}",
                 improvement=self.recipe.anonymous,
                 advantages=self._hopeful,
+                most_steps=1,
                 show="anonymous",
                 watch=self._watch(folder, scorer),
             )
@@ -312,12 +313,13 @@ class Proof:
         start: Path | None = None,
         show: Show = "described",
         improvement: Improvement | None = None,
+        most_steps: int = MOST_STEPS,
         **options: Any,
     ) -> PlainTrainer:
         from peft import PeftModel
 
         base, tokenizer = self._base()
-        thoughts = partial(Thoughts.of, anonymous=show == "anonymous")
+        thoughts = partial(Thoughts.of, anonymous=show == "anonymous", most=most_steps)
         planner = world.planner("", show)
         if start is not None:
             base = PeftModel.from_pretrained(

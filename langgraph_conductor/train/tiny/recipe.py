@@ -49,14 +49,10 @@ class Recipe(Settings):
     form_shown: int = 500
     """Plans of random routing that teach the anonymous conductor the form."""
     anonymous: Improvement = _NAMED.model_copy(
-        update={
-            "steps": 40,
-            "questions": 14,
-            "learning_rate": 5e-4,
-            "max_tokens": 80,
-        }
+        update={"steps": 60, "questions": 14, "learning_rate": 5e-4, "max_tokens": 60}
     )
-    """Of the conductor that is shown numbers alone. Its questions are of one skill each, two of each skill a step:
-    chance is right in one of fifty plans of two steps, and teaches nothing of those."""
+    """Of the conductor that is shown numbers alone. It learns from questions of one skill, two of each a step, with
+    plans of one step: chance is right in one of fifty plans of two, and teaches how many steps to write before it
+    teaches who can do what."""
     chosen_on: int = 24
     """Training questions on which the best worker and the best constant workflow are chosen."""

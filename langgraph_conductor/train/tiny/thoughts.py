@@ -1,7 +1,7 @@
-"""The plans of the embedded conductor as a language, so that while it learns every plan it writes can be run.
+"""The plans of the embedded conductor as a language: what it writes while it learns can be run, unless it is cut.
 
 It may choose what makes plans differ: the subtasks out of their one wording each, the workers, and what each
-step reads. All else, such as the lists that repeat what was thought, is then certain, and learns nothing.
+step reads. All else, such as the lists that repeat what was thought, is then all but certain.
 """
 
 from collections.abc import Iterator
@@ -35,10 +35,12 @@ class Thoughts(Language):
     Args:
         lines: Number and line of each worker; without lines it is shown numbers alone.
         later: Whether it may accept the answer of an earlier round.
+        most: Most steps.
     """
 
     lines: tuple[tuple[str, str], ...]
     later: bool
+    most: int = MOST_STEPS
 
     @property
     def start(self) -> Place:
@@ -46,12 +48,12 @@ class Thoughts(Language):
         return _At(_THINKING)
 
     @classmethod
-    def of(cls, ask: Ask, *, anonymous: bool = False) -> "Thoughts":
+    def of(cls, ask: Ask, *, anonymous: bool = False, most: int = MOST_STEPS) -> "Thoughts":
         """The language where this is asked."""
         lines = (
             (str(number), "" if anonymous else line_of(ask.pool, number)) for number in ask.pool.ordinals
         )
-        return cls(tuple(lines), ask.request(MOST_STEPS).may_accept)
+        return cls(tuple(lines), ask.request(most).may_accept, most)
 
     @property
     def anonymous(self) -> bool:
@@ -88,7 +90,7 @@ class Thoughts(Language):
             )
         elif self.later:
             yield ACCEPTED, ENDED
-        if len(steps) == MOST_STEPS:
+        if len(steps) == self.most:
             return
         for subtask in SUBTASKS.values():
             if self.anonymous:
