@@ -51,8 +51,8 @@ class Recipe(Settings):
     anonymous: Improvement = _NAMED.model_copy(
         update={"steps": 60, "questions": 14, "learning_rate": 5e-4, "max_tokens": 60}
     )
-    """Of the conductor that is shown numbers alone. It learns from questions of one skill, two of each a step, with
-    plans of one step: chance is right in one of fifty plans of two, and teaches how many steps to write before it
-    teaches who can do what."""
+    """Of the conductor that is shown numbers alone. It learns from questions of one skill, two of each a step,
+    with plans of one step: chance is right in one of fifty plans of two, and teaches how many steps to write
+    before it teaches who can do what."""
     chosen_on: int = 24
     """Training questions on which the best worker and the best constant workflow are chosen."""
