@@ -19,6 +19,7 @@ from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.learning.settings import Imitation, Improvement, Lora
 from langgraph_conductor.train.results.diagnostics import read_steps
+from langgraph_conductor.train.tiny import contenders
 from langgraph_conductor.train.tiny import proof as module
 from langgraph_conductor.train.tiny.__main__ import main
 from langgraph_conductor.train.tiny.contenders import OfSeed, turned
@@ -45,7 +46,7 @@ RECIPE = Recipe(
     begun=12,
     form_shown=8,
     anonymous=_STEPS,
-    chosen_on=4,
+    chosen_on=2,
 )
 
 
@@ -70,9 +71,10 @@ def made(tmp_path_factory):
     toy.save_pretrained(folder / "base")
     tokenizer.save_pretrained(folder / "base")
     whole = tiny_suite()
-    small = Suite(whole.name, {"train": whole.tasks("train"), "test": whole.tasks("test")[:6]}, whole.about)
+    small = Suite(whole.name, {"train": whole.tasks("train"), "test": whole.tasks("test")[:4]}, whole.about)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "tiny_suite", lambda: small)
+        patch.setattr(contenders, "MOST_PLAN_TOKENS", 400)  # the toy's tokens are letters
         proof = Proof(folder, say=said.append, recipe=RECIPE)
         for stage in proof.stages([0, 1]):
             proof.run(stage)

@@ -1,6 +1,7 @@
 """`python -m langgraph_conductor.train.tiny`: the small proof from the base model to its table."""
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -68,4 +69,5 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a checkpoint is written on the way out
     sys.exit(main())

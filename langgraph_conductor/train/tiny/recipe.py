@@ -49,7 +49,7 @@ class Recipe(Settings):
     form_shown: int = 500
     """Plans of random routing that teach the anonymous conductor the form."""
     anonymous: Improvement = _NAMED.model_copy(
-        update={"steps": 60, "questions": 14, "learning_rate": 5e-4, "max_tokens": 60}
+        update={"steps": 120, "questions": 14, "learning_rate": 7e-4, "max_tokens": 60}
     )
     """Of the conductor that is shown numbers alone. It learns from questions of one skill, two of each a step,
     with plans of one step: chance is right in one of fifty plans of two, and teaches how many steps to write
