@@ -124,7 +124,11 @@ def question_at(tasks: Sequence[Task], place: int, seed: int, *, in_turn: bool =
     """The question at a place of all that are ever asked: every one once before any comes again."""
     epoch, at = divmod(place, len(tasks))
     draw = _draw("tasks", seed, epoch)
-    return in_turns(tasks, draw)[at] if in_turn else draw.sample(list(tasks), len(tasks))[at]
+    if in_turn:
+        return in_turns(tasks, draw)[at]
+    order = list(range(len(tasks)))
+    draw.shuffle(order)
+    return tasks[order[at]]
 
 
 def recursive_batches(
