@@ -6,6 +6,7 @@ import pytest
 
 from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.evals.suites.tiny import tiny_suite
+from langgraph_conductor.evals.summarising import summarise
 from langgraph_conductor.train.tiny import names
 from langgraph_conductor.train.tiny.findings import GROUPS, SINGLE_PICK, answers, table
 from langgraph_conductor.train.tiny.keeping import Stage, is_done, keep
@@ -79,7 +80,7 @@ def test_a_skill_on_which_it_is_below_its_own_worker_is_named():
 
 def test_the_table_has_a_column_for_each_group_and_a_row_for_everybody():
     evaluation = found()
-    made = table(evaluation)
+    made = table(evaluation, summarise(evaluation))
     assert len(made.rows) == len(evaluation.outcomes)
     rows = {row[0]: dict(zip(made.head, row, strict=True)) for row in made.rows}
     head = {name: next(column for column in made.head if column.startswith(f"{name} (")) for name in GROUPS}

@@ -5,14 +5,14 @@ from statistics import fmean
 from typing import Final
 
 from langgraph_conductor.evals.comparing import scores, side_by_side, verdict
+from langgraph_conductor.evals.report.findings import difference_and_interval
 from langgraph_conductor.evals.report.parts import Section, Table
-from langgraph_conductor.evals.report.words import NOTHING, estimate, number, p_equals, percent, points
+from langgraph_conductor.evals.report.words import NOTHING, estimate, number, p_equals, percent
 from langgraph_conductor.evals.results import Evaluation, Outcome
 from langgraph_conductor.evals.stats import Paired, holm, mean_interval, paired
 from langgraph_conductor.evals.suites.tiny_questions import HELD_OUT, SKILLS
 from langgraph_conductor.evals.suites.unsolvable import DOMAIN as UNSOLVABLE
-from langgraph_conductor.evals.summarising import summarise
-from langgraph_conductor.evals.summary import StrategySummary, Verdict
+from langgraph_conductor.evals.summary import StrategySummary, Summary, Verdict
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.tiny import names
 from langgraph_conductor.train.tiny.names import COMPLEMENTARY
@@ -46,9 +46,8 @@ def _composed(task: Task) -> bool:
     return "+" in task.domain
 
 
-def table(evaluation: Evaluation) -> Table:
+def table(evaluation: Evaluation, summary: Summary) -> Table:
     """Every strategy and ceiling: right answers in each group of questions, tokens and calls of a question."""
-    summary = summarise(evaluation)
     head = (
         "strategy",
         *(f"{name} ({len(_of(evaluation, among))})" for name, among in GROUPS.items()),
@@ -88,8 +87,8 @@ def _claims(evaluation: Evaluation) -> Iterator[str]:
     )
     found = [gained(evaluation, a, b, among) for _, a, b, among in asked]
     for (claim, a, b, _), pair, p in zip(asked, found, holm([one.p for one in found]), strict=True):
-        answer = _ANSWERS[verdict(pair, p)]
-        yield f"{claim}: {answer} ({a} less {b}: {_difference(pair)}, adjusted {p_equals(p)})."
+        answer, points = _ANSWERS[verdict(pair, p)], " ".join(difference_and_interval(pair))
+        yield f"{claim}: {answer} ({a} less {b}: {points}, adjusted {p_equals(p)})."
     share = _tokens(evaluation, grpo) / _tokens(evaluation, names.MIXTURE)
     yield f"At most a quarter of {names.MIXTURE}'s tokens: {'yes' if share <= 0.25 else 'no'} ({percent(share)})."
 
@@ -102,7 +101,9 @@ def _skills(evaluation: Evaluation) -> Table:
         worker = f"single({skill})"
         found = paired(*side_by_side(evaluation, names.GRPO, worker, of_skill))
         right = (_right(evaluation.outcome(name), of_skill) for name in (names.GRPO, worker))
-        rows.append((skill, *right, _difference(found), "yes" if found.high < 0 else "no"))
+        rows.append(
+            (skill, *right, " ".join(difference_and_interval(found)), "yes" if found.high < 0 else "no")
+        )
     head = ("skill", names.GRPO, "its own worker alone", "points [95 %]", "shown to be below")
     return Table(head, tuple(rows), "Whether it is below the best single worker on a skill")
 
@@ -142,7 +143,3 @@ def _tokens(evaluation: Evaluation, name: str) -> float:
     return fmean(
         one.usage.total_tokens for many in evaluation.outcome(name).episodes.values() for one in many
     )
-
-
-def _difference(found: Paired) -> str:
-    return f"{points(found.difference)} [{points(found.low)}, {points(found.high)}]"

@@ -52,14 +52,13 @@ def measured(
         chosen_on: Training questions on which the best worker and the best constant workflow are chosen.
     """
     runner = Runner(store, samples=len(seeds), concurrency=256)
-    tasks = sorted(suite.tasks("test"), key=lambda task: task.id)[:items]
     found = asyncio.run(
         evaluate(
             suite,
             world.pool(),
             None,
             runner,
-            extra=[*contenders(world, tasks, seeds)],
+            extra=[*contenders(world, suite.tasks("test"), seeds)],
             items=items,
             train_items=chosen_on,
             max_steps=MOST_STEPS,
@@ -83,6 +82,7 @@ def write_page(evaluation: Evaluation, trainings: Mapping[str, Path], path: Path
         trainings: Folders of diagnostics, by name.
         path: Of the page.
     """
+    summary = summarise(evaluation)
     curves = {
         name: lines
         for name, folder in trainings.items()
@@ -90,14 +90,14 @@ def write_page(evaluation: Evaluation, trainings: Mapping[str, Path], path: Path
     }
     parts = [
         in_page(answers(evaluation)),
-        in_page(Section("The table", _TOLD, (table(evaluation),))),
+        in_page(Section("The table", _TOLD, (table(evaluation, summary),))),
         in_page(_learning(curves)),
         *(
             f"<h3>{name}</h3><div class='wide plot'>{plot}</div>"
             for name, lines in curves.items()
             if (plot := draw("reward", lines))
         ),
-        body(summarise(evaluation)),
+        body(summary),
     ]
     write_whole(path, document("The small proof", "\n".join(parts)))
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from langgraph_conductor.evals import Evaluation
+from langgraph_conductor.evals import Evaluation, summarise
 from langgraph_conductor.evals.suites.tiny import tiny_suite
 from langgraph_conductor.local.pool import CONDUCTOR
 from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS
@@ -125,7 +125,7 @@ class Proof:
             yield Stage(f"{name}-{seed}", (*_SPECIALISTS, *needs), told, partial(run, seed))
 
     def _results(self, seeds: Sequence[int], items: int | None) -> Iterator[Stage]:
-        trained = [f"{stage}-{seed}" for stage in (*STAGES.values(), "recursion") for seed in seeds]
+        trained = _trained(seeds)
         settings = {
             "seeds": [*seeds],
             "items": items,
@@ -257,9 +257,8 @@ class Proof:
 
     def _measure(self, seeds: Sequence[int], items: int | None, folder: Path) -> None:
         """Ask everybody the questions of the test split; write the data and the page."""
-        trained = [f"{stage}-{seed}" for stage in (*STAGES.values(), "recursion") for seed in seeds]
         store = ReplyStore(self.folder / "replies.sqlite")
-        with store, self._world(GENERALIST, *trained) as world:
+        with store, self._world(GENERALIST, *_trained(seeds)) as world:
             found = measured(world, self.suite, store, seeds, items, self.recipe.chosen_on)
         rewarded = [f"{stage}-{seed}" for stage in ("grpo", "recursion", "reward") for seed in seeds]
         trainings = {name: self.folder / name / "diagnostics" for name in rewarded}
@@ -268,7 +267,8 @@ class Proof:
 
     def _publish(self, seeds: Sequence[int], folder: Path) -> None:
         """Write the specialists and the first seed's conductor for llama.cpp, with their card."""
-        found = table(Evaluation.load(self.folder / "table" / EVALUATION))
+        evaluation = Evaluation.load(self.folder / "table" / EVALUATION)
+        found = table(evaluation, summarise(evaluation))
         adapters = {name: self.folder / name for name in SPECIALISTS}
         adapters[CONDUCTOR] = self.folder / f"grpo-{seeds[0]}"
         facts = Facts(
@@ -359,3 +359,8 @@ class Proof:
 
     def _base(self) -> tuple[Any, Any]:
         return load_base(self.folder / "base", self.device)
+
+
+def _trained(seeds: Sequence[int]) -> list[str]:
+    """The conductors of the table."""
+    return [f"{stage}-{seed}" for stage in (*STAGES.values(), "recursion") for seed in seeds]
