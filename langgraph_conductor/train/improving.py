@@ -39,18 +39,21 @@ def recursion(session: Session) -> dict[str, Any]:
     config = session.config
     settings = config.recursion or SecondRounds()
     stored = _first_rounds(session, settings, session.folder("recursion") / "first_rounds")
+    improvement = config.improvement("recursion")
     with session.naming("recursion"):
         again = recursive_batches(
             stored,
             session.tasks(),
             session.pool,
-            config.improvement("recursion"),
+            improvement,
             settings,
             seed=_seed(session, "recursion"),
             permute=config.prompt.permute,
             show=config.prompt.show,
         )
-    return _improve(session, "recursion", again, advantages=advantages_of(settings))
+    return _improve(
+        session, "recursion", again, advantages=advantages_of(settings, scaled=improvement.scale_rewards)
+    )
 
 
 def asked(session: Session, stage: Stage, tasks: Sequence[Task]) -> Batches:

@@ -1,5 +1,6 @@
 """The plain trainer: what it samples, what its gradient is, and that it goes on where it stopped."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,9 +82,102 @@ def test_texts_end_at_the_end_and_the_others_go_on():
     # Twelve rows under a constraint that ends each at another place: rows are taken out as they end.
     prompts = [tokens(render(ASKS[0]))] * 12
     wanted = [[7] * n + [end] for n in range(12)]
-    allowed = [lambda written, row=row: [row[len(written)]] for row in wanted]
-    found = decode(model, prompts, end=end, max_tokens=20, temperature=1.0, allowed=allowed)
+    bounds = [One(row) for row in wanted]
+    found = decode(model, prompts, end=end, max_tokens=20, temperature=1.0, bounds=bounds)
     assert [list(text) for text in found] == wanted
+
+
+class One:
+    """One text may be written; from `known` on nothing is chosen."""
+
+    def __init__(self, text, known=None):
+        self.text, self.known = tuple(text), len(text) if known is None else known
+
+    def allowed(self, written):
+        assert len(written) <= self.known
+        return [self.text[len(written)]]
+
+    def rest(self, written):
+        return self.text[len(written) :] if len(written) >= self.known else ()
+
+
+def test_where_there_is_no_choice_left_the_model_is_not_asked():
+    model = toy_model(len(TOKENIZER)).eval()
+    asked = []
+    model.register_forward_pre_hook(lambda *_: asked.append(1))
+    model.model.register_forward_pre_hook(lambda *_: asked.append(1))
+    prompts = [tokens(render(ASKS[0]))] * 3
+    bounds = [One([7, 8, 9, 10, 5], known) for known in (1, 2, 3)]
+    found = decode(model, prompts, end=5, max_tokens=20, temperature=1.0, bounds=bounds)
+    assert found == [(7, 8, 9, 10, 5)] * 3
+    assert len(asked) == 3  # the prompt, and the second and third token
+    assert decode(model, prompts, end=5, max_tokens=4, bounds=bounds) == [(7, 8, 9, 10)] * 3  # cut
+
+
+def test_what_had_to_follow_is_not_learnt_from(tmp_path):
+    """Two letters of which the first is chosen, and then a tail that is the same whatever was chosen."""
+    end = TOKENIZER.eos_token_id
+    letters = [tokens(c)[0] for c in "abc"]
+    tail = (*tokens("hello there"), end)
+
+    class Told:
+        def allowed(self, written):
+            return letters if not written else [(*written[:1], *tail)[len(written)]]
+
+        def rest(self, written):
+            return tail[len(written) - 1 :] if written else ()
+
+    rows = []
+    one = trainer(
+        constraint=lambda ask: Told(),
+        lora=None,
+        improvement=Improvement(steps=20, learning_rate=3e-3, max_tokens=20),
+    )
+    learnt = one._row_loss
+    one._row_loss = lambda row: rows.extend(row) or learnt(row)
+    one.improve(groups, favouring("a"), tmp_path)
+    assert rows
+    assert all(len(rollout.tokens) == 1 for rollout in rows)
+    texts = one.sample(ASKS * 10, temperature=1.0, max_tokens=20, seed=2)
+    assert sum(text == "ahello there" for text in texts) > 15
+
+
+def test_texts_that_begin_alike_are_read_once():
+    model = toy_model(len(TOKENIZER)).eval()
+    rows = []
+    model.model.register_forward_pre_hook(
+        lambda _, args, given: rows.append(len(given["input_ids"])), with_kwargs=True
+    )
+    bounds = [One(text) for text in ([7, 8, 9, 5], [7, 8, 9, 5], [7, 8, 10, 5], [6, 8, 9, 5])]
+    prompts = [tokens(render(ASKS[0]))] * 3 + [tokens(render(ASKS[1]))]
+    found = decode(model, prompts, end=5, max_tokens=9, bounds=bounds)
+    assert [list(text) for text in found] == [[7, 8, 9, 5], [7, 8, 9, 5], [7, 8, 10, 5], [6, 8, 9, 5]]
+    assert rows == [2, 2, 2, 3]
+
+
+def test_equal_texts_are_learnt_from_as_if_each_were_there_alone(tmp_path):
+    """The update from texts merged is the one from the same texts apart."""
+
+    def learnt(together):
+        one = trainer(lora=None, improvement=Improvement(steps=1, learning_rate=1e-3, max_tokens=2))
+        written = [tokens("ab"), tokens("ab"), tokens("cd"), tokens("ab")]
+        rollouts, loss = [], one._row_loss
+        one._row_loss = lambda row: rollouts.extend(row) or loss(row)
+        group = [ASKS[0]] * 4
+        if not together:
+            group = [replace(ASKS[0]) for _ in range(4)]  # equal, and each itself
+        seen = one._learn(
+            one._optimiser(1e-3, 1.0), 1e-3, [group], written, [scored(r) for r in (1.0, 0.0, 0.0, 1.0)]
+        )
+        return len(rollouts), weights(one), seen
+
+    merged, apart = learnt(True), learnt(False)
+    assert (merged[0], apart[0]) == (2, 4)
+    # Adam's first step has the gradient's sign, which is by chance where that is nearly nothing.
+    assert ((merged[1] - apart[1]).abs() > 1e-5).float().mean() < 0.01
+    assert merged[2]["loss"] == pytest.approx(apart[2]["loss"], abs=1e-5)
+    assert merged[2]["gradient"] == pytest.approx(apart[2]["gradient"], rel=1e-3)
+    assert merged[2]["entropy"] == pytest.approx(apart[2]["entropy"], rel=1e-4)
 
 
 def test_samples_follow_the_probabilities_of_the_model():
@@ -180,6 +274,9 @@ def test_a_constraint_binds_samples_and_their_probabilities(tmp_path):
     class Short:
         def allowed(self, written):
             return [end] if len(written) == 2 else letters
+
+        def rest(self, written):
+            return ()
 
     one = trainer(
         constraint=lambda ask: Short(),

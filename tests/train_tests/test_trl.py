@@ -1,6 +1,7 @@
 """TRL as it is used here: what a group's rewards teach, going on, and what is left out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,22 @@ def test_own_advantages_teach_what_trls_do(tmp_path: Path) -> None:
     assert torch.allclose(weights(theirs), weights(ours), atol=1e-5)
     moved, back = weights(ours) - start, weights(turned) - start
     assert torch.dot(moved, back) < -0.9 * moved.norm() * back.norm()
+
+
+def test_rewards_are_not_scaled_where_that_is_set(tmp_path: Path) -> None:
+    def few(asks: Sequence[Ask], texts: Sequence[str]) -> list[Scored]:
+        """The second group differs by next to nothing."""
+        scored = score(asks, texts)
+        return [one if i < 4 else replace(one, reward=1 + 0.001 * (i % 2)) for i, one in enumerate(scored)]
+
+    learning = {"scale_rewards": False}
+    theirs = trainer(1, learning=learning)
+    ours = trainer(1, learning=learning, advantages=lambda _, rewards: advantages(rewards, scaled=False))
+    scaled = trainer(1)
+    for number, one in enumerate((theirs, ours, scaled)):
+        one.improve(lambda _: MIXED, few, tmp_path / str(number))
+    assert torch.allclose(weights(theirs), weights(ours), atol=1e-5)
+    assert not torch.allclose(weights(theirs), weights(scaled), atol=1e-5)
 
 
 def test_only_unscored_rollouts_teach_nothing(tmp_path: Path) -> None:

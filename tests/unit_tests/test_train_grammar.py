@@ -122,6 +122,13 @@ def test_every_canonical_plan_is_allowed_however_it_is_cut(data, more, offered, 
     for length, token in enumerate(tokens):
         assert token in writing.allowed(tuple(tokens[:length]))
     end = (tokenizer.eos_token_id,)
+    rests = [writing.rest(tuple(tokens[:length])) for length in range(len(tokens) + 1)]
+    for length, known in enumerate(rests):
+        if known:
+            assert tokenizer.decode([*tokens[:length], *known]) == text
+            assert known[-1] == end[0]
+            assert all(rests[length:])
+    assert rests[-1] == end
     assert tuple(writing.allowed(tuple(tokens))) == end
     assert tuple(writing.allowed((*tokens, *end))) == end
 
@@ -148,6 +155,22 @@ def test_no_token_leads_into_a_dead_end():
     text, tokens = write(writing, tokenizer, random.Random(0))
     assert text == 'model_id = [0]\nsubtasks = ["Do it."]\naccess_list = [[]]'
     assert [list(writing.allowed(tokens[:length])) for length in range(7)] == [[i] for i in range(7)]
+
+
+def test_the_rest_is_known_where_the_last_choice_was_made():
+    tokenizer = Letters([*SIGNS, " = [", "subtasks", "access_list"])
+    writing = PlanGrammar(tokenizer, ["Do it.", "Do."], 2)(Ask(TASK, POOLS[1]))
+    for text, chosen in (
+        ('model_id = [1]\nsubtasks = ["Do it."]\naccess_list = [[]]', '["Do '),
+        ('model_id = [0]\nsubtasks = ["Do."]\naccess_list = [[]]', '["Do.'),
+        ('model_id = [1, 2]\nsubtasks = ["Do.", "Do."]\naccess_list = [[], ["all"]]', '[[], ["'),
+    ):
+        tokens = tuple(tokenizer.encode(text))
+        first = next(n for n in range(len(tokens)) if writing.rest(tokens[:n]))
+        assert tokenizer.decode(tokens[:first]).endswith(chosen)
+        assert tokenizer.decode(writing.rest(tokens[:first])) == text[text.index(chosen) + len(chosen) :]
+        # As few tokens as the tokenizer has for it, and the end.
+        assert writing.rest(tokens[:first]) == (*tokens[first:], tokenizer.eos_token_id)
 
 
 def test_a_tokenizer_may_put_spaces_of_its_own_where_a_text_begins():

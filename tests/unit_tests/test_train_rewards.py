@@ -149,6 +149,23 @@ def test_advantages_add_up_to_nothing_and_keep_the_order(rewards):
     assert [a for _, a in known] == sorted(a for _, a in known)
 
 
+def test_a_small_difference_of_costs_stays_small_where_advantages_are_not_scaled():
+    costs = [1.0, 0.97, 1.0, 0.97]  # all right, two of them with a step more
+    answers = [1.0, 0.5, 1.0, 0.5]
+    assert advantages(costs) == pytest.approx(
+        advantages(answers), rel=0.01
+    )  # as GRPO has it, they weigh as much
+    assert advantages(costs, scaled=False) == pytest.approx([0.015, -0.015] * 2)
+    assert advantages([0.5, None, 1.0], scaled=False) == [-0.25, 0.0, 0.25]
+    assert advantages([0.7] * 3, scaled=False) == [0.0] * 3
+    found = recursive_advantages(REWARDS, ROUNDS, Recursion(), scaled=False)
+    assert found == pytest.approx(advantages([0.125, 0.25, 0.5, 1.0], scaled=False))
+    record = evaluations.a_round(0, "coder")
+    group = [Ask(TASK, None), Ask(TASK, None), Ask(TASK, None, (record,)), Ask(TASK, None, (record,))]
+    apart = advantages_of(Recursion(normalise="per_round"), scaled=False)
+    assert apart(group, REWARDS) == pytest.approx([-0.0625, 0.0625, -0.25, 0.25])
+
+
 ROUNDS = [0, 0, 1, 1]
 REWARDS = [0.5, 1.0, 0.5, 1.0]
 

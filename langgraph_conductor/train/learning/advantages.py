@@ -43,12 +43,15 @@ class Recursion(Settings):
     second version both."""
 
 
-def advantages(rewards: Sequence[float | None], eps: float = EPSILON) -> list[float]:
+def advantages(
+    rewards: Sequence[float | None], eps: float = EPSILON, *, scaled: bool = True
+) -> list[float]:
     """How much better each rollout was than its group, in standard deviations.
 
     Args:
         rewards: Of one group; `None` for rollouts that could not be scored.
         eps: Added to the standard deviation (of a sample, so divided by n - 1).
+        scaled: Whether to divide by it; see `Improvement.scale_rewards`.
 
     Returns:
         (reward - mean) / (deviation + eps) among the scored ones; 0 for the others, and for all where every reward
@@ -57,7 +60,7 @@ def advantages(rewards: Sequence[float | None], eps: float = EPSILON) -> list[fl
     known = [reward for reward in rewards if reward is not None]
     if len(known) < 2 or min(known) == max(known):
         return [0.0] * len(rewards)
-    mean, spread = fmean(known), stdev(known) + eps
+    mean, spread = fmean(known), stdev(known) + eps if scaled else 1.0
     return [0.0 if reward is None else (reward - mean) / spread for reward in rewards]
 
 
@@ -87,6 +90,7 @@ def recursive_advantages(
     *,
     parents: Sequence[int | None] | None = None,
     eps: float = EPSILON,
+    scaled: bool = True,
 ) -> list[float]:
     """Advantages of a group of first and second rounds.
 
@@ -96,24 +100,32 @@ def recursive_advantages(
         recursion: How they are discounted and compared.
         parents: For each rollout, the place in the group of the one whose round it goes on from, if it is there.
         eps: As in `advantages`.
+        scaled: As in `advantages`.
 
     Raises:
         ValueError: If the sequences do not belong together.
     """
     worth = _discounted(rewards, rounds, recursion, parents)
     if recursion.normalise == "across":
-        return advantages(worth, eps)
+        return advantages(worth, eps, scaled=scaled)
     found = [0.0] * len(worth)
     for number in set(rounds):
         places = [i for i, own in enumerate(rounds) if own == number]
         scale = recursion.discount if number == 0 and recursion.discounting == "scale" else 1.0
-        for i, advantage in zip(places, advantages([worth[i] for i in places], eps), strict=True):
+        own_worth = [worth[i] for i in places]
+        for i, advantage in zip(places, advantages(own_worth, eps, scaled=scaled), strict=True):
             found[i] = scale * advantage
     return found
 
 
-def advantages_of(recursion: Recursion) -> Callable[[Group, Sequence[float | None]], list[float]]:
+def advantages_of(
+    recursion: Recursion, *, scaled: bool = True
+) -> Callable[[Group, Sequence[float | None]], list[float]]:
     """`recursive_advantages` of groups in which second rounds go on from stored first rounds.
+
+    Args:
+        recursion: How rewards are discounted and compared.
+        scaled: As in `advantages`.
 
     Raises:
         ValueError: If `recursion` blends: stored first rounds are not in the group.
@@ -125,7 +137,7 @@ def advantages_of(recursion: Recursion) -> Callable[[Group, Sequence[float | Non
         )
 
     def found(group: Group, rewards: Sequence[float | None]) -> list[float]:
-        return recursive_advantages(rewards, rounds_of(group), recursion)
+        return recursive_advantages(rewards, rounds_of(group), recursion, scaled=scaled)
 
     return found
 

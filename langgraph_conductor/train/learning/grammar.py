@@ -137,7 +137,8 @@ class PlanWriting:
         self._language = language
         self._started = _State(language.start, "")
         self._seen: dict[tuple[int, ...], _State] = {}  # a text is asked about token by token
-        self._vocabulary = vocabulary
+        self._vocabulary, self._end = vocabulary, end
+        self._rests: dict[_State, tuple[int, ...]] = {}
         self._reach: dict[_State, dict[int, _State]] = {_ENDED: {end: _ENDED}}
         self._moves = dict(self._reach)
         self._live = {_ENDED}
@@ -155,7 +156,41 @@ class PlanWriting:
         Raises:
             ValueError: If `tokens` do not begin a plan.
         """
-        written = tuple(tokens)
+        return tuple(self._live_moves(self._state(tuple(tokens))))
+
+    def rest(self, tokens: Sequence[int]) -> tuple[int, ...]:
+        """The tokens of what is left to write, the end token last, if there is one text left; else none.
+
+        Raises:
+            ValueError: If `tokens` do not begin a plan.
+        """
+        state = self._state(tuple(tokens))
+        if state not in self._rests:
+            self._rests[state] = self._rest(state)
+        return self._rests[state]
+
+    def _rest(self, state: "_State") -> tuple[int, ...]:
+        if self._left(state) is None:
+            return ()
+        found: list[int] = []
+        while state != _ENDED:
+            moves = self._live_moves(state)
+            found.append(min(moves, key=lambda token: self._left(moves[token]) or 0))
+            state = moves[found[-1]]
+        return (*found, self._end)
+
+    def _left(self, state: "_State") -> int | None:
+        """How many characters are left to write; `None` where there is a choice among them."""
+        length = 0
+        while after := self._language.steps(state):
+            if len(after) > 1:
+                return None
+            (state,) = after.values()
+            length += 1
+        return length
+
+    def _state(self, written: tuple[int, ...]) -> "_State":
+        """Where a text is."""
         known = len(written)
         while known and written[:known] not in self._seen:
             known -= 1
@@ -170,7 +205,7 @@ class PlanWriting:
         if len(self._seen) >= _MOST_SEEN:
             self._seen.clear()
         self._seen[written] = state
-        return tuple(self._live_moves(state))
+        return state
 
     def _live_moves(self, state: "_State") -> dict[int, "_State"]:
         if state not in self._moves:

@@ -51,6 +51,10 @@ class Improvement(Settings):
     beta: float = Field(0.0, ge=0)
     """Weight of the KL term; 0 needs no reference model."""
     loss: Literal["grpo", "dr_grpo", "dapo"] = "grpo"
+    scale_rewards: bool = True
+    """Divide what a rollout is better than its group by the group's standard deviation. Then rewards that differ
+    by a cost alone weigh as much as right and wrong; without (Liu et al. 2025, Dr. GRPO, arXiv 2503.20783) a
+    small difference stays small."""
     clip_norm: float = Field(1.0, gt=0)
     save_minutes: float = Field(8, gt=0)
     """A checkpoint at least this often."""

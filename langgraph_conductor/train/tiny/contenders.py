@@ -87,8 +87,8 @@ class Bound:
         return self._read(messages, await asyncio.wrap_future(self._ask(messages, request)), request)
 
     def _ask(self, messages: Sequence[BaseMessage], request: PlanRequest) -> Future[tuple[int, ...]]:
-        allowed = self._grammar(Ask(Task(text_of(request.question), "", "exact"), request.pool)).allowed
-        return self._engine.ask("", messages, MOST_PLAN_TOKENS, allowed)
+        bound = self._grammar(Ask(Task(text_of(request.question), "", "exact"), request.pool))
+        return self._engine.ask("", messages, MOST_PLAN_TOKENS, bound)
 
     def _read(self, messages: Sequence[BaseMessage], tokens: tuple[int, ...], request: PlanRequest) -> Plan:
         text = self._engine.tokenizer.decode(tokens, skip_special_tokens=True)

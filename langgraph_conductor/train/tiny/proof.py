@@ -185,7 +185,6 @@ class Proof:
                 seed=seed,
                 start=self.folder / f"sft-{seed}",
                 improvement=settings,
-                advantages=self._hopeful,
                 watch=self._watch(folder, scorer),
             )
             trainer.improve(drawn, scorer.run, folder / "checkpoint")
@@ -201,7 +200,7 @@ class Proof:
                 seed=seed,
                 start=self.folder / f"grpo-{seed}",
                 improvement=self.recipe.again,
-                advantages=advantages_of(self.recipe.recursion),
+                advantages=advantages_of(self.recipe.recursion, scaled=self.recipe.again.scale_rewards),
                 watch=self._watch(folder, scorer),
             )
             begun = folder / "first_rounds.jsonl"

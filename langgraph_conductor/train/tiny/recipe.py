@@ -13,6 +13,7 @@ _NAMED: Final = Improvement(
     rollouts=8,
     learning_rate=3e-4,
     schedule="constant",
+    scale_rewards=False,
     max_tokens=MOST_PLAN_TOKENS,
     save_minutes=5,
 )
@@ -46,12 +47,19 @@ class Recipe(Settings):
     begun: int = 64
     """Questions with first rounds to go on from."""
     recursion: Recursion = Recursion()
-    form_shown: int = 500
+    form_shown: int = 1500
     """Plans of random routing that teach the anonymous conductor the form."""
     anonymous: Improvement = _NAMED.model_copy(
-        update={"steps": 120, "questions": 14, "learning_rate": 7e-4, "max_tokens": 60}
+        update={
+            "steps": 100,
+            "questions": 7,
+            "rollouts": 16,
+            "learning_rate": 4e-4,
+            "max_tokens": 60,
+            "scale_rewards": True,
+        }
     )
-    """Of the conductor that is shown numbers alone. It learns from questions of one skill, two of each a step,
+    """Of the conductor that is shown numbers alone. It learns from questions of one skill, one of each a step,
     with plans of one step: chance is right in one of fifty plans of two, and teaches how many steps to write
     before it teaches who can do what."""
     chosen_on: int = 24

@@ -1,7 +1,7 @@
-"""Decoding many prompts at once, with a cache in which equal prompts are read once."""
+"""Decoding many prompts at once, with a cache in which equal beginnings, of prompt and text, are read once."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -9,8 +9,17 @@ from transformers.cache_utils import Cache, DynamicLayer
 
 from langgraph_conductor.train.trainers.anatomy import body, head
 
-_FULL: Final = 0.75
-"""Rows whose text has ended are taken out when no more than this share is left."""
+
+class Writing(Protocol):
+    """What may be written."""
+
+    def allowed(self, tokens: tuple[int, ...]) -> Sequence[int]:
+        """The tokens that may follow those written so far, the end among them."""
+        ...
+
+    def rest(self, tokens: tuple[int, ...]) -> tuple[int, ...]:
+        """What is left to write up to the end, where there is no choice; else nothing."""
+        ...
 
 
 def decode(
@@ -21,24 +30,24 @@ def decode(
     max_tokens: int,
     temperature: float = 0.0,
     seed: int = 0,
-    allowed: Sequence[Callable[[tuple[int, ...]], Sequence[int]]] | None = None,
+    bounds: Sequence[Writing] | None = None,
 ) -> list[tuple[int, ...]]:
     """Go on from each prompt.
 
     Args:
         model: A causal language model of transformers, in evaluation mode.
-        prompts: Tokens; equal ones are read once.
+        prompts: Tokens.
         end: The token that ends a text. It is the last one returned, unless the text was cut.
         max_tokens: Most tokens of a text.
         temperature: 0 for the likeliest token.
         seed: Of the draws.
-        allowed: For each prompt, the tokens that may follow those written so far.
+        bounds: What may be written after each prompt. Where there is no choice left the model is not asked.
 
     Returns:
         The tokens written, one tuple for each prompt.
     """
     with torch.no_grad():
-        return _decoded(model, prompts, end, max_tokens, temperature, seed, allowed)
+        return _decoded(model, prompts, end, max_tokens, temperature, seed, bounds)
 
 
 def _decoded(
@@ -48,7 +57,7 @@ def _decoded(
     max_tokens: int,
     temperature: float,
     seed: int,
-    allowed: Sequence[Callable[[tuple[int, ...]], Sequence[int]]] | None,
+    bounds: Sequence[Writing] | None,
 ) -> list[tuple[int, ...]]:
     device = model.device
     generator = torch.Generator(device=device).manual_seed(seed % 2**63)
@@ -64,41 +73,38 @@ def _decoded(
     logits = _last_logits(
         model, input_ids=ids, attention_mask=real, position_ids=places, past_key_values=cache
     )
-    of = torch.tensor([unique.index(prompt) for prompt in prompts], device=device)
-    cache.batch_select_indices(of)
-    logits, real, lengths = logits[of], real[of], real.sum(-1)[of]
-    written: list[list[int]] = [[] for _ in prompts]
-    rows = list(range(len(prompts)))  # which text each row of the cache goes on
-    done: set[int] = set()
-    for _ in range(max_tokens):
-        if allowed is not None:
-            logits = logits + _forbidden(
-                logits, [() if i in done else allowed[i](tuple(written[i])) for i in rows]
-            )
-        chosen = _chosen(logits.float(), temperature, generator)
-        for i, token in zip(rows, chosen.tolist(), strict=True):
-            if i not in done:
-                written[i].append(token)
-                if token == end:
-                    done.add(i)
-        if len(done) == len(prompts):
-            break
-        going = [place for place, i in enumerate(rows) if i not in done]
-        if len(going) <= _FULL * len(rows):  # seldom, since the whole cache is copied
-            kept = torch.tensor(going, device=device)
-            rows = [rows[place] for place in going]
+    lengths = real.sum(-1)
+    written: list[tuple[int, ...]] = [()] * len(prompts)
+    of = [unique.index(prompt) for prompt in prompts]  # the row that each text goes on from
+    going = list(range(len(prompts)))
+    while True:
+        logits = logits[[of[i] for i in going]].float()
+        if bounds is not None:
+            logits = logits + _forbidden(logits, [bounds[i].allowed(written[i]) for i in going])
+        for i, token in zip(going, _chosen(logits, temperature, generator).tolist(), strict=True):
+            written[i] += (token,)
+            if bounds is not None and token != end:
+                written[i] = (*written[i], *bounds[i].rest(written[i]))[:max_tokens]
+        going = [i for i in going if len(written[i]) < max_tokens and written[i][-1] != end]
+        if not going:
+            return written
+        rows = dict.fromkeys((of[i], written[i]) for i in going)
+        if [row for row, _ in rows] != list(range(len(real))):
+            kept = torch.tensor([row for row, _ in rows], device=device)
             cache.batch_select_indices(kept)
-            chosen, real, lengths = chosen[kept], real[kept], lengths[kept]
+            real, lengths = real[kept], lengths[kept]
+        number = {row: n for n, row in enumerate(rows)}
+        for i in going:
+            of[i] = number[of[i], written[i]]
         real = torch.cat([real, real.new_ones(len(rows), 1)], -1)
         logits = _last_logits(
             model,
-            input_ids=chosen[:, None],
+            input_ids=torch.tensor([text[-1:] for _, text in rows], device=device),
             attention_mask=real,
             position_ids=lengths[:, None],
             past_key_values=cache,
         )
         lengths = lengths + 1
-    return [tuple(tokens) for tokens in written]
 
 
 class _Roomy(DynamicLayer):  # type: ignore[misc]
@@ -155,5 +161,5 @@ def _chosen(logits: Tensor, temperature: float, generator: torch.Generator) -> T
 def _forbidden(logits: Tensor, allowed: Sequence[Sequence[int]]) -> Tensor:
     added = torch.full_like(logits, -torch.inf)
     for row, tokens in enumerate(allowed):
-        added[row, list(tokens) or slice(None)] = 0  # one whose text has ended may go on with anything
+        added[row, list(tokens)] = 0
     return added

@@ -9,7 +9,7 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -24,7 +24,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import ConfigDict, Field
 
-from langgraph_conductor.train.trainers.decoding import decode
+from langgraph_conductor.train.trainers.decoding import Writing, decode
 
 BASE: Final = ""
 """The model without an adapter."""
@@ -33,15 +33,11 @@ _MOST_KNOWN: Final = 200_000
 _ROLES: Final = {"system": "system", "human": "user", "ai": "assistant"}
 
 
-Allowed = Callable[[tuple[int, ...]], Sequence[int]]
-"""The tokens that may follow those written so far."""
-
-
 class _Request(NamedTuple):
     adapter: str
     prompt: tuple[int, ...]
     max_tokens: int
-    allowed: Allowed | None
+    bound: Writing | None
     reply: "Future[tuple[int, ...]]"
 
 
@@ -100,9 +96,9 @@ class Engine:
         adapter: str,
         messages: Sequence[BaseMessage],
         max_tokens: int,
-        allowed: Allowed | None = None,
+        bound: Writing | None = None,
     ) -> "Future[tuple[int, ...]]":
-        """The tokens of the reply, when they are there. What is bound to `allowed` is not kept.
+        """The tokens of the reply, when they are there. What is bound is not kept.
 
         Raises:
             ValueError: If there is no such adapter.
@@ -115,8 +111,8 @@ class Engine:
             raise ValueError("the engine is closed")
         reply: Future[tuple[int, ...]] = Future()
         reply.set_running_or_notify_cancel()  # who waits for it may go away; it is answered all the same
-        request = _Request(adapter, self.tokens(messages), max_tokens, allowed, reply)
-        known = None if allowed else self._known.get(self._key(request))
+        request = _Request(adapter, self.tokens(messages), max_tokens, bound, reply)
+        known = None if bound else self._known.get(self._key(request))
         if known is None:
             self._requests.put(request)
         else:
@@ -145,9 +141,9 @@ class Engine:
         while waiting or not closing:
             closing |= self._gather(waiting, block=not closing)
             if waiting:
-                kinds = Counter((one.adapter, one.allowed is None) for one in waiting)
+                kinds = Counter((one.adapter, one.bound is None) for one in waiting)
                 kind = kinds.most_common(1)[0][0]
-                batch = [one for one in waiting if (one.adapter, one.allowed is None) == kind][: self._rows]
+                batch = [one for one in waiting if (one.adapter, one.bound is None) == kind][: self._rows]
                 waiting = [one for one in waiting if one not in batch]
                 self._answer(kind[0], batch)
 
@@ -184,7 +180,7 @@ class Engine:
             replies = {
                 self._key(one): tokens
                 for one, tokens in zip(batch, written, strict=True)
-                if one.allowed is None
+                if one.bound is None
             }
             with self._kept:
                 rows = [(key, json.dumps(tokens)) for key, tokens in replies.items()]
@@ -210,7 +206,7 @@ class Engine:
             [one.prompt for one in batch],
             end=self.tokenizer.eos_token_id,
             max_tokens=most,
-            allowed=[one.allowed for one in batch if one.allowed] or None,
+            bounds=[one.bound for one in batch if one.bound] or None,
         )
         return [tokens[: one.max_tokens] for one, tokens in zip(batch, written, strict=True)]
 

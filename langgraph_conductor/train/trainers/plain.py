@@ -1,9 +1,10 @@
 """A trainer of one file, with torch, transformers and peft alone: for small models, one device, and no server.
 
-* Rollouts are decoded in one batch with a shared cache: the prompt of a group is read once.
+* Rollouts are decoded in one batch with a shared cache: what texts have in common is read once, and what has to
+  follow, under a constraint, is not asked for.
 * A step's gradient is taken over *rows*: a prompt once, followed by the completions of its rollouts, each of
   which sees the prompt and itself but not its siblings. With 8 rollouts of short plans that is a third of the
-  tokens.
+  tokens. Rollouts with one text are one completion.
 * One update is made per batch of rollouts, so the new and the old policy are one and the clipped ratio is 1.
 * Weights below float32 have float32 masters in the optimiser.
 """
@@ -11,10 +12,10 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ from langgraph_conductor.train.learning.asks import Ask, Example, Scored
 from langgraph_conductor.train.learning.settings import Imitation, Improvement, Lora
 from langgraph_conductor.train.learning.trainer import Batches, Score, Step, Watch
 from langgraph_conductor.train.trainers.anatomy import body, head
-from langgraph_conductor.train.trainers.decoding import decode
+from langgraph_conductor.train.trainers.decoding import Writing, decode
 from langgraph_conductor.train.trainers.masters import Masters
 
 Advantages = Callable[[Sequence[Ask], Sequence[float | None]], Sequence[float]]
@@ -35,23 +36,18 @@ _MINUTES: Final = 8.0
 _PHASES: Final = ("planning", "executing", "training")
 
 
-class Allowed(Protocol):
-    """What may be written next."""
-
-    def allowed(self, tokens: tuple[int, ...]) -> Sequence[int]:
-        """The tokens that may follow those written so far, the end among them."""
-        ...
-
-
-Constraint = Callable[[Ask], Allowed]
+Constraint = Callable[[Ask], Writing]
 
 
 @dataclass(frozen=True, slots=True)
 class _Rollout:
+    """Equal texts after a prompt. `advantage` is their sum."""
+
     prompt: tuple[int, ...]
     tokens: tuple[int, ...]
     advantage: float
     ask: Ask
+    times: int = 1
 
 
 class PlainTrainer:
@@ -101,7 +97,7 @@ class PlainTrainer:
         self.model = model if lora is None else adapted(model, lora)
         self.tokenizer, self.render, self.seed = tokenizer, render, seed
         self.constraint, self.watch = constraint, watch
-        self.advantages = advantages or _of_group
+        self.advantages = advantages or self._advantages
         self.row_tokens, self.sample_rows = row_tokens, sample_rows
 
     def sample(self, asks: Sequence[Ask], *, temperature: float, max_tokens: int, seed: int) -> list[str]:
@@ -191,6 +187,9 @@ class PlainTrainer:
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
+    def _advantages(self, _: Sequence[Ask], rewards: Sequence[float | None]) -> Sequence[float]:
+        return advantages(rewards, scaled=self.improvement.scale_rewards)
+
     @property
     def _end(self) -> int:
         return int(self.tokenizer.eos_token_id)
@@ -202,7 +201,7 @@ class PlainTrainer:
         self, asks: Sequence[Ask], temperature: float, max_tokens: int, seed: int
     ) -> list[tuple[int, ...]]:
         prompts = [self._tokens(self.render(ask)) for ask in asks]
-        allowed = None if self.constraint is None else [self.constraint(ask).allowed for ask in asks]
+        bounds = None if self.constraint is None else [self.constraint(ask) for ask in asks]
         self.model.eval()
         written: list[tuple[int, ...]] = []
         for at in range(0, len(prompts), self.sample_rows):
@@ -214,7 +213,7 @@ class PlainTrainer:
                 max_tokens=max_tokens,
                 temperature=temperature,
                 seed=seed * 1_000 + at // self.sample_rows,
-                allowed=allowed and allowed[part],
+                bounds=bounds and bounds[part],
             )
         return written
 
@@ -226,14 +225,17 @@ class PlainTrainer:
         written: Sequence[tuple[int, ...]],
         scored: Sequence[Scored],
     ) -> dict[str, float]:
-        rollouts: list[_Rollout] = []
+        rollouts: dict[tuple[Any, ...], _Rollout] = {}
         for group, texts, found in zip(
             groups, _grouped(written, groups), _grouped(scored, groups), strict=True
         ):
             gained = self.advantages(group, [one.reward for one in found])
             for ask, tokens, advantage in zip(group, texts, gained, strict=True):
-                if advantage and tokens:
-                    rollouts.append(_Rollout(self._tokens(self.render(ask)), tokens, advantage, ask))
+                chosen = self._chosen(ask, tokens) if advantage else ()
+                if chosen:
+                    key = (id(ask), chosen)
+                    one = rollouts.get(key) or _Rollout(self._tokens(self.render(ask)), chosen, 0.0, ask, 0)
+                    rollouts[key] = replace(one, advantage=one.advantage + advantage, times=one.times + 1)
         if not rollouts:
             return {"loss": 0.0, "entropy": 0.0, "gradient": 0.0}
         self.model.train()
@@ -241,13 +243,20 @@ class PlainTrainer:
         entropies: list[float] = []
 
         def losses() -> Iterator[Tensor]:
-            for row in _rows(rollouts, self.row_tokens):
+            for row in _rows(list(rollouts.values()), self.row_tokens):
                 loss, entropy = self._row_loss(row)
                 entropies.append(entropy)
                 yield loss / total
 
         loss, gradient = optimiser.step(rate, losses)
         return {"loss": loss, "entropy": sum(entropies) / len(entropies), "gradient": gradient}
+
+    def _chosen(self, ask: Ask, tokens: tuple[int, ...]) -> tuple[int, ...]:
+        """The tokens up to the last choice: there is nothing to learn from what had to follow."""
+        if self.constraint is None:
+            return tokens
+        rest = self.constraint(ask).rest
+        return next((tokens[:n] for n in range(len(tokens)) if rest(tokens[:n])), tokens)
 
     def _row_loss(self, row: Sequence[_Rollout]) -> tuple[Tensor, float]:
         """The loss of completions of one prompt, summed over rollouts, and the mean entropy of their tokens."""
@@ -287,7 +296,8 @@ class PlainTrainer:
             [one.advantage / len(one.tokens) for one in row for _ in one.tokens], device=device
         )
         with torch.no_grad():
-            entropy = float(-(logs.exp() * logs.clamp_min(-1e4)).sum(-1).mean())
+            times = torch.tensor([float(one.times) for one in row for _ in one.tokens], device=device)
+            entropy = float(-((logs.exp() * logs.clamp_min(-1e4)).sum(-1) * times).sum() / times.sum())
         ratio = (chosen - chosen.detach()).exp()
         return -(ratio * weights).sum(), entropy
 
@@ -378,10 +388,6 @@ def adapted(model: Any, lora: Lora) -> Any:
     )
     # In the model's own type: peft's default, float32, is cast to it in every layer, at half of a step's time.
     return get_peft_model(model, config, autocast_adapter_dtype=False)
-
-
-def _of_group(group: Sequence[Ask], rewards: Sequence[float | None]) -> Sequence[float]:
-    return advantages(rewards)
 
 
 def _grouped(flat: Sequence[Any], groups: Sequence[Sequence[Ask]]) -> list[list[Any]]:

@@ -167,7 +167,7 @@ class TrlTrainer:
                     beta=settings.beta,
                     loss_type=settings.loss,
                     # Advantages of our own come in place of rewards, and are taken as they are.
-                    scale_rewards="group" if self.advantages is None else "none",
+                    scale_rewards="group" if self.advantages is None and settings.scale_rewards else "none",
                     mask_truncated_completions=self.compute.mask_truncated,
                     shuffle_dataset=False,
                     ignore_data_skip=True,
