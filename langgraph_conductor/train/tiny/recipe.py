@@ -51,7 +51,7 @@ class Recipe(Settings):
     """Plans of random routing that teach the anonymous conductor the form."""
     anonymous: Improvement = _NAMED.model_copy(
         update={
-            "steps": 100,
+            "steps": 80,
             "questions": 7,
             "rollouts": 16,
             "learning_rate": 4e-4,

@@ -61,7 +61,9 @@ class PlainTrainer:
         imitation: Settings of `imitate`.
         improvement: Settings of `improve`.
         seed: Of adapter, order and samples.
-        constraint: What a plan may be; left out, anything. Probabilities are renormalised over what is allowed.
+        constraint: What a plan may be; left out, anything. Probabilities are renormalised over what is allowed,
+            and what is not allowed is kept unlikely: rewards say nothing of it, so that a policy which is
+            written with unbound would drift there.
         watch: Is told of each step of `improve`.
         advantages: Advantages of a group; those of GRPO if left out.
         row_tokens: Most tokens of a row.
@@ -231,8 +233,8 @@ class PlainTrainer:
         ):
             gained = self.advantages(group, [one.reward for one in found])
             for ask, tokens, advantage in zip(group, texts, gained, strict=True):
-                chosen = self._chosen(ask, tokens) if advantage else ()
-                if chosen:
+                chosen = self._chosen(ask, tokens)
+                if chosen and (advantage or self.constraint):
                     key = (id(ask), chosen)
                     one = rollouts.get(key) or _Rollout(self._tokens(self.render(ask)), chosen, 0.0, ask, 0)
                     rollouts[key] = replace(one, advantage=one.advantage + advantage, times=one.times + 1)
@@ -287,8 +289,14 @@ class PlainTrainer:
         ).last_hidden_state[0]
         logits = head(self.model)(hidden[torch.tensor(at, device=device)]).float()
         logits = logits / self.improvement.temperature
+        times = torch.tensor([float(one.times) for one in row for _ in one.tokens], device=device)
+        outside: Tensor | float = 0.0
         if self.constraint is not None:
-            logits = logits + self._forbidden(row, logits)
+            bound = logits + self._forbidden(row, logits)
+            lengths = torch.tensor([len(one.tokens) for one in row for _ in one.tokens], device=device)
+            # How unlikely it is, unbound, to write what is allowed.
+            outside = ((logits.logsumexp(-1) - bound.logsumexp(-1)) * times / lengths).sum()
+            logits = bound
         logs = logits.log_softmax(-1)
         chosen = logs.gather(1, torch.tensor(wanted, device=device)[:, None])[:, 0]
         # A mean over each rollout's tokens, and the plain gradient: the ratio to the old policy is 1.
@@ -296,10 +304,9 @@ class PlainTrainer:
             [one.advantage / len(one.tokens) for one in row for _ in one.tokens], device=device
         )
         with torch.no_grad():
-            times = torch.tensor([float(one.times) for one in row for _ in one.tokens], device=device)
             entropy = float(-((logs.exp() * logs.clamp_min(-1e4)).sum(-1) * times).sum() / times.sum())
         ratio = (chosen - chosen.detach()).exp()
-        return -(ratio * weights).sum(), entropy
+        return outside - (ratio * weights).sum(), entropy
 
     def _forbidden(self, row: Sequence[_Rollout], logits: Tensor) -> Tensor:
         added = torch.full_like(logits, -torch.inf)
