@@ -280,6 +280,7 @@ def test_a_constraint_binds_samples_and_their_probabilities(tmp_path):
 
     one = trainer(
         constraint=lambda ask: Short(),
+        form=1.0,
         lora=None,
         improvement=Improvement(steps=60, learning_rate=3e-3, max_tokens=5),
     )
@@ -291,7 +292,7 @@ def test_a_constraint_binds_samples_and_their_probabilities(tmp_path):
     one.improve(groups, favouring("a"), tmp_path)
     texts = one.sample(ASKS * 10, temperature=1.0, max_tokens=5, seed=2)
     assert sum(text == "aa" for text in texts) > 15
-    # Unbound it writes the same: what was never allowed was kept unlikely, although no reward told of it.
+    # Unbound it writes the same: what was never allowed was made unlikely, although no reward told of it.
     one.constraint = None
     texts = one.sample(ASKS * 10, temperature=1.0, max_tokens=5, seed=3)
     assert sum(len(text) == 2 and set(text) <= set("abc") for text in texts) > 15

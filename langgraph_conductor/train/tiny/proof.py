@@ -111,11 +111,16 @@ class Proof:
     def _conductors(self, seed: int) -> Iterator[Stage]:
         for name, needs, settings, run in (
             ("sft", (_RIGHT,), ("adapter", "varied", "imitation"), self._imitate),
-            ("grpo", (f"sft-{seed}",), ("learnt_from", "composed", "rewards", "named"), self._improve),
+            (
+                "grpo",
+                (f"sft-{seed}",),
+                ("learnt_from", "composed", "rewards", "named", "form"),
+                self._improve,
+            ),
             (
                 "recursion",
                 (f"grpo-{seed}",),
-                ("learnt_from", "composed", "rewards", "again", "begun", "recursion"),
+                ("learnt_from", "composed", "rewards", "again", "form", "begun", "recursion"),
                 self._recur,
             ),
             ("form", (), ("adapter", "form_shown", "imitation"), self._form),
@@ -185,6 +190,7 @@ class Proof:
                 seed=seed,
                 start=self.folder / f"sft-{seed}",
                 improvement=settings,
+                form=self.recipe.form,
                 watch=self._watch(folder, scorer),
             )
             trainer.improve(drawn, scorer.run, folder / "checkpoint")
@@ -200,6 +206,7 @@ class Proof:
                 seed=seed,
                 start=self.folder / f"grpo-{seed}",
                 improvement=self.recipe.again,
+                form=self.recipe.form,
                 advantages=advantages_of(self.recipe.recursion, scaled=self.recipe.again.scale_rewards),
                 watch=self._watch(folder, scorer),
             )

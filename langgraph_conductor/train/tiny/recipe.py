@@ -8,11 +8,11 @@ from langgraph_conductor.train.learning.rewards import Rewards
 from langgraph_conductor.train.learning.settings import Imitation, Improvement, Lora, Settings
 
 _NAMED: Final = Improvement(
-    steps=30,
+    steps=60,
     questions=12,
     rollouts=8,
     learning_rate=3e-4,
-    schedule="constant",
+    schedule="cosine",
     scale_rewards=False,
     max_tokens=MOST_PLAN_TOKENS,
     save_minutes=5,
@@ -42,6 +42,8 @@ class Recipe(Settings):
     """A right plan is worth a little less for each step: else steps that do no harm are learnt too."""
     named: Improvement = _NAMED
     """Of the conductor that is shown names and descriptions."""
+    form: float = 0.05
+    """Weight of keeping its form while it is bound to a grammar; see `PlainTrainer`. It is used unbound."""
     again: Improvement = _NAMED.model_copy(update={"steps": 6})
     """Of second rounds."""
     begun: int = 64
@@ -56,6 +58,7 @@ class Recipe(Settings):
             "rollouts": 16,
             "learning_rate": 4e-4,
             "max_tokens": 60,
+            "schedule": "constant",
             "scale_rewards": True,
         }
     )

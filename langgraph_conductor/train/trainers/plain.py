@@ -61,9 +61,10 @@ class PlainTrainer:
         imitation: Settings of `imitate`.
         improvement: Settings of `improve`.
         seed: Of adapter, order and samples.
-        constraint: What a plan may be; left out, anything. Probabilities are renormalised over what is allowed,
-            and what is not allowed is kept unlikely: rewards say nothing of it, so that a policy which is
-            written with unbound would drift there.
+        constraint: What a plan may be; left out, anything. Probabilities are renormalised over what is allowed.
+            What was good is made likely unbound, too: rewards say nothing of what is not allowed, and a policy
+            that is used unbound later would have drifted there.
+        form: Weight of keeping what is not allowed unlikely whatever a plan was worth; an advantage is the unit.
         watch: Is told of each step of `improve`.
         advantages: Advantages of a group; those of GRPO if left out.
         row_tokens: Most tokens of a row.
@@ -84,6 +85,7 @@ class PlainTrainer:
         improvement: Improvement | None = None,
         seed: int = 0,
         constraint: Constraint | None = None,
+        form: float = 0.0,
         watch: Watch | None = None,
         advantages: Advantages | None = None,
         row_tokens: int = 2048,
@@ -98,7 +100,7 @@ class PlainTrainer:
         torch.manual_seed(seed)
         self.model = model if lora is None else adapted(model, lora)
         self.tokenizer, self.render, self.seed = tokenizer, render, seed
-        self.constraint, self.watch = constraint, watch
+        self.constraint, self.form, self.watch = constraint, form, watch
         self.advantages = advantages or self._advantages
         self.row_tokens, self.sample_rows = row_tokens, sample_rows
 
@@ -233,8 +235,8 @@ class PlainTrainer:
         ):
             gained = self.advantages(group, [one.reward for one in found])
             for ask, tokens, advantage in zip(group, texts, gained, strict=True):
-                chosen = self._chosen(ask, tokens)
-                if chosen and (advantage or self.constraint):
+                chosen = self._chosen(ask, tokens) if advantage or self.form else ()
+                if chosen:
                     key = (id(ask), chosen)
                     one = rollouts.get(key) or _Rollout(self._tokens(self.render(ask)), chosen, 0.0, ask, 0)
                     rollouts[key] = replace(one, advantage=one.advantage + advantage, times=one.times + 1)
@@ -289,21 +291,23 @@ class PlainTrainer:
         ).last_hidden_state[0]
         logits = head(self.model)(hidden[torch.tensor(at, device=device)]).float()
         logits = logits / self.improvement.temperature
-        times = torch.tensor([float(one.times) for one in row for _ in one.tokens], device=device)
-        outside: Tensor | float = 0.0
-        if self.constraint is not None:
-            bound = logits + self._forbidden(row, logits)
-            lengths = torch.tensor([len(one.tokens) for one in row for _ in one.tokens], device=device)
-            # How unlikely it is, unbound, to write what is allowed.
-            outside = ((logits.logsumexp(-1) - bound.logsumexp(-1)) * times / lengths).sum()
-            logits = bound
-        logs = logits.log_softmax(-1)
-        chosen = logs.gather(1, torch.tensor(wanted, device=device)[:, None])[:, 0]
         # A mean over each rollout's tokens, and the plain gradient: the ratio to the old policy is 1.
         weights = torch.tensor(
             [one.advantage / len(one.tokens) for one in row for _ in one.tokens], device=device
         )
+        form = torch.tensor(
+            [self.form * one.times / len(one.tokens) for one in row for _ in one.tokens], device=device
+        )
+        outside: Tensor | float = 0.0
+        if self.constraint is not None:
+            bound = logits + self._forbidden(row, logits)
+            # How unlikely it was, unbound, to write something that is allowed.
+            outside = ((logits.logsumexp(-1) - bound.logsumexp(-1)) * (weights.clamp_min(0) + form)).sum()
+            logits = bound
+        logs = logits.log_softmax(-1)
+        chosen = logs.gather(1, torch.tensor(wanted, device=device)[:, None])[:, 0]
         with torch.no_grad():
+            times = torch.tensor([float(one.times) for one in row for _ in one.tokens], device=device)
             entropy = float(-((logs.exp() * logs.clamp_min(-1e4)).sum(-1) * times).sum() / times.sum())
         ratio = (chosen - chosen.detach()).exp()
         return outside - (ratio * weights).sum(), entropy
