@@ -137,9 +137,43 @@ def test_what_had_to_follow_is_not_learnt_from(tmp_path):
     one._row_loss = lambda row: rows.extend(row) or learnt(row)
     one.improve(groups, favouring("a"), tmp_path)
     assert rows
-    assert all(len(rollout.tokens) == 1 for rollout in rows)
+    assert all(sum(weight != 0 for weight in rollout.weights) == 1 for rollout in rows)
     texts = one.sample(ASKS * 10, temperature=1.0, max_tokens=20, seed=2)
     assert sum(text == "ahello there" for text in texts) > 15
+
+
+def test_a_policy_that_was_bound_writes_in_the_same_form_unbound(tmp_path):
+    """Rewards say nothing of what is not allowed, nor of what has to follow; neither may be unlearnt."""
+    end = TOKENIZER.eos_token_id
+    letters = [tokens(c)[0] for c in "abc"]
+    tail = (*tokens("hello there"), end)
+
+    class Told:
+        def allowed(self, written):
+            return letters if not written else [(*written[:1], *tail)[len(written)]]
+
+        def rest(self, written):
+            return tail[len(written) - 1 :] if written else ()
+
+    def unbound(one):
+        bound, one.constraint = one.constraint, None
+        texts = one.sample(ASKS * 20, temperature=1.0, max_tokens=20, seed=3)
+        one.constraint = bound
+        return sum(text[:1] in "abc" and text[1:] == "hello there" for text in texts) / len(texts)
+
+    one = trainer(
+        constraint=lambda ask: Told(),
+        lora=None,
+        imitation=Imitation(epochs=150, batch=9, learning_rate=3e-3),
+        improvement=Improvement(steps=40, learning_rate=1e-3, max_tokens=20),
+    )
+    one.imitate([Example(ask, f"{c}hello there") for ask in ASKS for c in "abc"], tmp_path / "form")
+    before = unbound(one)
+    assert before > 0.8
+    one.improve(groups, favouring("a"), tmp_path / "rewards")
+    texts = one.sample(ASKS * 10, temperature=1.0, max_tokens=20, seed=2)
+    assert sum(text == "ahello there" for text in texts) > 20
+    assert unbound(one) > before - 0.1
 
 
 def test_texts_that_begin_alike_are_read_once():
@@ -280,7 +314,6 @@ def test_a_constraint_binds_samples_and_their_probabilities(tmp_path):
 
     one = trainer(
         constraint=lambda ask: Short(),
-        form=1.0,
         lora=None,
         improvement=Improvement(steps=60, learning_rate=3e-3, max_tokens=5),
     )
@@ -292,10 +325,6 @@ def test_a_constraint_binds_samples_and_their_probabilities(tmp_path):
     one.improve(groups, favouring("a"), tmp_path)
     texts = one.sample(ASKS * 10, temperature=1.0, max_tokens=5, seed=2)
     assert sum(text == "aa" for text in texts) > 15
-    # Unbound it writes the same: what was never allowed was made unlikely, although no reward told of it.
-    one.constraint = None
-    texts = one.sample(ASKS * 10, temperature=1.0, max_tokens=5, seed=3)
-    assert sum(len(text) == 2 and set(text) <= set("abc") for text in texts) > 15
 
 
 class StopError(Exception):

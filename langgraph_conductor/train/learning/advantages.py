@@ -65,7 +65,12 @@ def advantages(
 
 
 def hopeful_advantages(
-    rewards: Sequence[float | None], wrong: float, right: float, eps: float = EPSILON
+    rewards: Sequence[float | None],
+    wrong: float,
+    right: float,
+    eps: float = EPSILON,
+    *,
+    scaled: bool = True,
 ) -> list[float]:
     """`advantages`, but a group in which nobody was right has one more rollout, imagined, that was.
 
@@ -77,10 +82,11 @@ def hopeful_advantages(
         wrong: The reward of a wrong plan; what is above was right.
         right: What there was to be won.
         eps: As in `advantages`.
+        scaled: As in `advantages`.
     """
     if any(reward is not None and reward > wrong for reward in rewards):
-        return advantages(rewards, eps)
-    return advantages([*rewards, right], eps)[:-1]
+        return advantages(rewards, eps, scaled=scaled)
+    return advantages([*rewards, right], eps, scaled=scaled)[:-1]
 
 
 def recursive_advantages(

@@ -9,7 +9,7 @@ tokens for, and any tokenizer will do.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import cycle, islice
 from typing import Any, Final, NamedTuple, cast
 
@@ -85,7 +85,8 @@ class Grammar:
         """
         language = self._language_of(ask)
         if language not in self._known:
-            writing = PlanWriting(language, self._vocabulary, self._tokenizer.eos_token_id)
+            encode = partial(self._tokenizer.encode, add_special_tokens=False)
+            writing = PlanWriting(language, self._vocabulary, self._tokenizer.eos_token_id, encode)
             for plan in language.samples():
                 tokens = self._tokenizer.encode(plan, add_special_tokens=False)
                 try:
@@ -133,8 +134,10 @@ class PlanWriting:
     plan can be brought to an end are allowed, whatever else the tokenizer has no tokens for.
     """
 
-    def __init__(self, language: Language, vocabulary: "_Node", end: int) -> None:
-        self._language = language
+    def __init__(
+        self, language: Language, vocabulary: "_Node", end: int, encode: Callable[[str], list[int]]
+    ) -> None:
+        self._language, self._encode = language, encode
         self._started = _State(language.start, "")
         self._seen: dict[tuple[int, ...], _State] = {}  # a text is asked about token by token
         self._vocabulary, self._end = vocabulary, end
@@ -170,24 +173,31 @@ class PlanWriting:
         return self._rests[state]
 
     def _rest(self, state: "_State") -> tuple[int, ...]:
-        if self._left(state) is None:
+        left = self._left(state)
+        if left is None:
             return ()
+        usual = self._encode(left)
         found: list[int] = []
         while state != _ENDED:
             moves = self._live_moves(state)
-            found.append(min(moves, key=lambda token: self._left(moves[token]) or 0))
+            at = len(found)
+            # As the tokenizer would cut it, if that can be done from here; else in the longest tokens there are.
+            fits = at < len(usual) and usual[:at] == found and usual[at] in moves
+            found.append(
+                usual[at] if fits else min(moves, key=lambda token: len(self._left(moves[token]) or ""))
+            )
             state = moves[found[-1]]
         return (*found, self._end)
 
-    def _left(self, state: "_State") -> int | None:
-        """How many characters are left to write; `None` where there is a choice among them."""
-        length = 0
+    def _left(self, state: "_State") -> str | None:
+        """What is left to write; `None` where there is a choice in it."""
+        left = ""
         while after := self._language.steps(state):
             if len(after) > 1:
                 return None
-            (state,) = after.values()
-            length += 1
-        return length
+            ((sign, state),) = after.items()
+            left += sign
+        return left
 
     def _state(self, written: tuple[int, ...]) -> "_State":
         """Where a text is."""

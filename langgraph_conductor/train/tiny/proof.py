@@ -114,13 +114,13 @@ class Proof:
             (
                 "grpo",
                 (f"sft-{seed}",),
-                ("learnt_from", "composed", "rewards", "named", "form"),
+                ("learnt_from", "composed", "rewards", "named"),
                 self._improve,
             ),
             (
                 "recursion",
                 (f"grpo-{seed}",),
-                ("learnt_from", "composed", "rewards", "again", "form", "begun", "recursion"),
+                ("learnt_from", "composed", "rewards", "again", "begun", "recursion"),
                 self._recur,
             ),
             ("form", (), ("adapter", "form_shown", "imitation"), self._form),
@@ -134,7 +134,6 @@ class Proof:
         settings = {
             "seeds": [*seeds],
             "items": items,
-            "suite": self.suite.about["revision"],
             **self._settings("chosen_on"),
         }
         measure = partial(self._measure, seeds, items)
@@ -151,8 +150,7 @@ class Proof:
 
     def _seek(self, folder: Path) -> None:
         """Plans that were tried at random, ran, and were right."""
-        count = self.recipe.single_tried + self.recipe.composed_tried
-        tasks = mixed(self.suite.tasks("train"), count, self.recipe.composed_tried / count)
+        tasks = mixed(self.suite.tasks("train"), *self._sought)
         found: list[Found] = []
         with self._world() as world, self._scorer(world.planner("")) as scorer:
             pool = world.pool()
@@ -190,7 +188,6 @@ class Proof:
                 seed=seed,
                 start=self.folder / f"sft-{seed}",
                 improvement=settings,
-                form=self.recipe.form,
                 watch=self._watch(folder, scorer),
             )
             trainer.improve(drawn, scorer.run, folder / "checkpoint")
@@ -206,7 +203,6 @@ class Proof:
                 seed=seed,
                 start=self.folder / f"grpo-{seed}",
                 improvement=self.recipe.again,
-                form=self.recipe.form,
                 advantages=advantages_of(self.recipe.recursion, scaled=self.recipe.again.scale_rewards),
                 watch=self._watch(folder, scorer),
             )
@@ -296,18 +292,30 @@ class Proof:
     # --------------------------------------------------------------- parts
 
     def _settings(self, *names: str) -> dict[str, Any]:
-        """Parts of the recipe, as JSON."""
+        """Parts of the recipe, as JSON, and which questions there are."""
         whole = self.recipe.model_dump(mode="json")
-        return {name: whole[name] for name in names}
+        return {name: whole[name] for name in names} | {"suite": self.suite.about["revision"]}
 
     def _world(self, *conductors: str) -> World:
         """The workers, and conductors."""
         base, tokenizer = self._base()
         return World(base, tokenizer, self.folder, (*SPECIALISTS, *conductors))
 
+    @property
+    def _sought(self) -> tuple[int, float]:
+        """How many questions right plans are sought for, and the share of composed ones."""
+        count = self.recipe.single_tried + self.recipe.composed_tried
+        return count, self.recipe.composed_tried / count
+
     def _learning(self, seed: int, composed: float) -> list[Task]:
-        """Training questions in an order of the seed's own, a share of them composed."""
-        tasks = mixed(self.suite.tasks("train"), self.recipe.learnt_from, composed)
+        """Training questions in an order of the seed's own, a share of them composed.
+
+        They are others than those whose right plans the warm start was shown.
+        """
+        sought = mixed(self.suite.tasks("train"), *self._sought)
+        known = {task.id for task in sought}
+        rest = [task for task in self.suite.tasks("train") if task.id not in known]
+        tasks = mixed(rest, self.recipe.learnt_from, composed)
         random.Random(f"learning:{seed}").shuffle(tasks)  # noqa: S311 - no secret is made here
         return tasks
 
@@ -343,7 +351,10 @@ class Proof:
         )
 
     def _hopeful(self, _: Sequence[Ask], rewards: Sequence[float | None]) -> list[float]:
-        return hopeful_advantages(rewards, self.recipe.rewards.wrong, self.recipe.rewards.right)
+        scaled = self.recipe.anonymous.scale_rewards
+        return hopeful_advantages(
+            rewards, self.recipe.rewards.wrong, self.recipe.rewards.right, scaled=scaled
+        )
 
     def _scorer(self, planner: Any) -> Scorer:
         store = ReplyStore(self.folder / "replies.sqlite")

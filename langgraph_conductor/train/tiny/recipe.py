@@ -42,8 +42,6 @@ class Recipe(Settings):
     """A right plan is worth a little less for each step: else steps that do no harm are learnt too."""
     named: Improvement = _NAMED
     """Of the conductor that is shown names and descriptions."""
-    form: float = 0.05
-    """Weight of keeping its form while it is bound to a grammar; see `PlainTrainer`. It is used unbound."""
     again: Improvement = _NAMED.model_copy(update={"steps": 6})
     """Of second rounds."""
     begun: int = 64

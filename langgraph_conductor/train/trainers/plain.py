@@ -41,13 +41,34 @@ Constraint = Callable[[Ask], Writing]
 
 @dataclass(frozen=True, slots=True)
 class _Rollout:
-    """Equal texts after a prompt. `advantage` is their sum."""
+    """Equal texts after a prompt.
+
+    Args:
+        prompt: Its tokens.
+        tokens: Those of the text.
+        advantage: The sum of theirs.
+        ask: What was asked.
+        times: How many they are.
+        chosen: How many of the tokens there are up to the last choice; all if left out.
+    """
 
     prompt: tuple[int, ...]
     tokens: tuple[int, ...]
     advantage: float
     ask: Ask
     times: int = 1
+    chosen: int | None = None
+
+    @property
+    def weights(self) -> list[float]:
+        """Of each token in the policy's loss: a mean over the chosen ones. What had to follow teaches nothing."""
+        chosen = len(self.tokens) if self.chosen is None else self.chosen
+        return [self.advantage / chosen] * chosen + [0.0] * (len(self.tokens) - chosen)
+
+    @property
+    def form(self) -> list[float]:
+        """Of each token in what keeps the form: as for the chosen ones where the text was good."""
+        return [max(0.0, self.weights[0])] * len(self.tokens)
 
 
 class PlainTrainer:
@@ -64,7 +85,6 @@ class PlainTrainer:
         constraint: What a plan may be; left out, anything. Probabilities are renormalised over what is allowed.
             What was good is made likely unbound, too: rewards say nothing of what is not allowed, and a policy
             that is used unbound later would have drifted there.
-        form: Weight of keeping what is not allowed unlikely whatever a plan was worth; an advantage is the unit.
         watch: Is told of each step of `improve`.
         advantages: Advantages of a group; those of GRPO if left out.
         row_tokens: Most tokens of a row.
@@ -85,7 +105,6 @@ class PlainTrainer:
         improvement: Improvement | None = None,
         seed: int = 0,
         constraint: Constraint | None = None,
-        form: float = 0.0,
         watch: Watch | None = None,
         advantages: Advantages | None = None,
         row_tokens: int = 2048,
@@ -100,7 +119,7 @@ class PlainTrainer:
         torch.manual_seed(seed)
         self.model = model if lora is None else adapted(model, lora)
         self.tokenizer, self.render, self.seed = tokenizer, render, seed
-        self.constraint, self.form, self.watch = constraint, form, watch
+        self.constraint, self.watch = constraint, watch
         self.advantages = advantages or self._advantages
         self.row_tokens, self.sample_rows = row_tokens, sample_rows
 
@@ -235,10 +254,10 @@ class PlainTrainer:
         ):
             gained = self.advantages(group, [one.reward for one in found])
             for ask, tokens, advantage in zip(group, texts, gained, strict=True):
-                chosen = self._chosen(ask, tokens) if advantage or self.form else ()
-                if chosen:
-                    key = (id(ask), chosen)
-                    one = rollouts.get(key) or _Rollout(self._tokens(self.render(ask)), chosen, 0.0, ask, 0)
+                if advantage and tokens and (chosen := self._chosen(ask, tokens)):
+                    key = (id(ask), tokens)
+                    prompt = self._tokens(self.render(ask))
+                    one = rollouts.get(key) or _Rollout(prompt, tokens, 0.0, ask, 0, chosen)
                     rollouts[key] = replace(one, advantage=one.advantage + advantage, times=one.times + 1)
         if not rollouts:
             return {"loss": 0.0, "entropy": 0.0, "gradient": 0.0}
@@ -255,12 +274,12 @@ class PlainTrainer:
         loss, gradient = optimiser.step(rate, losses)
         return {"loss": loss, "entropy": sum(entropies) / len(entropies), "gradient": gradient}
 
-    def _chosen(self, ask: Ask, tokens: tuple[int, ...]) -> tuple[int, ...]:
-        """The tokens up to the last choice: there is nothing to learn from what had to follow."""
+    def _chosen(self, ask: Ask, tokens: tuple[int, ...]) -> int:
+        """How many tokens there are up to the last choice."""
         if self.constraint is None:
-            return tokens
+            return len(tokens)
         rest = self.constraint(ask).rest
-        return next((tokens[:n] for n in range(len(tokens)) if rest(tokens[:n])), tokens)
+        return next((n for n in range(len(tokens)) if rest(tokens[:n])), len(tokens))
 
     def _row_loss(self, row: Sequence[_Rollout]) -> tuple[Tensor, float]:
         """The loss of completions of one prompt, summed over rollouts, and the mean entropy of their tokens."""
@@ -291,18 +310,14 @@ class PlainTrainer:
         ).last_hidden_state[0]
         logits = head(self.model)(hidden[torch.tensor(at, device=device)]).float()
         logits = logits / self.improvement.temperature
-        # A mean over each rollout's tokens, and the plain gradient: the ratio to the old policy is 1.
-        weights = torch.tensor(
-            [one.advantage / len(one.tokens) for one in row for _ in one.tokens], device=device
-        )
-        form = torch.tensor(
-            [self.form * one.times / len(one.tokens) for one in row for _ in one.tokens], device=device
-        )
+        # The plain gradient: the ratio to the old policy is 1.
+        weights = torch.tensor([weight for one in row for weight in one.weights], device=device)
+        form = torch.tensor([weight for one in row for weight in one.form], device=device)
         outside: Tensor | float = 0.0
         if self.constraint is not None:
             bound = logits + self._forbidden(row, logits)
             # How unlikely it was, unbound, to write something that is allowed.
-            outside = ((logits.logsumexp(-1) - bound.logsumexp(-1)) * (weights.clamp_min(0) + form)).sum()
+            outside = ((logits.logsumexp(-1) - bound.logsumexp(-1)) * form).sum()
             logits = bound
         logs = logits.log_softmax(-1)
         chosen = logs.gather(1, torch.tensor(wanted, device=device)[:, None])[:, 0]
