@@ -140,7 +140,7 @@ def test_the_evaluation_has_everybody_and_says_whether_it_was_shown(made):
     assert ORACLE_WORKFLOW in names
     page = (folder / "table" / "report.html").read_text()
     assert "complementary by construction" in page
-    assert re.search(r"RL adds to the warm start: (yes|not shown|no, below) \(", page)
+    assert re.search(r"RL adds to the warm start: (yes|not shown|no, worse) \(", page)
     assert all(f"{group} (" in page for group in GROUPS)
     assert "grpo-1" in page
 

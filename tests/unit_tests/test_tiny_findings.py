@@ -54,7 +54,7 @@ def said(evaluation, claim):
 def test_what_is_better_beyond_chance_is_said_to_be_and_nothing_else():
     evaluation = found()
     assert ": yes (" in said(evaluation, "RL adds to the warm start, on composed questions")
-    assert ": not shown (" in said(evaluation, "Learning from second rounds adds to that")
+    assert ": not shown (" in said(evaluation, "It adds to second rounds that were not learnt")
     assert ": yes (" in said(evaluation, "Above the oracle single pick, on composed questions")
     assert ": yes (" in said(evaluation, "By reward alone: above random routing")
     assert said(evaluation, "At most a quarter").endswith("yes (4.8 %).")

@@ -135,7 +135,7 @@ def contenders(world: World, tasks: Sequence[Task], seeds: Sequence[int]) -> Ite
         own = OfSeed([world.planner(f"{stage}-{seed}", show) for seed in seeds])
         yield Strategy(name, "planner", own, pool, max_steps=MOST_STEPS, note=_told(seeds))
     again = OfSeed([world.planner(f"recursion-{seed}") for seed in seeds])
-    note = "it may plan again, or accept its answer"
+    note = "it may plan again, or accept its answer; it had more steps of training, on second rounds"
     yield Strategy(RECURSION, "planner", again, pool, 2, MOST_STEPS, f"{_told(seeds)}; {note}")
     grpo = OfSeed([world.planner(f"grpo-{seed}") for seed in seeds])
     note = f"{_told(seeds)}; it may plan again, which it has not learnt"

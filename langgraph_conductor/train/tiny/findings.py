@@ -77,7 +77,8 @@ def _claims(evaluation: Evaluation) -> Iterator[str]:
     asked = (
         ("RL adds to the warm start", grpo, names.SFT, everything),
         ("RL adds to the warm start, on composed questions", grpo, names.SFT, _composed),
-        ("Learning from second rounds adds to that", names.RECURSION, names.AGAIN, everything),
+        ("Learning from second rounds adds to one round", names.RECURSION, grpo, everything),
+        ("It adds to second rounds that were not learnt", names.RECURSION, names.AGAIN, everything),
         ("Above the best single worker", grpo, single, everything),
         ("Above the generalist", grpo, "generalist", everything),
         ("Above the oracle single pick, on composed questions", grpo, SINGLE_PICK, _composed),

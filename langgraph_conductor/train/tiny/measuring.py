@@ -27,7 +27,7 @@ _SHOWN: Final = {
     "reward": "mean reward",
     "right": "right",
     "parsed": "plans that can be run",
-    "dead_groups": "groups that teach nothing",
+    "dead_groups": "groups of equal rewards",
     "worker_entropy": "entropy of workers, bits",
     "plan_entropy": "entropy of plans, bits",
 }
@@ -71,7 +71,12 @@ def measured(
         (names.RECURSION, names.GRPO),
         (names.REWARD, names.FORM),
     )
-    return replace(found, comparisons=(*found.comparisons, *pairs))
+    # It knows what is asked, and is nobody's rival.
+    outcomes = (
+        replace(one, kind="ceiling") if one.strategy == names.ORACLE_WORKFLOW else one
+        for one in found.outcomes
+    )
+    return replace(found, outcomes=tuple(outcomes), comparisons=(*found.comparisons, *pairs))
 
 
 def write_page(evaluation: Evaluation, trainings: Mapping[str, Path], path: Path) -> None:
@@ -107,6 +112,7 @@ _TOLD: Final = (
     "are those of one question, of planner and workers together.",
     "Seconds are of one machine that answered hundreds of questions at once and kept replies: they say nothing.",
     "Chains never trained join skills in a way that is in no training data. Nobody can answer what is unsolvable.",
+    "Workers answer greedily, so that a majority of one worker's answers is that answer at a higher price.",
 )
 
 

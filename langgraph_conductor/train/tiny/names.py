@@ -11,7 +11,7 @@ FORM: Final = "anonymous: form only"
 REWARD: Final = "anonymous: form + GRPO"
 MIXTURE: Final = "mixture of agents"
 COMBINED: Final = f"{MIXTURE}, combined by the generalist"
-"""The generalist was taught all skills: of all aggregators it should know best which answer is right."""
+"""The generalist was taught all skills, though not to combine: of all aggregators it knows most questions."""
 ORACLE_WORKFLOW: Final = "oracle workflow"
 
 STAGES: Final[Mapping[str, str]] = {SFT: "sft", GRPO: "grpo", FORM: "form", REWARD: "reward"}

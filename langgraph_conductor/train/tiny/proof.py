@@ -283,7 +283,8 @@ class Proof:
             figures=[dict(zip(found.head, row, strict=True)) for row in found.rows],
             notes=[
                 COMPLEMENTARY,
-                f"The conductor is that of seed {seeds[0]}; the figures are means over the seeds.",
+                f"The conductor is that of seed {seeds[0]}; figures are means over the seeds, but for those that "
+                "say they are of one.",
             ],
             command="python -m langgraph_conductor.train.tiny",
         )
