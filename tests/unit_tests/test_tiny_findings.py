@@ -28,6 +28,7 @@ def found(**right):
         "generalist": lambda task: False,
         names.MIXTURE: lambda task: False,
         names.COMBINED: lambda task: False,
+        names.CONSTANT: lambda task: False,
         SINGLE_PICK: lambda task: task.domain in SKILLS,
         **{f"single({skill})": (lambda task, skill=skill: task.domain == skill) for skill in SKILLS},
         **right,

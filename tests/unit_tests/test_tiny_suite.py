@@ -261,6 +261,36 @@ def test_pairs_are_tried_only_where_nobody_was_right_alone():
     assert conducting.Found.from_json(found[0].to_json()) == found[0]
 
 
+def test_the_best_constant_workflow_is_right_most_often_and_the_shortest_of_those():
+    from langgraph_conductor.episodes import Episode
+    from langgraph_conductor.train.learning.asks import Scored
+    from langgraph_conductor.workers import WorkerPool
+
+    pool = WorkerPool([naming.worker(kind, model_of=fakes) for kind in POOL])
+    tasks = SUITE.tasks("train")[:3]
+
+    def chosen(often):
+        asked = []
+
+        def score(asks, texts):
+            planner = EmbeddedPlanner(ScriptedModel(replies=["x"]))
+            found = []
+            for ask, text in zip(asks, texts, strict=True):
+                kinds = tuple(step.worker for step in planner.parse(text, ask.request(3)).steps)
+                asked.append(kinds)
+                right = float(tasks.index(ask.task) < often.get(kinds, 0))
+                found.append(Scored(1.0, Episode(ask.task.id, "", right, True, "unaided", rounds=())))
+            return found
+
+        best = conducting.best_constant(tasks, pool, score)
+        assert len(asked) == 3 * len(set(asked)) == 3 * (7 + 42)
+        return best
+
+    often = {("sorter",): 1, ("digits", "sorter"): 2, ("reverser", "sorter"): 1}
+    assert chosen(often) == conducting.workflow_of(("digits", "sorter"))
+    assert chosen({**often, ("story",): 2}) == conducting.workflow_of(("story",))
+
+
 def record(kinds, answer):
     workflow = conducting.workflow_of(kinds)
     return {

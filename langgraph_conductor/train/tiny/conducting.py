@@ -44,6 +44,25 @@ def pairs(task: Task, seed: int = 0) -> list[Workflow]:
     return [workflow_of(kinds) for kinds in draw.sample(list(permutations(POOL, 2)), PAIRS_TRIED)]
 
 
+def best_constant(tasks: Sequence[Task], pool: WorkerPool, score: Score) -> Workflow:
+    """Of all workflows of one step, and of two in the workers' own wordings, the one that is right most often.
+
+    Args:
+        tasks: Questions to choose on.
+        pool: The workers.
+        score: Runs plans.
+
+    Returns:
+        It; of equally good ones the shortest.
+    """
+    candidates = [*alone(), *(workflow_of(pair) for pair in permutations(POOL, 2))]
+    asks = [Ask(task, pool) for _ in candidates for task in tasks]
+    texts = [plan_text(candidate, pool) for candidate in candidates for _ in tasks]
+    scored = [one.episode.score or 0.0 for one in score(asks, texts)]
+    right = [sum(scored[i * len(tasks) : (i + 1) * len(tasks)]) for i in range(len(candidates))]
+    return candidates[right.index(max(right))]
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """What trying showed of a question.

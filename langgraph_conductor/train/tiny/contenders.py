@@ -26,9 +26,11 @@ from langgraph_conductor.train.tiny.conducting import MOST_STEPS, workflow_of
 from langgraph_conductor.train.tiny.names import (
     AGAIN,
     COMBINED,
+    CONSTANT,
     FORM,
     GRPO,
     ORACLE_WORKFLOW,
+    RANDOM,
     RECURSION,
     REWARD,
     STAGES,
@@ -97,13 +99,16 @@ class Bound:
         return Plan(self._planner.parse(text, request), "schema", text, tuple(messages), usage=used)
 
 
-def contenders(world: World, tasks: Sequence[Task], seeds: Sequence[int]) -> Iterator[Strategy]:
+def contenders(
+    world: World, tasks: Sequence[Task], seeds: Sequence[int], constant: Workflow
+) -> Iterator[Strategy]:
     """All that is not in every evaluation already.
 
     Args:
         world: The workers and conductors.
         tasks: What will be asked, for the ceiling.
         seeds: Of the conductors.
+        constant: The best workflow that never changes, in wordings the workers were taught.
     """
     pool = world.pool()
     model = world.model_of(GENERALIST, 48)
@@ -121,6 +126,14 @@ def contenders(world: World, tasks: Sequence[Task], seeds: Sequence[int]) -> Ite
             "one adapter, taught all that the specialists were",
         ),
         (COMBINED, mixed, wide, len(wide), "all of the pool propose"),
+        (
+            CONSTANT,
+            fixed.workflow(constant),
+            pool,
+            MOST_STEPS,
+            f"chosen on training questions: {', then '.join(step.worker for step in constant.steps)}",
+        ),
+        (RANDOM, _random(), pool, MOST_STEPS, "one to three workers drawn for each question"),
         (
             ORACLE_WORKFLOW,
             _oracle(tasks),
@@ -170,6 +183,14 @@ def turned(task: WorkerTask) -> str:
         if lists:
             return ", ".join(max(lists, key=len)[::-1])
     raise ValueError("there is no list to put back to front")
+
+
+def _random() -> FixedPlanner:
+    def build(request: PlanRequest) -> Workflow:
+        draw = random.Random(f"{current_replay().seed}:{text_of(request.question)}")  # noqa: S311 - no secret
+        return workflow_of(draw.sample(list(request.pool.names), draw.randint(1, MOST_STEPS)))
+
+    return FixedPlanner(build, identity=["tiny random", MOST_STEPS])
 
 
 def _oracle(tasks: Sequence[Task]) -> FixedPlanner:

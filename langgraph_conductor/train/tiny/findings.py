@@ -80,6 +80,7 @@ def _claims(evaluation: Evaluation) -> Iterator[str]:
         ("Learning from second rounds adds to one round", names.RECURSION, grpo, everything),
         ("It adds to second rounds that were not learnt", names.RECURSION, names.AGAIN, everything),
         ("Above the best single worker", grpo, single, everything),
+        ("Above the best constant workflow", grpo, names.CONSTANT, everything),
         ("Above the generalist", grpo, "generalist", everything),
         ("Above the oracle single pick, on composed questions", grpo, SINGLE_PICK, _composed),
         (f"Above {names.MIXTURE}, combined by the generalist", grpo, names.COMBINED, everything),

@@ -20,6 +20,7 @@ from langgraph_conductor.train.tiny.conducting import MOST_STEPS
 from langgraph_conductor.train.tiny.contenders import contenders
 from langgraph_conductor.train.tiny.findings import answers, table
 from langgraph_conductor.train.tiny.world import World
+from langgraph_conductor.workflow import Workflow
 
 EVALUATION: Final = "evaluation.json"
 
@@ -40,6 +41,7 @@ def measured(
     seeds: Sequence[int],
     items: int | None,
     chosen_on: int,
+    constant: Workflow,
 ) -> Evaluation:
     """Ask everybody.
 
@@ -50,6 +52,7 @@ def measured(
         seeds: Of the conductors. Each strategy has as many samples, and a conductor's are those of its seeds.
         items: Most questions, drawn by hash; `None` for all.
         chosen_on: Training questions on which the best worker and the best constant workflow are chosen.
+        constant: The best constant workflow in the wordings the workers were taught.
     """
     runner = Runner(store, samples=len(seeds), concurrency=256)
     found = asyncio.run(
@@ -58,7 +61,7 @@ def measured(
             world.pool(),
             None,
             runner,
-            extra=[*contenders(world, suite.tasks("test"), seeds)],
+            extra=[*contenders(world, suite.tasks("test"), seeds, constant)],
             items=items,
             train_items=chosen_on,
             max_steps=MOST_STEPS,
@@ -67,7 +70,7 @@ def measured(
         )
     )
     pairs = (
-        *((names.GRPO, name) for name in (names.SFT, "generalist", names.COMBINED)),
+        *((names.GRPO, name) for name in (names.SFT, "generalist", names.COMBINED, names.CONSTANT)),
         (names.RECURSION, names.GRPO),
         (names.REWARD, names.FORM),
     )

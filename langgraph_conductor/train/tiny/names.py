@@ -12,6 +12,9 @@ REWARD: Final = "anonymous: form + GRPO"
 MIXTURE: Final = "mixture of agents"
 COMBINED: Final = f"{MIXTURE}, combined by the generalist"
 """The generalist was taught all skills, though not to combine: of all aggregators it knows most questions."""
+CONSTANT: Final = "best constant workflow, as taught"
+"""In the wordings that the workers were taught, which the evaluation's own does not know."""
+RANDOM: Final = "random workflow, as taught"
 ORACLE_WORKFLOW: Final = "oracle workflow"
 
 STAGES: Final[Mapping[str, str]] = {SFT: "sft", GRPO: "grpo", FORM: "form", REWARD: "reward"}

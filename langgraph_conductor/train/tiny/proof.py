@@ -33,6 +33,7 @@ from langgraph_conductor.train.tiny.base import NAME, load_base
 from langgraph_conductor.train.tiny.conducting import (
     MOST_STEPS,
     Found,
+    best_constant,
     mixed,
     random_routing,
     renamed_batches,
@@ -134,7 +135,7 @@ class Proof:
         settings = {
             "seeds": [*seeds],
             "items": items,
-            **self._settings("chosen_on"),
+            **self._settings("chosen_on", "composed"),
         }
         measure = partial(self._measure, seeds, items)
         yield Stage("table", (*_SPECIALISTS, GENERALIST, *trained), settings, measure, renewed=True)
@@ -259,9 +260,12 @@ class Proof:
 
     def _measure(self, seeds: Sequence[int], items: int | None, folder: Path) -> None:
         """Ask everybody the questions of the test split; write the data and the page."""
-        store = ReplyStore(self.folder / "replies.sqlite")
-        with store, self._world(GENERALIST, *_trained(seeds)) as world:
-            found = measured(world, self.suite, store, seeds, items, self.recipe.chosen_on)
+        tasks = mixed(self.suite.tasks("train"), self.recipe.chosen_on, self.recipe.composed)
+        with self._world(GENERALIST, *_trained(seeds)) as world:
+            with self._scorer(world.planner("")) as scorer:
+                constant = best_constant(tasks, world.pool(), scorer.run)
+            with ReplyStore(self.folder / "replies.sqlite") as store:
+                found = measured(world, self.suite, store, seeds, items, self.recipe.chosen_on, constant)
         rewarded = [f"{stage}-{seed}" for stage in ("grpo", "recursion", "reward") for seed in seeds]
         trainings = {name: self.folder / name / "diagnostics" for name in rewarded}
         found.save(folder / EVALUATION)

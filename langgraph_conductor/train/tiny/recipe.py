@@ -63,5 +63,5 @@ class Recipe(Settings):
     """Of the conductor that is shown numbers alone. It learns from questions of one skill, one of each a step,
     with plans of one step: chance is right in one of fifty plans of two, and teaches how many steps to write
     before it teaches who can do what."""
-    chosen_on: int = 24
+    chosen_on: int = 60
     """Training questions on which the best worker and the best constant workflow are chosen."""
