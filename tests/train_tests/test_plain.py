@@ -114,22 +114,23 @@ def test_where_there_is_no_choice_left_the_model_is_not_asked():
     assert decode(model, prompts, end=5, max_tokens=4, bounds=bounds) == [(7, 8, 9, 10)] * 3  # cut
 
 
-def test_what_had_to_follow_is_not_learnt_from(tmp_path):
-    """Two letters of which the first is chosen, and then a tail that is the same whatever was chosen."""
-    end = TOKENIZER.eos_token_id
+class LetterAndTail:
+    """A letter is chosen, and then comes what has to follow, whatever was chosen."""
+
     letters = [tokens(c)[0] for c in "abc"]
-    tail = (*tokens("hello there"), end)
+    tail = (*tokens("hello there"), TOKENIZER.eos_token_id)
 
-    class Told:
-        def allowed(self, written):
-            return letters if not written else [(*written[:1], *tail)[len(written)]]
+    def allowed(self, written):
+        return [self.tail[len(written) - 1]] if written else self.letters
 
-        def rest(self, written):
-            return tail[len(written) - 1 :] if written else ()
+    def rest(self, written):
+        return self.tail[len(written) - 1 :] if written else ()
 
+
+def test_what_had_to_follow_is_not_learnt_from(tmp_path):
     rows = []
     one = trainer(
-        constraint=lambda ask: Told(),
+        constraint=lambda ask: LetterAndTail(),
         lora=None,
         improvement=Improvement(steps=20, learning_rate=3e-3, max_tokens=20),
     )
@@ -144,16 +145,6 @@ def test_what_had_to_follow_is_not_learnt_from(tmp_path):
 
 def test_a_policy_that_was_bound_writes_in_the_same_form_unbound(tmp_path):
     """Rewards say nothing of what is not allowed, nor of what has to follow; neither may be unlearnt."""
-    end = TOKENIZER.eos_token_id
-    letters = [tokens(c)[0] for c in "abc"]
-    tail = (*tokens("hello there"), end)
-
-    class Told:
-        def allowed(self, written):
-            return letters if not written else [(*written[:1], *tail)[len(written)]]
-
-        def rest(self, written):
-            return tail[len(written) - 1 :] if written else ()
 
     def unbound(one):
         bound, one.constraint = one.constraint, None
@@ -162,7 +153,7 @@ def test_a_policy_that_was_bound_writes_in_the_same_form_unbound(tmp_path):
         return sum(text[:1] in "abc" and text[1:] == "hello there" for text in texts) / len(texts)
 
     one = trainer(
-        constraint=lambda ask: Told(),
+        constraint=lambda ask: LetterAndTail(),
         lora=None,
         imitation=Imitation(epochs=150, batch=9, learning_rate=3e-3),
         improvement=Improvement(steps=40, learning_rate=1e-3, max_tokens=20),
@@ -315,7 +306,7 @@ def test_a_constraint_binds_samples_and_their_probabilities(tmp_path):
     one = trainer(
         constraint=lambda ask: Short(),
         lora=None,
-        improvement=Improvement(steps=60, learning_rate=3e-3, max_tokens=5),
+        improvement=Improvement(steps=30, learning_rate=3e-3, max_tokens=5),
     )
     texts = one.sample(ASKS * 10, temperature=1.0, max_tokens=5, seed=1)
     assert all(len(text) == 2 and set(text) <= set("abc") for text in texts)

@@ -88,9 +88,8 @@ class Grammar:
             encode = partial(self._tokenizer.encode, add_special_tokens=False)
             writing = PlanWriting(language, self._vocabulary, self._tokenizer.eos_token_id, encode)
             for plan in language.samples():
-                tokens = self._tokenizer.encode(plan, add_special_tokens=False)
                 try:
-                    writing.allowed(tuple(tokens))
+                    writing.allowed(encode(plan))
                 except ValueError as error:
                     raise ValueError(f"the tokenizer cannot write this plan:\n{plan}\n({error})") from None
             while len(self._known) >= _MOST_KNOWN:

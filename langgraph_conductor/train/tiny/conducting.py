@@ -38,10 +38,15 @@ def alone() -> list[Workflow]:
     return [workflow_of((kind,)) for kind in POOL]
 
 
+def chains() -> list[Workflow]:
+    """Each two workers, one after the other."""
+    return [workflow_of(kinds) for kinds in permutations(POOL, 2)]
+
+
 def pairs(task: Task, seed: int = 0) -> list[Workflow]:
     """Workflows of two steps, drawn at random for a question."""
     draw = random.Random(f"tried {task.id}:{seed}")  # noqa: S311 - no secret is made here
-    return [workflow_of(kinds) for kinds in draw.sample(list(permutations(POOL, 2)), PAIRS_TRIED)]
+    return draw.sample(chains(), PAIRS_TRIED)
 
 
 def best_constant(tasks: Sequence[Task], pool: WorkerPool, score: Score) -> Workflow:
@@ -55,7 +60,7 @@ def best_constant(tasks: Sequence[Task], pool: WorkerPool, score: Score) -> Work
     Returns:
         It; of equally good ones the shortest.
     """
-    candidates = [*alone(), *(workflow_of(pair) for pair in permutations(POOL, 2))]
+    candidates = [*alone(), *chains()]
     asks = [Ask(task, pool) for _ in candidates for task in tasks]
     texts = [plan_text(candidate, pool) for candidate in candidates for _ in tasks]
     scored = [one.episode.score or 0.0 for one in score(asks, texts)]

@@ -112,12 +112,7 @@ class Proof:
     def _conductors(self, seed: int) -> Iterator[Stage]:
         for name, needs, settings, run in (
             ("sft", (_RIGHT,), ("adapter", "varied", "imitation"), self._imitate),
-            (
-                "grpo",
-                (f"sft-{seed}",),
-                ("learnt_from", "composed", "rewards", "named"),
-                self._improve,
-            ),
+            ("grpo", (f"sft-{seed}",), ("learnt_from", "composed", "rewards", "named"), self._improve),
             (
                 "recursion",
                 (f"grpo-{seed}",),

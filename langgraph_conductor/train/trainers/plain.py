@@ -256,8 +256,8 @@ class PlainTrainer:
             for ask, tokens, advantage in zip(group, texts, gained, strict=True):
                 if advantage and tokens and (chosen := self._chosen(ask, tokens)):
                     key = (id(ask), tokens)
-                    prompt = self._tokens(self.render(ask))
-                    one = rollouts.get(key) or _Rollout(prompt, tokens, 0.0, ask, 0, chosen)
+                    if (one := rollouts.get(key)) is None:
+                        one = _Rollout(self._tokens(self.render(ask)), tokens, 0.0, ask, 0, chosen)
                     rollouts[key] = replace(one, advantage=one.advantage + advantage, times=one.times + 1)
         if not rollouts:
             return {"loss": 0.0, "entropy": 0.0, "gradient": 0.0}
