@@ -1,9 +1,9 @@
 """A workflow drawn as SVG: a box per step, a row per superstep, an arrow per granted output."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from langgraph_conductor.evals.report.words import in_html
+from langgraph_conductor.display.markup import in_html
 from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.workflow import Workflow
 
@@ -12,11 +12,12 @@ _ASIDE: Final = 70
 _NAME: Final = 18
 
 
-def workflow_svg(record: RoundRecord) -> str:
+def workflow_svg(record: RoundRecord, target: Callable[[int], str] | None = None) -> str:
     """The drawn workflow of a round; empty if it has none.
 
     Args:
         record: The round. Steps that failed, or that have no record, are marked.
+        target: Gives the id of the element that tells more of a step, which its box then links to.
     """
     if not record["workflow"]:
         return ""
@@ -41,10 +42,15 @@ def workflow_svg(record: RoundRecord) -> str:
         for j in workflow.reads(i)
     )
     boxes = "".join(
-        _box(i, step.worker, places[i], status.get(i, "not run")) for i, step in enumerate(workflow.steps)
+        _linked(_box(i, step.worker, places[i], status.get(i, "not run")), i, target if i in status else None)
+        for i, step in enumerate(workflow.steps)
     )
     size = f'width="{across}" height="{down}" viewBox="0 0 {across} {down}"'
     return f'<svg class="flow" {size} role="img" aria-label="workflow">{edges}{boxes}</svg>'
+
+
+def _linked(box: str, step: int, target: Callable[[int], str] | None) -> str:
+    return f'<a href="#{in_html(target(step))}">{box}</a>' if target else box
 
 
 def _row(levels: tuple[tuple[int, ...], ...], step: int) -> int:
