@@ -42,7 +42,9 @@ def workflow_svg(record: RoundRecord, target: Callable[[int], str] | None = None
         for j in workflow.reads(i)
     )
     boxes = "".join(
-        _linked(_box(i, step.worker, places[i], status.get(i, "not run")), i, target if i in status else None)
+        _linked(
+            _box(i, step.worker, places[i], status.get(i, "not run")), i, target if i in status else None
+        )
         for i, step in enumerate(workflow.steps)
     )
     size = f'width="{across}" height="{down}" viewBox="0 0 {across} {down}"'

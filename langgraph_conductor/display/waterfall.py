@@ -89,9 +89,10 @@ def _bar(bar: Bar, row: int, scale: float, target: Callable[[int, int], str]) ->
         calls = f"{bar.calls} model call{'' if bar.calls == 1 else 's'}"
         note += f"; {calls}, {seconds(bar.call_seconds)}"
     text = y + _BAR - 3
+    kind = "ok" if bar.ok else "failed"
     yield f'<a href="#{in_html(target(bar.round, bar.step))}"><text x="4" y="{text}">{in_html(label)}</text></a>'
     yield (
-        f'<rect class="{"ok" if bar.ok else "failed"}" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="{_BAR}" rx="2">'
+        f'<rect class="{kind}" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="{_BAR}" rx="2">'
         f"<title>{in_html(f'round {bar.round}, step {bar.step}: {note}')}</title></rect>"
     )
     yield f'<text class="small" x="{_NAMES + _AXIS + 8}" y="{text}">{in_html(note)}</text>'
