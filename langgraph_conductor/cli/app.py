@@ -1,4 +1,4 @@
-"""Commands: `ask`, `draw`, `check`, `eval`, `profile`, `train`, `demo`, `fetch`.
+"""Commands: `ask`, `show`, `draw`, `check`, `eval`, `profile`, `train`, `demo`, `fetch`.
 
 Answers go to stdout, progress and errors to stderr.
 """
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, ParamSpec
 import typer
 
 from langgraph_conductor.cli.exits import BUDGET, EXIT_CODES, one_line_errors
-from langgraph_conductor.display import describe, describe_setup
+from langgraph_conductor.display import describe, describe_setup, write_run_page
 from langgraph_conductor.display.words import printable
 
 P = ParamSpec("P")
@@ -29,6 +29,11 @@ app = typer.Typer(
 Config = Annotated[
     str | None,
     typer.Option("--config", "-c", help="A conductor.toml; without it the embedded models answer."),
+]
+
+Html = Annotated[
+    Path | None,
+    typer.Option(dir_okay=False, help="Also write the run to this file, as one HTML page without scripts."),
 ]
 
 
@@ -68,12 +73,13 @@ def ask(
     exclude: Annotated[
         list[str] | None, typer.Option(help="Name or tag of a worker not to offer; may be repeated.")
     ] = None,
+    html: Html = None,
 ) -> None:
     """Answer a question. Progress goes to stderr, the report to stdout.
 
     Without --config the embedded models answer. They show the method at its smallest, not quality.
     """
-    from langgraph_conductor.cli.asking import check_choice, configured, limited, run
+    from langgraph_conductor.cli.asking import check_choice, check_writable, configured, limited, run
 
     _need_words(question)
     chosen = configured(config)
@@ -83,8 +89,29 @@ def ask(
         budget=limited(chosen.budget, limit_usd, limit_seconds),
         **{name: value for name, value in bounds.items() if value is not None},
     )
+    if html:
+        check_writable(html)  # before anything is paid
     result = run(conductor, question, options, quiet=quiet)
+    if html:
+        write_run_page(result, html)
     typer.echo(_json(result) if as_json else printable(result["answer"]) if quiet else describe(result))
+
+
+@command
+def show(
+    thread: Annotated[str, typer.Argument(help="The thread_id the run was given.")],
+    saver: Annotated[
+        str, typer.Option(metavar="sqlite:PATH", help="Where runs are saved: a file of SqliteSaver.")
+    ],
+    html: Html = None,
+) -> None:
+    """Show the newest run of a thread from its checkpoints, finished or interrupted. Nothing is run or changed."""
+    from langgraph_conductor.cli.showing import describe_saved, saved_run
+
+    result = saved_run(saver, thread)
+    if html:
+        write_run_page(result, html)
+    typer.echo(describe_saved(result))
 
 
 @command

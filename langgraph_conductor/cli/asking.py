@@ -1,9 +1,11 @@
 """`langgraph-conductor ask`: runs a conductor and shows its progress on stderr."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -62,6 +64,20 @@ def limited(budget: Budget | None, usd: str | None, seconds: float | None) -> Bu
         return Budget(**{**(asdict(budget) if budget else {}), **limits})
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+
+
+def check_writable(file: Path) -> None:
+    """Refuse a file that could not be written after the run.
+
+    Raises:
+        typer.BadParameter: If its folder is not there, or does not let it be written.
+    """
+    if not file.parent.is_dir():
+        raise typer.BadParameter(
+            f"there is no folder {str(file.parent)!r} to write {file.name!r} to; make it"
+        )
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise typer.BadParameter(f"{str(file)!r} may not be written; choose another file")
 
 
 def run(

@@ -12,7 +12,7 @@ from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import RoundRecord, latest_answered
 from langgraph_conductor.workflow import brief
 
-_INTERRUPTS: Final = "__interrupt__"
+INTERRUPTS: Final = "__interrupt__"
 """Where LangGraph puts the interrupts of a run in its result."""
 
 
@@ -58,7 +58,7 @@ def facts_of(result: Mapping[str, Any]) -> RunFacts:
         rounds=rounds,
         usage=result.get("usage") or usage_of(rounds),  # a run sums it up at its end
         stopped=result.get("stopped") or "",
-        waits_for=tuple(str(getattr(one, "value", one)) for one in result.get(_INTERRUPTS) or ()),
+        waits_for=tuple(str(getattr(one, "value", one)) for one in result.get(INTERRUPTS) or ()),
     )
 
 

@@ -31,6 +31,8 @@ _STYLE: Final = """
 .text { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft); padding: .5em .8em; }
 .rounds { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(20rem, 1fr); gap: 1rem; }
 .rounds, .falls-box { overflow-x: auto; }
+.rounds dl { grid-template-columns: 5rem 1fr; }
+.rounds dd { max-height: 24rem; overflow: auto; }
 .rounds > section { border: 1px solid var(--line); border-radius: 6px; padding: 0 1em .6em; }
 a { color: inherit; }
 :target { outline: 2px solid currentColor; outline-offset: 4px; }
@@ -149,7 +151,7 @@ def _time(rounds: Sequence[RoundRecord]) -> str:
         return "<p>No step ran.</p>"
     left = len(line.bars) - MOST_BARS
     more = f"<p>{left:,} later steps of {len(line.bars):,} are not drawn.</p>" if left > 0 else ""
-    planned = "; ".join(f"of round {r['round']} {waterfall.seconds(r['plan']['seconds'])}" for r in rounds)
+    planned = "; ".join(f"round {r['round']} in {waterfall.seconds(r['plan']['seconds'])}" for r in rounds)
     return (
         f'<div class="falls-box">{waterfall_svg(line, step_id)}</div>{more}'
         f"<p>Bars are steps. It is recorded how long planning and model calls took, not when they began, so they "

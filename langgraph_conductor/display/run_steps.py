@@ -14,7 +14,6 @@ STYLE: Final = """
 .step > h4 { margin: .7em 0 .3em; }
 .failed-step > h4 { color: var(--bad); }
 .step details { margin-left: 9rem; }
-.step > p { margin: .3em 0; }
 """
 
 MOST_TEXT: Final = 20_000
@@ -85,9 +84,14 @@ def described(terms: Mapping[str, str]) -> str:
 
 def _round(record: RoundRecord, named: Named) -> str:
     steps, left_out = _ends(record["steps"], MOST_STEPS)
-    more = (
-        f"<p>{left_out:,} steps between the first ones and the last are left out.</p>" if left_out else ""
-    )
+    more = ""
+    if left_out:
+        missing = record["steps"][len(steps) - 1 : -1]
+        # Links to the steps left out lead here.
+        targets = "".join(
+            f'<span id="{step_id(record["round"], step["index"])}"></span>' for step in missing
+        )
+        more = f"<p>{targets}{left_out:,} steps between the first ones and the last are left out.</p>"
     told = "\n".join(_step(step, record["round"], named) for step in steps)
     return f"<h3>Round {record['round']}</h3>{more}{told}"
 
@@ -97,6 +101,9 @@ def _step(step: StepRecord, number: int, named: Named) -> str:
     before = {
         "answered by": step["answered_by"] if step["answered_by"] != step["worker"] else "",
         "subtask": step["subtask"],
+        "granted": ", ".join(
+            ["the question", *(_place(of, index, number) for of, index in step["granted"])]
+        ),
     }
     after = {
         "said": step.get("text", ""),
@@ -114,15 +121,12 @@ def _step(step: StepRecord, number: int, named: Named) -> str:
 
 
 def _granted(step: StepRecord, number: int, named: Named) -> str:
-    if not step["granted"]:
-        return "<p>Granted: the question.</p>"
-    most = max(_LEAST_GRANTED, MOST_GRANTED_TEXT // len(step["granted"]))
-    shown = "".join(_output(of, index, number, named, most) for of, index in step["granted"])
-    return f"<p>Granted: the question, and</p>{shown}"
+    most = max(_LEAST_GRANTED, MOST_GRANTED_TEXT // max(1, len(step["granted"])))
+    return "".join(_output(of, index, number, named, most) for of, index in step["granted"])
 
 
 def _output(of: int, index: int, number: int, named: Named, most: int) -> str:
-    where = f"step {index}" if of == number else f"step {index} of round {of}"
+    where = _place(of, index, number)
     given = named.get((of, index))
     if given is None:
         return f"<details><summary>{where}</summary>It is not among the rounds of this result.</details>"
@@ -132,6 +136,10 @@ def _output(of: int, index: int, number: int, named: Named, most: int) -> str:
         f'<details class="granted-output"><summary>{where}, {in_html(given["worker"])}</summary>'
         f'<div class="text">{in_html(cut(said, most))}</div>{whole}</details>'
     )
+
+
+def _place(of: int, index: int, number: int) -> str:
+    return f"step {index}" if of == number else f"step {index} of round {of}"
 
 
 def _calls(calls: Sequence[CallRecord]) -> str:

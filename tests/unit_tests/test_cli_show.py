@@ -1,0 +1,173 @@
+"""Runs shown after they ran: `ask --html` and `show`."""
+
+import sqlite3
+
+import pytest
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
+
+from langgraph_conductor import ACCEPT, Worker, WorkerPool, create_conductor, local
+from langgraph_conductor.testing import ScriptedModel, plan_text
+from tests.helpers import Recorder, ScriptedPlanner, ask, flow, thread
+from tests.unit_tests.test_cli import command
+
+
+@pytest.fixture
+def saver(tmp_path):
+    with SqliteSaver.from_conn_string(str(tmp_path / "runs.db")) as made:
+        yield made
+
+
+@pytest.fixture
+def show(tmp_path):
+    return lambda name, *more: command("show", name, "--saver", f"sqlite:{tmp_path / 'runs.db'}", *more)
+
+
+def pausing(task):
+    return (
+        f"told {interrupt('may I?')}"
+        if task.index == 1 and task.round == 1
+        else f"said-{task.round}{task.index}"
+    )
+
+
+def pausing_conductor(saver=None):
+    planner = ScriptedPlanner(
+        flow(("a", "zero", [])), flow(("a", "one", []), ("a", "two", [0]), ("a", "three", "all")), ACCEPT
+    )
+    return create_conductor(planner, [Worker("a", pausing)], max_rounds=3, checkpointer=saver)
+
+
+def test_ask_writes_the_page(monkeypatch, tmp_path):
+    monkeypatch.setattr(local, "planner", lambda: ScriptedModel(replies=[plan_text(("a", "Do it.", []))]))
+    monkeypatch.setattr(local, "workers", lambda: WorkerPool([Worker("a", lambda t: "from a")]))
+    done = command("ask", "What is it?", "--quiet", "--html", str(tmp_path / "run.html"))
+    assert done.stdout == "from a\n"
+    page = (tmp_path / "run.html").read_text()
+    assert '<h2>Question</h2>\n<div class="text">What is it?' in page
+    assert "Do it." in page
+
+
+def test_ask_refuses_a_page_it_could_not_write_before_it_asks(monkeypatch, tmp_path):
+    worker = Recorder("a")
+    monkeypatch.setattr(local, "planner", lambda: ScriptedPlanner(flow(("a", "x", []))))
+    monkeypatch.setattr(local, "workers", lambda: WorkerPool([Worker("a", worker)]))
+    done = command("ask", "What is it?", "--html", str(tmp_path / "none" / "run.html"))
+    assert done.exit_code == 2
+    assert worker.tasks == []
+
+
+def test_a_finished_run_is_shown(saver, show, tmp_path):
+    planner = ScriptedPlanner(flow(("a", "do", [])), ACCEPT)
+    conductor = create_conductor(
+        planner, [Worker("a", lambda t: "done <i>")], max_rounds=2, checkpointer=saver
+    )
+    conductor.invoke(ask("First?"), thread("one"))
+    done = show("one", "--html", str(tmp_path / "run.html"))
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("question: First?\n")
+    assert "answer: done <i>" in done.stdout
+    assert "state:" not in done.stdout
+    assert "the earlier answer is kept" in done.stdout
+    page = (tmp_path / "run.html").read_text()
+    assert "done &lt;i&gt;" in page
+    assert "accepted by the planner" in page
+
+
+def test_an_interrupted_run_is_shown_as_far_as_it_came(saver, show, tmp_path):
+    conductor = pausing_conductor(saver)
+    conductor.invoke(ask(), thread("two"), durability="sync")
+    done = show("two", "--html", str(tmp_path / "run.html"))
+    assert done.exit_code == 0, done.stderr
+    assert "state: there is no answer yet" in done.stdout
+    assert "waits for an answer to: may I?" in done.stdout
+    assert "round 1: not over: 1 of 3 steps are" in done.stdout
+    assert "said:    said-10" in done.stdout
+    page = (tmp_path / "run.html").read_text()
+    assert page.count("not run") == 2
+    assert "said-00" in page
+    assert "said-10" in page
+    conductor.invoke(Command(resume="yes"), thread("two"), durability="sync")
+    done = show("two")
+    assert "answer: said-12" in done.stdout
+    assert "told yes" in done.stdout
+    assert "waits" not in done.stdout
+
+
+def test_a_second_turn_on_a_thread_shows_nothing_of_the_first(saver, show):
+    conductor = create_conductor(
+        ScriptedPlanner(flow(("a", "x", []))), [Worker("a", Recorder("a", lambda t: f"reply {len(t.question[0]['text'])}"))],
+        checkpointer=saver,
+    )  # fmt: skip
+    conductor.invoke(ask("One?"), thread("t"))
+    first = show("t").stdout
+    conductor.invoke(ask("And what of two?"), thread("t"))
+    second = show("t").stdout
+    assert "answer: reply 4\n" in first
+    assert "answer: reply 4\n" not in second
+    assert second.count("round 0:") == 1
+
+
+def test_a_conductor_inside_an_app_is_found(saver, show):
+    builder = StateGraph(MessagesState)
+    builder.add_node("help", pausing_conductor())
+    builder.add_edge(START, "help")
+    app = builder.compile(checkpointer=saver)
+    app.invoke(ask("In an app?"), thread("app"), durability="sync")
+    done = show("app")
+    assert "question: In an app?" in done.stdout
+    assert "round 1: not over: 1 of 3 steps are" in done.stdout
+    assert "waits for an answer to: may I?" in done.stdout
+
+
+def test_a_step_that_stopped_the_run_leaves_the_others_shown(saver, show):
+    conductor = create_conductor(
+        ScriptedPlanner(flow(("a", "one", []), ("b", "two", [0]))),
+        [Worker("a", lambda t: "first"), Worker("b", Recorder("b", ValueError("no")), retries=0)],
+        on_step_error="raise", checkpointer=saver,
+    )  # fmt: skip
+    with pytest.raises(Exception, match="step 1"):
+        conductor.invoke(ask(), thread("t"), durability="sync")
+    done = show("t")
+    assert "round 0: not over: 1 of 2 steps are" in done.stdout
+    assert "said:    first" in done.stdout
+
+
+def test_showing_changes_nothing(saver, show, tmp_path):
+    create_conductor(
+        ScriptedPlanner(flow(("a", "x", []))), [Worker("a", lambda t: "y")], checkpointer=saver
+    ).invoke(ask(), thread("t"))
+    before = (
+        list(saver.conn.execute("select * from checkpoints")),
+        list(saver.conn.execute("select * from writes")),
+    )
+    assert show("t").exit_code == 0
+    after = (
+        list(saver.conn.execute("select * from checkpoints")),
+        list(saver.conn.execute("select * from writes")),
+    )
+    assert before == after
+
+
+def test_what_cannot_be_shown_says_why(saver, show, tmp_path):
+    saver.setup()
+    builder = StateGraph(MessagesState)
+    builder.add_node("other", lambda state: {"messages": ["hello"]})
+    builder.add_edge(START, "other")
+    builder.compile(checkpointer=saver).invoke(ask(), thread("other"))
+    assert "holds no thread 'none'" in show("none").stderr
+    assert "holds no run of a conductor" in show("other").stderr
+    assert show("other").exit_code == 1
+    (tmp_path / "junk").write_text("no database at all, but long enough to be looked at" * 20)
+    with sqlite3.connect(tmp_path / "empty.db") as made:
+        made.execute("create table t (x)")
+    made.close()
+    for name in ("junk", "empty.db"):
+        done = command("show", "t", "--saver", f"sqlite:{tmp_path / name}")
+        assert done.exit_code == 1
+        assert "is not a file of SqliteSaver" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert command("show", "t", "--saver", f"sqlite:{tmp_path / 'none.db'}").exit_code == 2
+    assert not (tmp_path / "none.db").exists()
+    assert command("show", "t", "--saver", str(tmp_path / "runs.db")).exit_code == 2
