@@ -47,7 +47,7 @@ def saved_run(saver: str, thread: str) -> dict[str, Any]:
             # Newest first, of all graphs and subgraphs of the thread.
             newest = _newest(kept.list({"configurable": {"thread_id": thread}}))
     except sqlite3.DatabaseError as error:
-        raise ConductorError(f"{path} is not a file of SqliteSaver, or is damaged: {error}") from error
+        raise ConductorError(f"{path} cannot be read as a file of SqliteSaver: {error}") from error
     if not newest:
         raise ConductorError(f"{path} holds no thread {thread!r}; give the thread_id the run was given")
     result = run_of(newest)

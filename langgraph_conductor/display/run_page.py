@@ -4,7 +4,7 @@ The page is whole in itself: no scripts, and nothing it loads. Making it contact
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final
@@ -97,7 +97,7 @@ class RunView:
         result: What `invoke` of a conductor returned.
     """
 
-    result: Mapping[str, Any]
+    result: Mapping[str, Any] = field(repr=False)
 
     def _repr_html_(self) -> str:
         # In a frame of its own, so that the page's style stays out of the notebook; the empty sandbox

@@ -166,7 +166,7 @@ def test_what_cannot_be_shown_says_why(saver, show, tmp_path):
     for name in ("junk", "empty.db"):
         done = command("show", "t", "--saver", f"sqlite:{tmp_path / name}")
         assert done.exit_code == 1
-        assert "is not a file of SqliteSaver" in done.stderr
+        assert "cannot be read as a file of SqliteSaver" in done.stderr
         assert "Traceback" not in done.stderr
     assert command("show", "t", "--saver", f"sqlite:{tmp_path / 'none.db'}").exit_code == 2
     assert not (tmp_path / "none.db").exists()
