@@ -92,7 +92,7 @@ def run_of(newest: Mapping[str, "CheckpointTuple"]) -> dict[str, Any] | None:
     rounds = list(values["rounds"])
     writes = newest[own].pending_writes or ()
     # With `rounds` written, the round that is saved below is the last of them.
-    if not values.get("answer") and not any(channel == "rounds" for _, channel, _ in writes):
+    if not any(channel == "rounds" for _, channel, _ in writes):
         rounds += _unfinished(newest, own, len(rounds))
     asked = [value for _, channel, value in writes if channel == INTERRUPTS]
     return {
@@ -126,13 +126,14 @@ def _unfinished(newest: Mapping[str, "CheckpointTuple"], own: str, number: int) 
         return []
     flow = _child(newest, one_round)
     steps = [] if flow is None else _finished(_values(newest[flow]), len(planned["workflow"]["steps"]))
+    over = len(steps) == len(planned["workflow"]["steps"])
     part: RoundRecord = {
         "round": number,
         "accepted": False,
         "workflow": planned["workflow"],
         "plan": planned["plan"],
         "steps": steps,
-        "answer": "",
+        "answer": next((s["text"] for s in reversed(steps) if s["text"]), "") if over else "",
         "final": bool(planned.get("final")),
         "wall_seconds": max((s["started_at"] + s["seconds"] for s in steps), default=0.0)
         - min((s["started_at"] for s in steps), default=0.0),

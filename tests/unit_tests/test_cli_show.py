@@ -8,6 +8,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
 from langgraph_conductor import ACCEPT, Worker, WorkerPool, create_conductor, local
+from langgraph_conductor.cli.showing import _newest, run_of
 from langgraph_conductor.testing import ScriptedModel, plan_text
 from tests.helpers import Recorder, ScriptedPlanner, ask, flow, thread
 from tests.unit_tests.test_cli import command
@@ -119,6 +120,60 @@ def test_a_conductor_inside_an_app_is_found(saver, show):
     assert "question: In an app?" in done.stdout
     assert "round 1: not over: 1 of 3 steps are" in done.stdout
     assert "waits for an answer to: may I?" in done.stdout
+
+
+def test_the_outermost_conductor_is_shown(saver, show):
+    outer = create_conductor(
+        ScriptedPlanner(flow(("a", "ask the team", []), ("team", "answer", [0]))),
+        [Worker("a", lambda t: "hm"), Worker("team", pausing_conductor())], checkpointer=saver,
+    )  # fmt: skip
+    outer.invoke(ask("Who?"), thread("t"), durability="sync")
+    done = show("t")
+    assert "question: Who?" in done.stdout
+    assert "round 0: not over: 1 of 2 steps are" in done.stdout
+    assert "ask the team" in done.stdout
+
+
+def test_a_new_turn_that_is_not_planned_yet_shows_nothing_of_the_turn_before(saver, show):
+    conductor = create_conductor(
+        ScriptedPlanner(flow(("a", "x", []))), [Worker("a", lambda t: "y")], checkpointer=saver
+    )
+    conductor.invoke(ask("One?"), thread("t"), durability="sync")
+    conductor.invoke(ask("Two?"), thread("t"), interrupt_before=["round"], durability="sync")
+    done = show("t")
+    assert "Two?" in done.stdout
+    assert "state: there is no answer yet" in done.stdout
+    assert "round 0" not in done.stdout
+
+
+@pytest.mark.parametrize("writes_were_saved", [True, False])
+def test_a_run_that_was_killed_at_any_moment_is_shown_with_each_round_once(saver, writes_were_saved):
+    plans = flow(("a", "0", []), ("a", "0", [0])), flow(("a", "1", [])), ACCEPT
+    conductor = create_conductor(
+        ScriptedPlanner(*plans), [Worker("a", lambda t: "said")], max_rounds=3, checkpointer=saver
+    )
+    conductor.invoke(ask(), thread("t"), durability="sync")
+    saved = [
+        one if writes_were_saved else one._replace(pending_writes=[]) for one in saver.list(thread("t"))
+    ]
+    sizes = []
+    for moment in range(len(saved)):
+        result = run_of(_newest(saved[moment:]))
+        if result is None:
+            continue
+        rounds = result["rounds"]
+        assert [record["round"] for record in rounds] == list(range(len(rounds)))
+        for record in rounds:
+            subtasks = {step["subtask"] for step in (record["workflow"] or {"steps": []})["steps"]}
+            assert subtasks == (set() if record["accepted"] else {str(record["round"])})
+            is_over = record["workflow"] and len(record["steps"]) == len(record["workflow"]["steps"])
+            assert record["answer"] == ("said" if is_over else "")
+        noted = saved[moment].checkpoint["channel_values"].get("rounds")
+        if noted:  # in whichever graph: the newest checkpoint of all knows best
+            assert len(rounds) >= len(noted)
+        sizes.append(len(rounds))
+    assert sizes == sorted(sizes, reverse=True)  # newest first
+    assert sizes[0] == 3
 
 
 def test_a_step_that_stopped_the_run_leaves_the_others_shown(saver, show):
