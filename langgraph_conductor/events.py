@@ -28,6 +28,18 @@ class WorkflowPlanned(TypedDict):
     seconds: float
 
 
+class WorkflowRejected(TypedDict):
+    """A person did not let the workflow of a round run."""
+
+    type: Literal["workflow_rejected"]
+    round: int
+    workflow: dict[str, Any]
+    reason: str
+    """What the person wants instead; may be empty."""
+    again: bool
+    """Whether another one is planned; else the run ends."""
+
+
 class StepStarted(TypedDict):
     """A worker begins its subtask."""
 
@@ -63,4 +75,4 @@ class RoundFinished(TypedDict):
     answer: str
 
 
-Event = WorkflowPlanned | StepStarted | StepFinished | RoundFinished
+Event = WorkflowPlanned | WorkflowRejected | StepStarted | StepFinished | RoundFinished

@@ -122,6 +122,23 @@ class StepRecord(TypedDict):
     seconds: float
 
 
+class Approval(TypedDict):
+    """What a person said of the workflow of a round before it ran."""
+
+    said: Literal["accept", "edit", "stop"]
+    """`"stop"`: it was not run, and the run ended."""
+    planned: NotRequired[dict[str, Any]]
+    """The workflow as it was planned, where another one ran or none."""
+
+
+class Rejected(TypedDict):
+    """A workflow that a person had planned anew."""
+
+    workflow: dict[str, Any]
+    reason: str
+    """What the person wants instead."""
+
+
 class PlanRecord(TypedDict):
     """How a round was planned."""
 
@@ -136,6 +153,9 @@ class PlanRecord(TypedDict):
     usage: dict[str, Any]
     model_calls: list[CallRecord]
     refusal: NotRequired[ErrorRecord]
+    rejected: NotRequired[list[Rejected]]
+    """Workflows of this round that a person had planned anew, oldest first; their planning is counted here too."""
+    approval: NotRequired[Approval]
     seconds: float
 
 
@@ -155,6 +175,20 @@ class RoundRecord(TypedDict):
     """Whether no further planning is wanted."""
     wall_seconds: float
     """From the first step's start to the last one's end."""
+
+
+def without_steps(number: int, plan: PlanRecord, *, accepted: bool) -> RoundRecord:
+    """The record of a round in which nothing ran: the last one."""
+    return {
+        "round": number,
+        "accepted": accepted,
+        "workflow": None,
+        "plan": plan,
+        "steps": [],
+        "answer": "",
+        "final": True,
+        "wall_seconds": 0.0,
+    }
 
 
 def latest_answered(rounds: Sequence[RoundRecord]) -> RoundRecord | None:

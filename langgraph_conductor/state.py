@@ -6,7 +6,7 @@ from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
-from langgraph_conductor.records import ContentBlock, PlanRecord, RoundRecord
+from langgraph_conductor.records import ContentBlock, PlanRecord, Rejected, RoundRecord
 
 QUESTION: Final = "question"
 ROUND: Final = "round"
@@ -71,6 +71,8 @@ class RoundState(TypedDict, total=False):
     workflow: dict[str, Any] | None
     """What is to be run; `None` if the earlier answer was accepted."""
     plan: PlanRecord
+    rejected: list[Rejected]
+    """Workflows of this round that a person had planned anew."""
     final: bool
 
 
@@ -80,6 +82,13 @@ class RoundInput(TypedDict, total=False):
     question: list[ContentBlock]
     rounds: list[RoundRecord]
     run: dict[str, Any]
+
+
+class PlanInput(RoundInput, total=False):
+    """What planning is given: a round's input, and what came of planning it before."""
+
+    plan: PlanRecord
+    rejected: list[Rejected]
 
 
 class RoundOutput(TypedDict, total=False):

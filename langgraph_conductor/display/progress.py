@@ -107,6 +107,8 @@ class Progress:
         if not self.rounds:  # a resumed run does not plan again
             return self
         *before, current = self.rounds
+        if event["type"] == "workflow_rejected":
+            return replace(self, began=now, rounds=tuple(before))
         if event["type"] == "round_finished":
             return replace(self, began=now, rounds=(*before, replace(current, over=True)))
         if event["step"] >= len(current.steps):
@@ -157,6 +159,10 @@ def line(event: Event) -> str:
         return _planned_line(event)
     if event["type"] == "round_finished":
         return _round_line(event)
+    if event["type"] == "workflow_rejected":
+        then = "another one is planned" if event["again"] else "the run ends"
+        said = f": {short(event['reason'], _WIDTH)}" if event["reason"] else ""
+        return f"round {event['round']}: a person did not let the workflow run, {then}{said}"
     where = f"round {event['round']}, step {event['step']} ({event['worker']})"
     if event["type"] == "step_started":
         return f"{where}: started: {short(event['subtask'], _WIDTH)}"

@@ -66,3 +66,12 @@ def ended_by_budget(rounds: Iterable[RoundRecord]) -> ErrorRecord | None:
     """The refusal that ended the run, if one did."""
     told = (part.get("refusal") for record in rounds for part in (record["plan"], *record["steps"]))
     return next((refusal for refusal in told if refusal), None)
+
+
+def stopped_by_person(rounds: Iterable[RoundRecord]) -> str:
+    """That a person ended the run, if one did."""
+    for record in rounds:
+        approval = record["plan"].get("approval")
+        if approval and approval["said"] == "stop":
+            return "the run was ended by a person, who did not let the workflow run"
+    return ""

@@ -17,7 +17,14 @@ from langgraph_conductor.conversation import question_blocks, question_of
 from langgraph_conductor.driving import inherited
 from langgraph_conductor.errors import BudgetExceededError, WorkerError
 from langgraph_conductor.graph._langgraph import node, router
-from langgraph_conductor.graph.accounts import causes, ended_by_budget, failures, usage_of
+from langgraph_conductor.graph.accounts import (
+    causes,
+    ended_by_budget,
+    failures,
+    stopped_by_person,
+    usage_of,
+)
+from langgraph_conductor.graph.approval import Approve
 from langgraph_conductor.graph.checks import check_bounds, check_offer
 from langgraph_conductor.graph.compiler import WorkflowGraphs
 from langgraph_conductor.graph.ledgers import Ledgers, own_rounds
@@ -43,6 +50,7 @@ def create_conductor(
     fallback: str | None = None,
     budget: Budget | Mapping[str, Any] | None = None,
     on_step_error: OnStepError = "record",
+    approve: Approve = False,
     get_question: Callable[[Mapping[str, Any]], str | list[Any]] | None = None,
     context_schema: type[Any] | None = None,
     checkpointer: Checkpointer = None,
@@ -67,6 +75,9 @@ def create_conductor(
         budget: The most a run may use. The run then ends with the best answer it has, and `stopped` says why.
         on_step_error: `"record"`: a failed step is recorded and later steps are told. `"raise"`: the
             run stops with `WorkerError` and, with a checkpointer, resumes at that step.
+        approve: Whether a person is asked before a workflow runs, by an interrupt in the form of LangGraph's
+            agent inbox: to let it run, to edit it, to have another one planned, or to end the run. A function
+            of the `Workflow` says it of each. It needs a checkpointer.
         get_question: Makes the question, text or content blocks, from `{"messages": [...]}` in place of
             rendering the conversation.
         context_schema: As in `StateGraph`; workers' tools read it from the runtime.
@@ -104,6 +115,8 @@ def create_conductor(
     check_name(name, "conductor")
     if on_step_error not in ("record", "raise"):
         raise ValueError(f'on_step_error must be "record" or "raise", not {on_step_error!r}')
+    if not (isinstance(approve, bool) or callable(approve)):
+        raise ValueError(f"approve must be True, False or a function of the Workflow, not {approve!r}")
     options = Options(
         max_steps=max_steps, max_rounds=max_rounds, budget=None if budget is None else Budget.of(budget)
     )
@@ -114,7 +127,9 @@ def create_conductor(
         check(pool)
     check_bounds(options.budget, used, pool)
     ledgers = Ledgers()
-    one_round = build_round(used, graphs, ledgers, fallback=_fallback(fallback, pool), options=options)
+    one_round = build_round(
+        used, graphs, ledgers, fallback=_fallback(fallback, pool), options=options, approve=approve
+    )
 
     def intake(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         # What does not fit is refused now, before anything is paid.
@@ -166,9 +181,9 @@ def create_conductor(
         rounds = state["rounds"]
         ledgers.close(state.get("run"))
         refusal = ended_by_budget(own_rounds(state.get("run"), rounds))
-        stopped = refusal["message"] if refusal else ""
+        stopped = refusal["message"] if refusal else stopped_by_person(rounds)
         answered = latest_answered(rounds)
-        if answered is None:
+        if answered is None and not stopped_by_person(rounds):
             if refusal:
                 why = "no worker gave an answer within the budget"
                 raise BudgetExceededError(why, limit=refusal["limit"], causes=causes(rounds))
@@ -179,7 +194,7 @@ def create_conductor(
                 infrastructure=all(error["infrastructure"] for error in of_steps),
                 errors=[error for _, error in failures(rounds)],
             )
-        text = answered["answer"]
+        text = answered["answer"] if answered else ""
         usage = usage_of(rounds)
         about = {
             "rounds": len(rounds),
@@ -187,7 +202,7 @@ def create_conductor(
             "usage": usage,
             "stopped": stopped,
         }
-        message = AIMessage(text, name=name, response_metadata={"conductor": about})
+        message = AIMessage(text or stopped, name=name, response_metadata={"conductor": about})
         return {"messages": [message], "answer": text, "usage": usage, "stopped": stopped}
 
     builder = StateGraph(

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from copy import deepcopy
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -25,6 +25,7 @@ from langgraph_conductor.graph._langgraph import (
     node,
     router,
 )
+from langgraph_conductor.graph.approval import Approve, approval_node
 from langgraph_conductor.graph.compiler import WorkflowGraphs
 from langgraph_conductor.graph.ledgers import Ledgers, budget_of
 from langgraph_conductor.graph.spending import akeeping_spent, keeping_spent
@@ -32,9 +33,9 @@ from langgraph_conductor.graph.workflow_node import WorkflowNode, offered
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.fixed import SOLVE
 from langgraph_conductor.planners.protocol import Plan, Planner, PlanningError, PlanRequest
-from langgraph_conductor.records import PlanRecord, RoundRecord
+from langgraph_conductor.records import PlanRecord, Rejected, without_steps
 from langgraph_conductor.replies import storable
-from langgraph_conductor.state import RoundInput, RoundOutput, RoundState, spent_channel
+from langgraph_conductor.state import PlanInput, RoundInput, RoundOutput, RoundState, spent_channel
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.calling import ain_time, in_time
 from langgraph_conductor.workers.doors import metered, watched
@@ -57,7 +58,13 @@ class _Ask(NamedTuple):
 
 
 def build_round(
-    planner: Planner, graphs: WorkflowGraphs, ledgers: Ledgers, *, fallback: str, options: Options
+    planner: Planner,
+    graphs: WorkflowGraphs,
+    ledgers: Ledgers,
+    *,
+    fallback: str,
+    options: Options,
+    approve: Approve = False,
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The graph of one round.
 
@@ -67,6 +74,7 @@ def build_round(
         ledgers: Where the run's ledger is.
         fallback: Name of the worker that answers alone where planning fails.
         options: Defaults of what may differ from run to run.
+        approve: Whether a person is asked before a workflow runs.
     """
     secrets = secrets_of(getattr(planner, "model", None))
 
@@ -74,16 +82,19 @@ def build_round(
         state: RoundState, config: RunnableConfig, meter: Meter, earlier: list[Any]
     ) -> Generator[_Ask, Plan, dict[str, Any]]:
         rounds = state.get("rounds") or []
+        rejected = state.get("rejected") or []
+        before = state["plan"] if rejected else None
         chosen = options.over(config)
         paid = [call for made in earlier for call in made]
         budget = budget_of(state.get("run"), options, config)
-        meter.ledger = ledger = ledgers.of(state.get("run"), budget, rounds, spent=paid)
+        meter.ledger = ledger = ledgers.of(state.get("run"), budget, rounds, before, spent=paid)
         request = PlanRequest(  # of copies: what a planner does to them stays with it
             copied_question(state["question"]),
             offered(graphs.pool, chosen),
             chosen.max_steps,
             tuple(deepcopy(rounds)),
             ledger.left if ledger else None,
+            tuple((Workflow.from_json(one["workflow"]), one["reason"]) for one in rejected),
         )
         clock = time.perf_counter()
         failure: Exception | None = None
@@ -120,12 +131,14 @@ def build_round(
         }
         if ledger and ledger.refusal:
             record["refusal"] = error_record(ledger.refusal)
+        if before is not None:
+            record = _after_rejection(record, before, rejected)
         workflow = plan.workflow.to_json() if isinstance(plan.workflow, Workflow) else None
         number = len(rounds)
         _tell_planned(config, number, workflow, record)
         update: dict[str, Any] = {"workflow": workflow, "plan": record, "final": plan.final}
         if workflow is None:
-            update["rounds"] = [*rounds, _accepted(number, record)]
+            update["rounds"] = [*rounds, without_steps(number, record, accepted=True)]
         return update
 
     def blocking(ask: _Ask) -> Plan:
@@ -153,12 +166,26 @@ def build_round(
     builder.add_node(
         "plan",
         node("plan", call, acall),
-        input_schema=RoundInput,
+        input_schema=PlanInput,
         metadata={"conductor_role": "planner"},
     )
     builder.add_node("workflow", WorkflowNode(graphs, ledgers, options))
     builder.add_edge(START, "plan")
-    builder.add_conditional_edges("plan", router("what_next", _what_next), ["workflow", END])
+    if approve:
+        asks = approve if callable(approve) else _always
+        builder.add_node(
+            "approve", approval_node(asks, lambda given: offered(graphs.pool, options.over(given)))
+        )
+        builder.add_conditional_edges(
+            "plan", router("what_next", _unless_accepted("approve")), ["approve", END]
+        )
+        builder.add_conditional_edges(
+            "approve", router("approved", _once_approved), ["workflow", "plan", END]
+        )
+    else:
+        builder.add_conditional_edges(
+            "plan", router("what_next", _unless_accepted("workflow")), ["workflow", END]
+        )
     return builder.compile(name="round")
 
 
@@ -177,8 +204,35 @@ def _tell_planned(
     emit(config, event)
 
 
-def _what_next(state: RoundState, config: RunnableConfig) -> str:
-    return END if state["workflow"] is None else "workflow"
+def _always(_: Workflow) -> bool:
+    return True
+
+
+def _unless_accepted(then: str) -> Callable[[RoundState, RunnableConfig], str]:
+    def what_next(state: RoundState, config: RunnableConfig) -> str:
+        return END if state["workflow"] is None else then
+
+    return what_next
+
+
+def _once_approved(state: RoundState, config: RunnableConfig) -> str:
+    if state["workflow"] is not None:
+        return "workflow"
+    return END if state.get("final") else "plan"
+
+
+def _after_rejection(record: PlanRecord, before: PlanRecord, rejected: list[Rejected]) -> PlanRecord:
+    """The record of a plan, with what it took to plan those of its round that were rejected."""
+    usage = Usage.from_json(before["usage"]) + Usage.from_json(record["usage"])
+    busy = before["seconds"] + record["seconds"]
+    return {
+        **record,
+        "attempts": [*before["attempts"], *record["attempts"]],
+        "usage": usage.to_json() | {"busy_seconds": busy},
+        "model_calls": [*before["model_calls"], *record["model_calls"]],
+        "seconds": busy,
+        "rejected": rejected,
+    }
 
 
 def _check(plan: Any, request: PlanRequest) -> None:
@@ -216,16 +270,3 @@ def _told(plan: Plan) -> str:
     if isinstance(plan.workflow, Workflow):
         return f"worker {plan.workflow.steps[0].worker!r} answers alone"
     return "the earlier answer is kept"
-
-
-def _accepted(number: int, plan: PlanRecord) -> RoundRecord:
-    return {
-        "round": number,
-        "accepted": True,
-        "workflow": None,
-        "plan": plan,
-        "steps": [],
-        "answer": "",
-        "final": True,
-        "wall_seconds": 0.0,
-    }

@@ -24,6 +24,7 @@ from langgraph_conductor.prompts import (
     PLANNER_SYSTEM,
     Example,
     planner_prompt,
+    rejected_prompt,
     repair_prompt,
     with_attachments,
 )
@@ -147,7 +148,11 @@ class ChatPlanner:
             previous=self._previous(request),
             budget_left=str(request.budget) if request.budget else "",
         )
-        return [SystemMessage(PLANNER_SYSTEM), HumanMessage(with_attachments(text, request.question))]
+        messages = [SystemMessage(PLANNER_SYSTEM), HumanMessage(with_attachments(text, request.question))]
+        for workflow, reason in request.rejected:
+            written = json.dumps(workflow.to_json()) if self.structured else self._shown(workflow, request)
+            messages += [AIMessage(written), HumanMessage(rejected_prompt(reason))]
+        return messages
 
     def parse(self, text: str, request: PlanRequest) -> Workflow | Accept:
         """The workflow in `text`, or `ACCEPT`.
@@ -277,12 +282,13 @@ class ChatPlanner:
             return None
         if not self.show_previous_plan:
             return "", earlier["answer"]
-        workflow = Workflow.from_json(earlier["workflow"])
+        return self._shown(Workflow.from_json(earlier["workflow"]), request), earlier["answer"]
+
+    def _shown(self, workflow: Workflow, request: PlanRequest) -> str:
         try:
-            shown = workflow.to_text(request.pool.ordinals if self.show == "anonymous" else None)
+            return workflow.to_text(request.pool.ordinals if self.show == "anonymous" else None)
         except PlanError:  # a worker of that round is no longer offered
-            shown = workflow.to_text()
-        return shown, earlier["answer"]
+            return workflow.to_text()
 
 
 def _check_show(show: Any) -> None:

@@ -26,6 +26,7 @@ class PlanRequest:
         max_steps: Most steps of a workflow read from text.
         rounds: The rounds so far, oldest first; empty in the first.
         budget: What is left of the run's budget, if it has one.
+        rejected: Workflows of this round that a person did not let run, and what is wanted instead.
     """
 
     question: tuple[ContentBlock, ...]
@@ -33,6 +34,7 @@ class PlanRequest:
     max_steps: int = 5
     rounds: tuple[RoundRecord, ...] = ()
     budget: BudgetLeft | None = None
+    rejected: tuple[tuple[Workflow, str], ...] = ()
 
     @property
     def may_accept(self) -> bool:
