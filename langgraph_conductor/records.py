@@ -84,6 +84,22 @@ class ErrorRecord(TypedDict):
     """Of a call the budget did not allow: which of its limits."""
 
 
+class ToolRecord(TypedDict):
+    """One call of a tool."""
+
+    tool: str
+    """Its name."""
+    input: str
+    """What it was given, as JSON, cut where it is long."""
+    output: str
+    """What it gave, cut where it is long; empty if it failed."""
+    error: str
+    """Why it failed, or empty."""
+    started_at: float
+    """Unix time."""
+    seconds: float
+
+
 class CallRecord(TypedDict):
     """One model call."""
 
@@ -91,6 +107,8 @@ class CallRecord(TypedDict):
     """The worker it was made for; empty if for the planner."""
     model: str
     """Name of the model, as it was asked for."""
+    started_at: NotRequired[float]
+    """Unix time; missing in records of earlier versions."""
     seconds: float
     usage: dict[str, Any]
 
@@ -115,8 +133,12 @@ class StepRecord(TypedDict):
     """`Usage.to_json()` of the step, retries and what was used before interrupts included."""
     model_calls: list[CallRecord]
     """Every model call that answered, agents' inner ones included."""
+    tool_calls: NotRequired[list[ToolRecord]]
+    """Every call of a tool, in the order they ended; missing if there was none."""
     refusal: NotRequired[ErrorRecord]
     """Why no further call was made in the run, if its budget has ended by now."""
+    possibly_repeated: NotRequired[bool]
+    """Whether the process ended while the step ran, so that a call in flight was made, and paid, once more."""
     started_at: float
     """Unix time."""
     seconds: float
@@ -152,7 +174,12 @@ class PlanRecord(TypedDict):
     """Why the fallback planned instead."""
     usage: dict[str, Any]
     model_calls: list[CallRecord]
+    tool_calls: NotRequired[list[ToolRecord]]
     refusal: NotRequired[ErrorRecord]
+    possibly_repeated: NotRequired[bool]
+    """As in `StepRecord`."""
+    started_at: NotRequired[float]
+    """Unix time; missing in records of earlier versions."""
     rejected: NotRequired[list[Rejected]]
     """Workflows of this round that a person had planned anew, oldest first; their planning is counted here too."""
     approval: NotRequired[Approval]

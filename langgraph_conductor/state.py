@@ -28,9 +28,9 @@ def record_channel(index: int | str) -> str:
     return f"record_{index}"
 
 
-def spent_channel(index: int | str) -> str:
-    """Beside the channels: the model calls of step `index` when it was left before its end."""
-    return f"spent_{index}"
+def kept_channel(index: int | str) -> str:
+    """Beside the channels: that step `index` was begun, and what it had done when it was left before its end."""
+    return f"kept_{index}"
 
 
 class ConductorInput(TypedDict, total=False):

@@ -18,7 +18,6 @@ from langgraph_conductor.display import live
 from langgraph_conductor.display.live import Show
 from langgraph_conductor.display.words import why
 
-_OWN_NAMESPACES = 2  # the round and the workflow in it; deeper ones are of conductors that are workers
 _NOTE = 300
 
 
@@ -120,12 +119,11 @@ async def _run(
         {"messages": [{"role": "user", "content": question}]},
         {"configurable": {"conductor": dict(options)}},
         stream_mode=["custom", "values"],
-        subgraphs=True,
     )
-    async for namespace, mode, part in parts:
-        if mode == "custom" and len(namespace) <= _OWN_NAMESPACES:
+    async for mode, part in parts:
+        if mode == "custom":
             show(part)
-        elif not namespace:
+        else:
             result = part
     return result
 

@@ -98,12 +98,12 @@ def live(console: "Console", clock: Callable[[], float] = time.monotonic) -> Ite
         conductor = create_conductor(fixed.single("echo"), [Worker("echo", lambda task: task.subtask)])
         question = {"messages": [{"role": "user", "content": "Hello?"}]}
         with live(Console(stderr=True)) as show:
-            for _, event in conductor.stream(question, stream_mode="custom", subgraphs=True):
+            for event in conductor.stream(question, stream_mode="custom"):
                 show(event)
         ```
     """
     if not console.is_terminal or console.is_dumb_terminal:
-        yield lambda event: console.out(line(event), highlight=False)
+        yield lambda event: console.out(told, highlight=False) if (told := line(event)) else None
         return
     from rich.live import Live
 

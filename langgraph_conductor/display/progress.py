@@ -1,7 +1,7 @@
 """What a run has done so far, folded from its events; and the same as one plain line an event.
 
 progress = Progress()
-for namespace, event in conductor.stream(..., stream_mode="custom", subgraphs=True):
+for event in conductor.stream(..., stream_mode="custom"):
     progress = progress.after(event, time.monotonic())
 """
 
@@ -11,9 +11,11 @@ from typing import Literal
 from langgraph_conductor.display.words import REACHED, short, spent, why
 from langgraph_conductor.events import (
     Event,
+    Fallback,
     RoundFinished,
     StepFinished,
     StepStarted,
+    ToolFinished,
     WorkflowPlanned,
 )
 from langgraph_conductor.usage import Usage
@@ -111,6 +113,8 @@ class Progress:
             return replace(self, began=now, rounds=tuple(before))
         if event["type"] == "round_finished":
             return replace(self, began=now, rounds=(*before, replace(current, over=True)))
+        if event["type"] != "step_started" and event["type"] != "step_finished":
+            return self
         if event["step"] >= len(current.steps):
             return self
         steps = list(current.steps)
@@ -154,22 +158,39 @@ def _note(event: StepFinished) -> str:
 
 
 def line(event: Event) -> str:
-    """One event on one plain line."""
-    if event["type"] == "workflow_planned":
-        return _planned_line(event)
-    if event["type"] == "round_finished":
-        return _round_line(event)
-    if event["type"] == "workflow_rejected":
-        then = "another one is planned" if event["again"] else "the run ends"
-        said = f": {short(event['reason'], _WIDTH)}" if event["reason"] else ""
-        return f"round {event['round']}: a person did not let the workflow run, {then}{said}"
-    where = f"round {event['round']}, step {event['step']} ({event['worker']})"
-    if event["type"] == "step_started":
-        return f"{where}: started: {short(event['subtask'], _WIDTH)}"
-    state = "done" if event["status"] == "ok" else "failed"
-    note = _note(event)
-    cost = spent(Usage.from_json(event["usage"]), event["seconds"])
-    return f"{where}: {state}, {cost}{f': {note}' if note else ''}"
+    """One event on one plain line; nothing of those that would only make it longer."""
+    match event["type"]:
+        case "workflow_planned":
+            return _planned_line(event)
+        case "round_finished":
+            return _round_line(event)
+        case "workflow_rejected":
+            then = "another one is planned" if event["again"] else "the run ends"
+            said = f": {short(event['reason'], _WIDTH)}" if event["reason"] else ""
+            return f"round {event['round']}: a person did not let the workflow run, {then}{said}"
+        case "step_started":
+            return f"{_where(event)}: started: {short(event['subtask'], _WIDTH)}"
+        case "step_finished":
+            state = "done" if event["status"] == "ok" else "failed"
+            note = _note(event)
+            cost = spent(Usage.from_json(event["usage"]), event["seconds"])
+            return f"{_where(event)}: {state}, {cost}{f': {note}' if note else ''}"
+        case "tool_finished":
+            told = f"failed: {event['error']}" if event["error"] else f"{event['seconds']:.1f} s"
+            return (
+                f"{_where(event)}: {event['tool']}({short(event['input'], _WIDTH)}): {short(told, _WIDTH)}"
+            )
+        case "fallback" if event["step"] is not None:
+            return f"{_where(event)}: {event['instead']} is asked instead: {why(event['error'], _WIDTH)}"
+        case "budget" if event["refusal"]:
+            return f"round {event['round']}: {why(event['refusal'], _WIDTH)}"
+    return ""
+
+
+def _where(event: StepStarted | StepFinished | ToolFinished | Fallback) -> str:
+    if event["step"] is None:
+        return f"round {event['round']}, planner"
+    return f"round {event['round']}, step {event['step']} ({event['worker']})"
 
 
 def _planned_line(event: WorkflowPlanned) -> str:

@@ -15,12 +15,14 @@
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from contextvars import copy_context
+from typing import Any, Final
 from uuid import uuid4
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import patch_config
+from langchain_core.runnables.config import patch_config, var_child_runnable_config
 from langgraph._internal._constants import (  # noqa: TID251 - the one place
     CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_CHECKPOINTER,
@@ -31,7 +33,7 @@ from langgraph._internal._runnable import RunnableCallable  # noqa: TID251 - the
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.pregel._retry import _reset_interrupt_counter
 
-from langgraph_conductor.events import Event
+from langgraph_conductor.events import EVENT_VERSION, Event
 
 logger = logging.getLogger(__name__)
 
@@ -54,11 +56,48 @@ def router(name: str, choose: Callable[[Any, RunnableConfig], str]) -> Runnable[
     return runnable
 
 
+EVENTS: Final = "__conductor_events"
+"""Where the stream for events lies in `configurable`, and the namespace they are sent at."""
+
+
+def telling(config: RunnableConfig, *, tokens: bool = False) -> RunnableConfig:
+    """`config` in which all that runs below a node sends its events to the stream of the node's own graph.
+
+    In LangGraph what a graph streams is seen by those who ask for the streams of subgraphs. Events of a conductor
+    are of interest where it stands.
+
+    Args:
+        config: The config of the node.
+        tokens: Whether they tell of tokens.
+    """
+    configurable = config.get("configurable", {})
+    runtime = configurable.get(CONFIG_KEY_RUNTIME)
+    if runtime is None:
+        return config
+    stream = runtime.stream_writer, configurable.get("checkpoint_ns", ""), tokens
+    return {**config, "configurable": {**configurable, EVENTS: stream}}
+
+
 def emit(config: RunnableConfig, event: Event) -> None:
-    """Send `event` to the `custom` stream of the graph that runs."""
-    runtime = config.get("configurable", {}).get(CONFIG_KEY_RUNTIME)
-    if runtime is not None:
-        runtime.stream_writer(event)
+    """Send `event` to the `custom` stream: where `telling` said, else of the graph that runs."""
+    configurable = config.get("configurable", {})
+    stamped = {**event, "version": EVENT_VERSION, "time": time.time()}
+    if EVENTS in configurable:
+        writer, namespace, _ = configurable[EVENTS]
+        # The writer takes the namespace from the ambient config.
+        copy_context().run(_write, writer, namespace, stamped)
+    elif (runtime := configurable.get(CONFIG_KEY_RUNTIME)) is not None:
+        copy_context().run(_write, runtime.stream_writer, configurable.get("checkpoint_ns", ""), stamped)
+
+
+def tells_tokens(config: RunnableConfig) -> bool:
+    """Whether events tell of tokens."""
+    return EVENTS in config.get("configurable", {}) and bool(config["configurable"][EVENTS][2])
+
+
+def _write(writer: Callable[[Any], None], namespace: str, event: Any) -> None:
+    var_child_runnable_config.set({"configurable": {"checkpoint_ns": namespace}})
+    writer(event)
 
 
 def replayed(config: RunnableConfig) -> RunnableConfig:

@@ -132,8 +132,8 @@ def create_conductor(
     def again(state: ConductorState, config: RunnableConfig) -> str:
         return "answer" if loop.over(state, config) else "round"
 
-    def answer(state: ConductorState) -> dict[str, Any]:
-        return loop.answer(state)
+    def answer(state: ConductorState, config: RunnableConfig) -> dict[str, Any]:
+        return loop.answer(state, config)
 
     builder = StateGraph(
         ConductorState,
@@ -251,7 +251,9 @@ def add_conductor(
     def ended(now: dict[str, Any], found: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         now = {**now, "rounds": found["rounds"]}
         update = {f"{name}_{channel}": value for channel, value in now.items()}
-        return update | ({"messages": loop.answer(now)["messages"]} if loop.over(now, config) else {})
+        return update | (
+            {"messages": loop.answer(now, config)["messages"]} if loop.over(now, config) else {}
+        )
 
     def blocking(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         loop.check_blocking()

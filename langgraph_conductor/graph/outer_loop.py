@@ -14,6 +14,8 @@ from langgraph_conductor.budget import Budget
 from langgraph_conductor.conversation import question_blocks, question_of
 from langgraph_conductor.driving import inherited
 from langgraph_conductor.errors import BudgetExceededError, WorkerError
+from langgraph_conductor.events import Answered
+from langgraph_conductor.graph._langgraph import emit, telling
 from langgraph_conductor.graph.accounts import (
     causes,
     ended_by_budget,
@@ -133,7 +135,8 @@ class OuterLoop:
 
     def numbered(self, state: Mapping[str, Any], config: RunnableConfig) -> RunnableConfig:
         """The config of the next round: all that runs below it is marked with its number."""
-        return marked(inherited(config), conductor_round=len(state.get("rounds") or ()))
+        heard = telling(inherited(config), tokens=self.options.over(config).tokens)
+        return marked(heard, conductor_round=len(state.get("rounds") or ()))
 
     def over(self, state: Mapping[str, Any], config: RunnableConfig) -> bool:
         """Whether no further round is to be planned."""
@@ -141,7 +144,7 @@ class OuterLoop:
         refused = ended_by_budget(own_rounds(state.get("run"), rounds))
         return bool(rounds[-1]["final"] or len(rounds) >= self.options.over(config).max_rounds or refused)
 
-    def answer(self, state: Mapping[str, Any]) -> dict[str, Any]:
+    def answer(self, state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         """What a run ends with.
 
         Raises:
@@ -172,6 +175,8 @@ class OuterLoop:
             "usage": usage,
             "stopped": stopped,
         }
+        told = Answered(type="answer", text=text, rounds=len(rounds), usage=usage, stopped=stopped)
+        emit(config, told)
         message = AIMessage(text or stopped, name=self.name, response_metadata={"conductor": about})
         return {"messages": [message], "answer": text, "usage": usage, "stopped": stopped}
 

@@ -20,17 +20,18 @@ from langgraph_conductor.driving import inherited
 from langgraph_conductor.events import RoundFinished
 from langgraph_conductor.graph._langgraph import emit, has_saver, saver_in
 from langgraph_conductor.graph.compiler import Graph, Shape, WorkflowGraphs, shape_of, shape_of_values
+from langgraph_conductor.graph.kept import Kept
 from langgraph_conductor.graph.ledgers import Ledgers, budget_of, with_accounts
 from langgraph_conductor.options import OPTIONS, Options
-from langgraph_conductor.records import CallRecord, RoundRecord, StepOutput, StepRecord, latest_answered
+from langgraph_conductor.records import RoundRecord, StepOutput, StepRecord, latest_answered
 from langgraph_conductor.state import (
     PREVIOUS,
     QUESTION,
     ROUND,
+    kept_channel,
     out_channel,
     record_channel,
     spec_channel,
-    spent_channel,
 )
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Workflow
@@ -104,13 +105,13 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         for i, spec in enumerate(workflow.to_json()["steps"]):
             given[spec_channel(i)] = spec
         rounds, run = state.get("rounds") or [], state.get("run")
-        spent = _spent(saved)
+        kept = _kept(saved)
         finished = _finished(saved)
         over = {record["index"] for record in finished}  # their records hold what they had spent
-        calls = [call for i, made in spent.items() if i not in over for call in made]
+        calls = [call for i, done in kept.items() if i not in over for call in done.calls]
         budget = budget_of(run, self._options, config)
         ledger = self._ledgers.of(run, budget, rounds, state.get("plan"), finished, calls)
-        inner = with_accounts(inherited(config or {}), ledger, spent)
+        inner = with_accounts(inherited(config or {}), ledger, kept)
         # A chain needs a superstep per step and one to end, whatever limit the host runs under. The
         # saver and the namespace in the config have to arrive untouched.
         if "recursion_limit" in inner:
@@ -214,14 +215,14 @@ def _finished(saved: CheckpointTuple | None) -> list[StepRecord]:
     return [value for channel, value in values.items() if channel.startswith(record_channel("")) and value]
 
 
-def _spent(saved: CheckpointTuple | None) -> dict[int, list[CallRecord]]:
-    """The model calls of the steps that were not, by step."""
-    spent: dict[int, list[CallRecord]] = {}
-    prefix = spent_channel("")
-    for _, channel, calls in (saved.pending_writes if saved else None) or ():
+def _kept(saved: CheckpointTuple | None) -> dict[int, Kept]:
+    """What the steps that were not over had done, by step."""
+    written: dict[int, list[Any]] = {}
+    prefix = kept_channel("")
+    for _, channel, mark in (saved.pending_writes if saved else None) or ():
         if channel.startswith(prefix):
-            spent.setdefault(int(channel.removeprefix(prefix)), []).extend(calls)
-    return spent
+            written.setdefault(int(channel.removeprefix(prefix)), []).append(mark)
+    return {index: Kept.of(marks) for index, marks in written.items()}
 
 
 def previous_outputs(rounds: list[RoundRecord]) -> dict[str, Any] | None:

@@ -22,16 +22,18 @@ from langchain_core.runnables import RunnableConfig
 from langgraph_conductor.driving import adrive, await_, drive, wait
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import Redactor
+from langgraph_conductor.workers.watching import Watcher
 
 ResultT = TypeVar("ResultT")
 
 
-def metered(config: RunnableConfig, meter: Meter) -> RunnableConfig:
+def metered(config: RunnableConfig, meter: Meter, watcher: Watcher | None = None) -> RunnableConfig:
     """`config` under which every model call goes through `meter`, and no tracer is told a key.
 
     Args:
         config: The config of the step or planner.
         meter: Its accounts.
+        watcher: Sees its tools and tokens.
     """
     # merge_configs would not do: it lays the ambient config over this one.
     callbacks, given = config.get("callbacks"), _handlers(config)
@@ -44,6 +46,8 @@ def metered(config: RunnableConfig, meter: Meter) -> RunnableConfig:
     if meter.guards:
         doors += [AsyncDoor(meter, others), AsyncTextDoor(meter, others)]
         logging.getLogger(handle_event.__module__).addFilter(_not_ours)  # once: it is the same object
+    if watcher is not None:
+        doors.append(watcher)
     if not isinstance(callbacks, BaseCallbackManager):
         return {**config, "callbacks": [*others, *doors]}
     manager = callbacks.copy()
