@@ -115,7 +115,8 @@ def worker_prompt(
 
 
 def _step_shown(output: StepOutput) -> str:
-    step = {"step": output.index, "worker": output.worker}
+    where = {} if output.round is None else {"round": output.round}
+    step = where | {"step": output.index, "worker": output.worker}
     shown = tagged("step_subtask", output.subtask, **step)
     return f"{shown}\n{tagged('step_output', output.text, **step, status=output.status)}"
 

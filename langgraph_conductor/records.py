@@ -27,6 +27,7 @@ class StepOutput:
         subtask: What it was asked.
         text: What it answered; empty if it failed.
         status: `"ok"`, or `"failed"` if there is no usable answer.
+        round: Number of its round, from 0, where it was granted out of an earlier one by itself.
     """
 
     index: int
@@ -34,10 +35,12 @@ class StepOutput:
     subtask: str
     text: str
     status: Status = "ok"
+    round: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON, for a state channel."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        found = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in found.items() if name != "round" or value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class WorkerTask:
         question: The question, as content blocks.
         subtask: The instruction for this step.
         inputs: Outputs of the steps the access list grants, in order.
-        previous: Outputs of the round before, if granted; else empty.
+        previous: Outputs of the round before, if granted, or those chosen from earlier rounds; else empty.
         index: Position of the step in its workflow, from 0.
         round: Number of the round, from 0.
         is_final: Whether this is the last step, whose output is the answer.
@@ -200,6 +203,8 @@ class RoundRecord(TypedDict):
     """The last non-empty output, or `""` if every step failed."""
     final: bool
     """Whether no further planning is wanted."""
+    is_answer: NotRequired[bool]
+    """`False` if its output helps to find the answer, but is none."""
     wall_seconds: float
     """From the first step's start to the last one's end."""
 
@@ -219,5 +224,11 @@ def without_steps(number: int, plan: PlanRecord, *, accepted: bool) -> RoundReco
 
 
 def latest_answered(rounds: Sequence[RoundRecord]) -> RoundRecord | None:
-    """The latest round that gave an answer: what a planner is shown, `all` grants, and the run returns."""
-    return next((record for record in reversed(rounds) if record["answer"]), None)
+    """The latest round that gave an answer: what a planner is shown, `all` grants, and the run returns.
+
+    If none was meant to, the latest one that said anything.
+    """
+    said = [record for record in rounds if record["answer"]]
+    meant = [record for record in said if record.get("is_answer", True)]
+    found = meant or said
+    return found[-1] if found else None

@@ -28,6 +28,11 @@ def record_channel(index: int | str) -> str:
     return f"record_{index}"
 
 
+def earlier_channel(index: int) -> str:
+    """The channel with the outputs of earlier rounds that were chosen for step `index`; read by it alone."""
+    return f"earlier_{index}"
+
+
 def kept_channel(index: int | str) -> str:
     """Beside the channels: that step `index` was begun, and what it had done when it was left before its end."""
     return f"kept_{index}"
@@ -74,6 +79,7 @@ class RoundState(TypedDict, total=False):
     rejected: list[Rejected]
     """Workflows of this round that a person had planned anew."""
     final: bool
+    is_answer: bool
 
 
 class RoundInput(TypedDict, total=False):

@@ -19,7 +19,15 @@ from typing_extensions import TypedDict
 from langgraph_conductor.access import readable_channels
 from langgraph_conductor.graph.step import OnStepError, step_node
 from langgraph_conductor.graph.traces import INTEGRATION
-from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, out_channel, record_channel, spec_channel
+from langgraph_conductor.state import (
+    PREVIOUS,
+    QUESTION,
+    ROUND,
+    earlier_channel,
+    out_channel,
+    record_channel,
+    spec_channel,
+)
 from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workflow import ALL, Access, Workflow
 
@@ -84,7 +92,7 @@ def _builder(
     shape: Shape, pool: WorkerPool, on_step_error: OnStepError, defaults: Workflow | None = None
 ) -> StateGraph[Any, Any, Any, Any]:
     size = range(len(shape))
-    given = _TYPES | {spec_channel(i): dict for i in size}
+    given = _TYPES | {spec_channel(i): dict for i in size} | {earlier_channel(i): list for i in size}
     made = {name(i): dict for i in size for name in (out_channel, record_channel)}
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(
         _schema("Workflow", given | made),

@@ -31,7 +31,7 @@ from langgraph_conductor.graph.kept import (
 )
 from langgraph_conductor.graph.ledgers import Ledgers, budget_of
 from langgraph_conductor.graph.telling import tell_budget, watching
-from langgraph_conductor.graph.workflow_node import WorkflowNode, offered
+from langgraph_conductor.graph.workflow_node import WorkflowNode, chosen_outputs, offered
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.fixed import SOLVE
 from langgraph_conductor.planners.protocol import Plan, Planner, PlanningError, PlanRequest
@@ -99,6 +99,7 @@ def build_round(
             tuple(deepcopy(rounds)),
             ledger.left if ledger else None,
             tuple((Workflow.from_json(one["workflow"]), one["reason"]) for one in rejected),
+            max(1, chosen.max_rounds - len(rounds)),
         )
         started_at, clock = time.time(), time.perf_counter()
         failure: Exception | None = None
@@ -145,6 +146,7 @@ def build_round(
         _tell_planned(config, number, workflow, record)
         tell_budget(config, number, ledger)
         update: dict[str, Any] = {"workflow": workflow, "plan": record, "final": plan.final}
+        update["is_answer"] = plan.is_answer
         if workflow is None:
             update["rounds"] = [*rounds, without_steps(number, record, accepted=True)]
         return update
@@ -265,6 +267,8 @@ def _check(plan: Any, request: PlanRequest) -> None:
         raise PlanError(f"a planner must return a Plan, not {type(plan).__name__}")
     if isinstance(plan.workflow, Workflow):
         request.pool.check(plan.workflow)
+        for step in plan.workflow.steps:
+            chosen_outputs([*request.rounds], step.earlier)
     elif plan.workflow is not ACCEPT:
         raise PlanError(f"a plan holds a Workflow or ACCEPT, not {type(plan.workflow).__name__}")
     elif not request.may_accept:

@@ -72,10 +72,11 @@ def step_node(
     ) -> Generator[Wanted, Any, dict[str, Any]]:
         spec = state.get(spec_channel(index))
         subtask = spec["subtask"] if spec else default.subtask if default else ""
+        final = is_final and bool((spec or {}).get("is_answer", True))
         names = granted(state, index, access)
         number = state.get(ROUND) or 0
         ledger = ledger_in(config)
-        _tell_started(config, number, index, worker.name, subtask, names, final=is_final)
+        _tell_started(config, number, index, worker.name, subtask, names, final=final)
         tries = work.tries
         failures: list[Exception] = []
         started_at, clock = time.time(), time.perf_counter()
@@ -83,13 +84,13 @@ def step_node(
 
         def ask() -> Ask:
             # Each try gets a task of its own: an earlier one may have changed what it was handed.
-            task = worker_task(state, index, subtask, access, is_final=is_final) if tries else first
+            task = worker_task(state, index, subtask, access, is_final=final) if tries else first
             tries.append(meter := meter_of(who, ledger))
             inner = scoped(replayed(unclaimed(config)), channels, without=(OPTIONS, LEDGER, KEPT, EVENTS))
             return Ask(who, task, metered(inner, meter, work.watcher), meter)
 
         # Before the tries: what is wrong with the state is no worker's failure.
-        first = worker_task(state, index, subtask, access, is_final=is_final)
+        first = worker_task(state, index, subtask, access, is_final=final)
         if ledger:
             ledger.start_work()
         try:

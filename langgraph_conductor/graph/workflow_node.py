@@ -6,7 +6,7 @@ node is itself of LangGraph's graph protocol and rebuilds the graph from what th
 checkpoint says of itself.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -17,6 +17,7 @@ from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import StateSnapshot
 
 from langgraph_conductor.driving import inherited
+from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import RoundFinished
 from langgraph_conductor.graph._langgraph import emit, has_saver, saver_in
 from langgraph_conductor.graph.compiler import Graph, Shape, WorkflowGraphs, shape_of, shape_of_values
@@ -28,6 +29,7 @@ from langgraph_conductor.state import (
     PREVIOUS,
     QUESTION,
     ROUND,
+    earlier_channel,
     kept_channel,
     out_channel,
     record_channel,
@@ -104,6 +106,11 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         }
         for i, spec in enumerate(workflow.to_json()["steps"]):
             given[spec_channel(i)] = spec
+        if not state.get("is_answer", True):
+            given[spec_channel(len(workflow.steps) - 1)]["is_answer"] = False
+        for i, step in enumerate(workflow.steps):
+            if step.earlier:
+                given[earlier_channel(i)] = chosen_outputs(state.get("rounds") or [], step.earlier)
         rounds, run = state.get("rounds") or [], state.get("run")
         kept = _kept(saved)
         finished = _finished(saved)
@@ -240,6 +247,23 @@ def previous_outputs(rounds: list[RoundRecord]) -> dict[str, Any] | None:
     return {"round": record["round"], "outputs": outputs}
 
 
+def chosen_outputs(rounds: list[RoundRecord], chosen: Iterable[tuple[int, int]]) -> list[dict[str, Any]]:
+    """Outputs of earlier rounds, by (round, step).
+
+    Raises:
+        PlanError: If one is not there.
+    """
+    steps = {(record["round"], step["index"]): step for record in rounds for step in record["steps"]}
+    found = []
+    for number, index in chosen:
+        if (number, index) not in steps:
+            raise PlanError(f"there is no step {index} in a round {number} before this one")
+        step = steps[number, index]
+        output = StepOutput(index, step["worker"], step["subtask"], step["text"], step["status"], number)
+        found.append(output.to_json())
+    return found
+
+
 def _finish(state: Mapping[str, Any], result: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
     rounds: list[RoundRecord] = list(state.get("rounds") or ())
     size = len(state["workflow"]["steps"])
@@ -258,5 +282,7 @@ def _finish(state: Mapping[str, Any], result: Mapping[str, Any], config: Runnabl
         "final": bool(state.get("final")),
         "wall_seconds": end - begin,
     }
+    if not state.get("is_answer", True):
+        record["is_answer"] = False
     emit(config, RoundFinished(type="round_finished", round=record["round"], answer=record["answer"]))
     return {"rounds": [*rounds, record]}

@@ -118,7 +118,7 @@ class ChatPlanner:
 
     def _try_binding(self) -> None:
         try:
-            self._bound(workflow_schema([0], 1, max_chars=self.max_subtask_chars))
+            self._bound(self._example_schema)
         except Exception as error:
             what = f"{type(self.model).__name__} cannot be bound to a JSON schema ({error!r})"
             raise ValueError(f"planner: {what}; give ChatPlanner structured=False") from error
@@ -260,13 +260,20 @@ class ChatPlanner:
     def _model(self, request: PlanRequest) -> Any:
         if not self.structured:
             return self.model
-        return self._bound(
-            workflow_schema(
-                self._ids(request),
-                request.max_steps,
-                allow_accept=request.may_accept,
-                max_chars=self.max_subtask_chars,
-            )
+        return self._bound(self._schema(request))
+
+    @property
+    def _example_schema(self) -> dict[str, Any]:
+        """Some schema, to try whether the model can be bound to one."""
+        return workflow_schema([0], 1, max_chars=self.max_subtask_chars)
+
+    def _schema(self, request: PlanRequest) -> dict[str, Any]:
+        """What replies are bound to."""
+        return workflow_schema(
+            self._ids(request),
+            request.max_steps,
+            allow_accept=request.may_accept,
+            max_chars=self.max_subtask_chars,
         )
 
     def _bound(self, schema: dict[str, Any]) -> Any:

@@ -26,6 +26,7 @@ class PlanRequest:
         max_steps: Most steps of a workflow read from text.
         rounds: The rounds so far, oldest first; empty in the first.
         budget: What is left of the run's budget, if it has one.
+        rounds_left: Most rounds there can be from here on, this one counted, if that is known.
         rejected: Workflows of this round that a person did not let run, and what is wanted instead.
     """
 
@@ -35,6 +36,7 @@ class PlanRequest:
     rounds: tuple[RoundRecord, ...] = ()
     budget: BudgetLeft | None = None
     rejected: tuple[tuple[Workflow, str], ...] = ()
+    rounds_left: int | None = None
 
     @property
     def may_accept(self) -> bool:
@@ -76,6 +78,7 @@ class Plan:
         usage: Use of the planner's model. Calls of LangChain models are counted by the conductor
             itself; this is for planners that call something else, and the two are never added.
         final: Whether no further planner call is wanted after this round.
+        is_answer: Whether the workflow's output is an answer to the question, and not only help to find one.
     """
 
     workflow: Workflow | Accept
@@ -85,6 +88,7 @@ class Plan:
     attempts: tuple[Attempt, ...] = ()
     usage: Usage = field(default_factory=Usage)
     final: bool = False
+    is_answer: bool = True
 
     def __post_init__(self) -> None:
         typed = {"text": str, "usage": Usage, "attempts": tuple}
