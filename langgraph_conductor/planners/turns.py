@@ -60,7 +60,7 @@ Write a JSON object and nothing after it:
 
 
 class TurnsPlanner(ChatPlanner):
-    """Plans one step at a time, and reads what came back.
+    r"""Plans one step at a time, and reads what came back.
 
     Give the conductor `max_rounds` for as many turns as there may be. A run ends when a verifier accepts, or with
     the last turn; the answer is the newest work.
@@ -78,7 +78,7 @@ class TurnsPlanner(ChatPlanner):
             '{"reasoning": "", "worker": "adder", "role": "work", "subtask": "Add up.", "reads": []}',
             '{"reasoning": "", "worker": "judge", "role": "verify", "subtask": "The sum.", "reads": [0]}',
         ]
-        workers = [Worker("adder", lambda task: "5"), Worker("judge", lambda task: "It is right.\\nACCEPTED")]
+        workers = [Worker("adder", lambda task: "5"), Worker("judge", lambda task: "It is right.\nACCEPTED")]
         conductor = create_conductor(TurnsPlanner(ScriptedModel(replies=turns)), workers, max_rounds=6)
         print(conductor.invoke({"messages": [{"role": "user", "content": "2 + 3?"}]})["answer"])  # 5
         ```
@@ -125,15 +125,14 @@ class TurnsPlanner(ChatPlanner):
             raise PlanError(f"there is no worker {worker!r}; choose from {', '.join(names)}", text=text)
         if role not in get_args(Role):
             raise PlanError(f"the role must be think, work or verify, not {role!r}", text=text)
-        if role == "verify" and not any(
-            record["answer"] and role_of(record) == "work" for record in request.rounds
-        ):
+        if role == "verify" and not any(role_of(record) == "work" for record in request.rounds):
             raise PlanError("there is no work yet that could be verified", text=text)
         if not subtask.strip():
             raise PlanError("the subtask is empty; say what the worker shall do", text=text)
         if self.show == "anonymous":
             worker = request.pool.ordinals[int(worker)]
-        step = Step(worker, f"{_ROLES[role]} {subtask}", earlier=_granted(turn.get("reads"), request, text))
+        begins = next(words for known, words in _ROLES.items() if known == role)
+        step = Step(worker, f"{begins} {subtask}", earlier=_granted(turn.get("reads"), request, text))
         workflow = Workflow((step,))
         request.pool.check(workflow)
         return workflow
