@@ -82,7 +82,7 @@ def test_another_one_is_planned_and_the_planner_is_told_why(run):
     request = asked(run(conductor, Command(resume=[{"type": "response", "args": "let b do it"}]), thread()))
     assert request["action_request"]["args"]["workflow"]["steps"][0]["worker"] == "b"
     assert "let b do it" in model.prompts[1]
-    assert '"one"' in model.prompts[1]  # it sees its own first plan
+    assert '"one"' in model.calls[1][-2].text  # it sees its own first plan
     result = run(conductor, Command(resume={"type": "accept"}), thread())
     plan = result["rounds"][0]["plan"]
     assert plan["rejected"] == [{"workflow": flow(("a", "one", [])).to_json(), "reason": "let b do it"}]

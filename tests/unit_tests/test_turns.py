@@ -17,6 +17,7 @@ from langgraph_conductor import (
 from langgraph_conductor.planners.turns import TurnsPlanner
 from langgraph_conductor.testing import ScriptedModel
 from tests.helpers import Recorder, ScriptedPlanner, ask, question
+from tests.unit_tests.test_planners import SchemaModel
 
 
 def turn(worker, role, subtask="Do it.", reads=()):
@@ -62,7 +63,7 @@ def test_the_coordinator_reads_what_came_back():
 
 
 def test_a_verifier_that_rejects_goes_on():
-    model, _, conductor = team(
+    _, _, conductor = team(
         turn("a", "work"), turn("judge", "verify", reads=[0]), turn("b", "work", reads=[0, 1]),
         turn("judge", "verify", reads=[2]),
         verdicts=["It might be ACCEPTED, but no.\nREJECTED: too short", "ACCEPTED"],
@@ -98,10 +99,11 @@ def test_what_cannot_be_used_is_asked_for_again(reply, wrong):
 
 
 def test_it_can_be_bound_to_a_schema():
-    planner = TurnsPlanner(ScriptedModel(replies=[turn("a", "work")]), structured=True)
+    planner = TurnsPlanner(SchemaModel(replies=[turn("a", "work")]))
     plan = planner.plan(PlanRequest(question(), WorkerPool([Worker("a", Recorder("a"))])))
     assert plan.reached == "schema"
     assert plan.workflow.steps[0].worker == "a"
+    assert planner.model.schemas[-1]["properties"]["worker"]["enum"] == ["a"]
 
 
 # ------------------------------------------------------------------ chosen earlier outputs
