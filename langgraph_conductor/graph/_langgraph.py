@@ -105,42 +105,44 @@ def replayed(config: RunnableConfig) -> RunnableConfig:
     return _reset_interrupt_counter(config)
 
 
-def _at_checkpoint(config: RunnableConfig) -> RunnableConfig:
-    """The checkpoint of the graph a node runs in, from the node's config."""
+def _at_checkpoint(config: RunnableConfig, depth: int) -> RunnableConfig:
+    """The checkpoint of the graph a node runs in, or of one `depth` graphs further out, from the node's config."""
     configurable = config["configurable"]
-    namespace = configurable.get("checkpoint_ns", "").rpartition("|")[0]
+    namespace = configurable.get("checkpoint_ns", "")
+    for _ in range(depth + 1):
+        namespace = namespace.rpartition("|")[0]
     checkpoint = (configurable.get(CONFIG_KEY_CHECKPOINT_MAP) or {}).get(namespace)
     where = {"checkpoint_ns": namespace, "checkpoint_id": checkpoint}
     return {"configurable": {"thread_id": configurable["thread_id"], **where}}
 
 
-def keep_write(config: RunnableConfig, channel: str, value: Any) -> None:
-    """Save something of a node that is left before its end, beside the checkpoint it began at.
+def keep_write(config: RunnableConfig, channel: str, depth: int, value: Any) -> None:
+    """Save something of a node that is left before its end, beside the checkpoint it began at, or one further out.
 
     It is a write of a task that no graph has, so LangGraph keeps it, and applies it to nothing.
     """
     try:
-        saver_in(config).put_writes(_at_checkpoint(config), [(channel, value)], uuid4().hex)
+        saver_in(config).put_writes(_at_checkpoint(config, depth), [(channel, value)], uuid4().hex)
     except Exception as error:  # noqa: BLE001 - why the node is left matters more
         logger.warning(_NOT_KEPT, channel, error)
 
 
-async def akeep_write(config: RunnableConfig, channel: str, value: Any) -> None:
+async def akeep_write(config: RunnableConfig, channel: str, depth: int, value: Any) -> None:
     """`keep_write`, awaited."""
     try:
-        await saver_in(config).aput_writes(_at_checkpoint(config), [(channel, value)], uuid4().hex)
+        await saver_in(config).aput_writes(_at_checkpoint(config, depth), [(channel, value)], uuid4().hex)
     except Exception as error:  # noqa: BLE001 - why the node is left matters more
         logger.warning(_NOT_KEPT, channel, error)
 
 
-def kept_writes(config: RunnableConfig, channel: str) -> list[Any]:
+def kept_writes(config: RunnableConfig, channel: str, depth: int) -> list[Any]:
     """What `keep_write` had saved of this node, if it is begun anew."""
-    return _of_channel(saver_in(config).get_tuple(_at_checkpoint(config)), channel)
+    return _of_channel(saver_in(config).get_tuple(_at_checkpoint(config, depth)), channel)
 
 
-async def akept_writes(config: RunnableConfig, channel: str) -> list[Any]:
+async def akept_writes(config: RunnableConfig, channel: str, depth: int) -> list[Any]:
     """`kept_writes`, awaited."""
-    return _of_channel(await saver_in(config).aget_tuple(_at_checkpoint(config)), channel)
+    return _of_channel(await saver_in(config).aget_tuple(_at_checkpoint(config, depth)), channel)
 
 
 def _of_channel(saved: CheckpointTuple | None, channel: str) -> list[Any]:

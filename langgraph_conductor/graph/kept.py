@@ -53,6 +53,19 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where it lies.
+
+    Args:
+        channel: The name it has there, see `state.kept_channel`.
+        depth: How many branches the node is in. It lies outside of them, where the workflow looks for it.
+    """
+
+    channel: str
+    depth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """What one beginning has done so far.
 
@@ -75,46 +88,46 @@ class Work:
         return {"calls": self.calls, "tools": list(self.watcher.tools)}
 
 
-def kept_before(config: RunnableConfig, channel: str) -> Kept:
+def kept_before(config: RunnableConfig, place: Place) -> Kept:
     """What earlier beginnings of the node of `config` had done."""
-    return Kept.of(kept_writes(config, channel)) if has_saver(config) else Kept()
+    return Kept.of(kept_writes(config, place.channel, place.depth)) if has_saver(config) else Kept()
 
 
-async def akept_before(config: RunnableConfig, channel: str) -> Kept:
+async def akept_before(config: RunnableConfig, place: Place) -> Kept:
     """`kept_before`, awaited."""
-    return Kept.of(await akept_writes(config, channel)) if has_saver(config) else Kept()
+    return Kept.of(await akept_writes(config, place.channel, place.depth)) if has_saver(config) else Kept()
 
 
-def keeping(config: RunnableConfig, channel: str, work: Work, run: Callable[[], ResultT]) -> ResultT:
+def keeping(config: RunnableConfig, place: Place, work: Work, run: Callable[[], ResultT]) -> ResultT:
     """`run()`, with a mark before it; if it raises, interrupts included, what it had done is saved.
 
     Args:
         config: The config of the node.
-        channel: Where it is saved, see `state.kept_channel`.
+        place: Where it is saved.
         work: What `run` does.
         run: The work of the node.
     """
     if not has_saver(config):
         return run()
-    keep_write(config, channel, _begun())
+    keep_write(config, place.channel, place.depth, _begun())
     try:
         return run()
     except Exception:
-        keep_write(config, channel, work.left)
+        keep_write(config, place.channel, place.depth, work.left)
         raise
 
 
 async def akeeping(
-    config: RunnableConfig, channel: str, work: Work, run: Callable[[], Awaitable[ResultT]]
+    config: RunnableConfig, place: Place, work: Work, run: Callable[[], Awaitable[ResultT]]
 ) -> ResultT:
     """`keeping`, awaited; cancelling counts too."""
     if not has_saver(config):
         return await run()
-    await akeep_write(config, channel, _begun())
+    await akeep_write(config, place.channel, place.depth, _begun())
     try:
         return await run()
     except (Exception, CancelledError):
-        await akeep_write(config, channel, work.left)
+        await akeep_write(config, place.channel, place.depth, work.left)
         raise
 
 

@@ -14,6 +14,7 @@ from langgraph_conductor.events import Fallback, StepFinished, StepStarted
 from langgraph_conductor.graph._langgraph import EVENTS, emit, node, replayed, scoped
 from langgraph_conductor.graph.kept import (
     Kept,
+    Place,
     Work,
     add_done,
     akeeping,
@@ -48,6 +49,7 @@ def step_node(
     on_step_error: OnStepError,
     fallback: Worker | None = None,
     default: Step | None = None,
+    depth: int = 0,
 ) -> Runnable[Any, Any]:
     """The node of step `index`.
 
@@ -60,12 +62,13 @@ def step_node(
             steps after it run and are told; `"raise"` stops the graph.
         fallback: Who is asked where the worker fails for good.
         default: The step to run where the state does not say it.
+        depth: How many branches it is in.
     """
     channels = readable_channels(index, access)
     graph = worker.form.graph
     asked = [worker] if fallback is None else [worker, fallback]
     secrets = [secret for who in asked for secret in who.secrets]
-    channel = kept_channel(index)
+    place = Place(kept_channel(index), depth)
 
     def logic(
         state: Mapping[str, Any], config: RunnableConfig, work: Work, kept: Kept
@@ -146,15 +149,15 @@ def step_node(
             if who.form.call is None:
                 raise TypeError(async_only(who.name))  # a mistake in the program, not a failed step
         work = Work(watching(config, state.get(ROUND) or 0, index, worker.name, secrets))
-        kept = kept_in(config, index) or kept_before(config, channel)
+        kept = kept_in(config, index) or kept_before(config, place)
         asking = logic(state, config, work, kept)
-        return keeping(config, channel, work, lambda: drive(asking, call))
+        return keeping(config, place, work, lambda: drive(asking, call))
 
     async def awaited(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         work = Work(watching(config, state.get(ROUND) or 0, index, worker.name, secrets))
-        kept = kept_in(config, index) or await akept_before(config, channel)
+        kept = kept_in(config, index) or await akept_before(config, place)
         asking = logic(state, config, work, kept)
-        return await akeeping(config, channel, work, lambda: adrive(asking, acall))
+        return await akeeping(config, place, work, lambda: adrive(asking, acall))
 
     return node(f"step_{index}", blocking, awaited)
 

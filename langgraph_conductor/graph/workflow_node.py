@@ -7,20 +7,29 @@ checkpoint says of itself.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import patch_config
 from langchain_core.runnables.graph import Graph as DrawableGraph
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.pregel.protocol import PregelProtocol
-from langgraph.types import StateSnapshot
+from langgraph.types import StateSnapshot, StateUpdate
 
 from langgraph_conductor.driving import inherited
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import RoundFinished
 from langgraph_conductor.graph._langgraph import emit, has_saver, saver_in
-from langgraph_conductor.graph.compiler import Graph, Shape, WorkflowGraphs, shape_of, shape_of_values
+from langgraph_conductor.graph.compiler import (
+    Graph,
+    Shape,
+    WorkflowGraphs,
+    branches_of,
+    is_branch,
+    shape_of,
+    shape_of_values,
+)
+from langgraph_conductor.graph.edits import as_one_in_a_branch, edited_as, place_of
 from langgraph_conductor.graph.kept import Kept
 from langgraph_conductor.graph.ledgers import Ledgers, budget_of, with_accounts
 from langgraph_conductor.options import OPTIONS, Options
@@ -59,12 +68,12 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run it."""
-        graph, given, inner = self._start(input, config, self._saved(config))
+        graph, given, inner = self._start(input, config, self._left(config))
         return _finish(input, graph.invoke(given, inner, **kwargs), inner)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run it, awaited."""
-        graph, given, inner = self._start(input, config, await self._asaved(config))
+        graph, given, inner = self._start(input, config, await self._aleft(config))
         return _finish(input, await graph.ainvoke(given, inner, **kwargs), inner)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
@@ -75,7 +84,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         if not kwargs:
             yield self.invoke(input, config)
             return
-        graph, given, inner = self._start(input, config, self._saved(config))
+        graph, given, inner = self._start(input, config, self._left(config))
         yield from graph.stream(given, inner, **kwargs)
 
     async def astream(
@@ -88,12 +97,12 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         if not kwargs:
             yield await self.ainvoke(input, config)
             return
-        graph, given, inner = self._start(input, config, await self._asaved(config))
+        graph, given, inner = self._start(input, config, await self._aleft(config))
         async for part in graph.astream(given, inner, **kwargs):
             yield part
 
     def _start(
-        self, state: Mapping[str, Any], config: RunnableConfig | None, saved: CheckpointTuple | None
+        self, state: Mapping[str, Any], config: RunnableConfig | None, left: "_Left"
     ) -> tuple[Graph, dict[str, Any], RunnableConfig]:
         options = self._options.over(config)
         pool = offered(self._graphs.pool, options)
@@ -112,8 +121,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
             if step.earlier:
                 given[earlier_channel(i)] = chosen_outputs(state.get("rounds") or [], step.earlier)
         rounds, run = state.get("rounds") or [], state.get("run")
-        kept = _kept(saved)
-        finished = _finished(saved)
+        kept, finished = left
         over = {record["index"] for record in finished}  # their records hold what they had spent
         calls = [call for i, done in kept.items() if i not in over for call in done.calls]
         budget = budget_of(run, self._options, config)
@@ -132,6 +140,22 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
     async def _asaved(self, config: RunnableConfig | None) -> CheckpointTuple | None:
         """`_saved`, awaited."""
         return await saver_in(config).aget_tuple(config) if config and has_saver(config) else None
+
+    def _left(self, config: RunnableConfig | None) -> "_Left":
+        """What the workflow of this namespace had done when it was left, if it is resumed."""
+        saved = self._saved(config)
+        graph = self._rebuilt(saved)
+        if config is None or saved is None or not branches_of(graph):
+            return _left(saved)
+        return _left(saved, graph.get_state(config, subgraphs=True))
+
+    async def _aleft(self, config: RunnableConfig | None) -> "_Left":
+        """`_left`, awaited."""
+        saved = await self._asaved(config)
+        graph = self._rebuilt(saved)
+        if config is None or saved is None or not branches_of(graph):
+            return _left(saved)
+        return _left(saved, await graph.aget_state(config, subgraphs=True))
 
     def _rebuilt(self, saved: CheckpointTuple | None) -> Graph:
         values = saved.checkpoint["channel_values"] if saved else {}
@@ -170,21 +194,32 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         self, config: RunnableConfig, values: Any, as_node: str | None = None
     ) -> RunnableConfig:
         """Change its state from outside."""
-        return self._graph(config).update_state(config, values, as_node)
+        return self.bulk_update_state(config, [[StateUpdate(values, as_node)]])
 
     async def aupdate_state(
         self, config: RunnableConfig, values: Any, as_node: str | None = None
     ) -> RunnableConfig:
         """`update_state`, awaited."""
-        return await (await self._agraph(config)).aupdate_state(config, values, as_node)
+        return await self.abulk_update_state(config, [[StateUpdate(values, as_node)]])
 
     def bulk_update_state(self, config: RunnableConfig, updates: Any) -> RunnableConfig:
-        """Change its state several times."""
-        return self._graph(config).bulk_update_state(config, updates)
+        """Change its state several times; as one step, wherever in branches that is."""
+        graph = self._graph(config)
+        if not as_one_in_a_branch(updates, graph):
+            return graph.bulk_update_state(config, updates)
+        graph, config, node = place_of(
+            updates[0][0].as_node, graph, graph.get_state(config, subgraphs=True), config
+        )
+        return graph.bulk_update_state(config, edited_as(node, updates))
 
     async def abulk_update_state(self, config: RunnableConfig, updates: Any) -> RunnableConfig:
         """`bulk_update_state`, awaited."""
-        return await (await self._agraph(config)).abulk_update_state(config, updates)
+        graph = await self._agraph(config)
+        if not as_one_in_a_branch(updates, graph):
+            return await graph.abulk_update_state(config, updates)
+        state = await graph.aget_state(config, subgraphs=True)
+        graph, config, node = place_of(updates[0][0].as_node, graph, state, config)
+        return await graph.abulk_update_state(config, edited_as(node, updates))
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> DrawableGraph:
         """The graph of the workflow in the run's options (`Options.workflow`), or of one step."""
@@ -213,20 +248,40 @@ def offered(pool: WorkerPool, options: Options) -> WorkerPool:
     )
 
 
-def _finished(saved: CheckpointTuple | None) -> list[StepRecord]:
-    """The records of the steps that were over when the workflow was left."""
+class _Left(NamedTuple):
+    """What a workflow had done when it was left: by step where it was not over, and the records of what was."""
+
+    kept: Mapping[int, Kept]
+    finished: list[StepRecord]
+
+
+def _left(saved: CheckpointTuple | None, branches: StateSnapshot | None = None) -> _Left:
     if saved is None:
-        return []
+        return _Left({}, [])
     values = dict(saved.checkpoint["channel_values"])
     values |= {channel: value for _, channel, value in saved.pending_writes or ()}
-    return [value for channel, value in values.items() if channel.startswith(record_channel("")) and value]
+    values |= _in_branches(branches) if branches else {}
+    records = [
+        value for channel, value in values.items() if channel.startswith(record_channel("")) and value
+    ]
+    return _Left(_kept(saved), records)
 
 
-def _kept(saved: CheckpointTuple | None) -> dict[int, Kept]:
-    """What the steps that were not over had done, by step."""
+def _in_branches(state: StateSnapshot) -> dict[str, Any]:
+    """The channels of branches that were not over."""
+    found: dict[str, Any] = {}
+    for task in state.tasks:
+        if is_branch(task.name) and isinstance(task.state, StateSnapshot):
+            found |= task.state.values | _in_branches(task.state)
+            for inner in task.state.tasks:
+                found |= inner.result or {}
+    return found
+
+
+def _kept(saved: CheckpointTuple) -> dict[int, Kept]:
     written: dict[int, list[Any]] = {}
     prefix = kept_channel("")
-    for _, channel, mark in (saved.pending_writes if saved else None) or ():
+    for _, channel, mark in saved.pending_writes or ():
         if channel.startswith(prefix):
             written.setdefault(int(channel.removeprefix(prefix)), []).append(mark)
     return {index: Kept.of(marks) for index, marks in written.items()}
