@@ -254,6 +254,21 @@ def test_what_was_spent_in_a_branch_counts_after_a_restart(run):
         run(restarted(), None, thread())
 
 
+def test_what_was_paid_before_a_person_was_asked_is_in_the_record(run):
+    model = ScriptedModel(replies=["done"])
+
+    def call(task):
+        if task.subtask != "second":
+            return task.subtask
+        model.invoke("How?")
+        return interrupt("?")
+
+    conductor = conductor_of(call)
+    run(conductor, ask(), thread())
+    result = run(conductor, Command(resume="yes"), thread())
+    assert [step["usage"]["calls"] for step in result["rounds"][0]["steps"]] == [0, 0, 2, 0]
+
+
 def test_a_wide_workflow_of_chains():
     chains = [(f"{c}{n}", [3 * c + n - 1] if n else []) for c in range(4) for n in range(3)]
     steps = [Step("a", name, tuple(reads)) for name, reads in chains]
