@@ -1,0 +1,197 @@
+"""A person is asked: whatever asks, wherever the conductor stands, blocking and awaited."""
+
+import pytest
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command, interrupt
+
+from langgraph_conductor import Worker
+from tests.helpers import Recorder, ScriptedPlanner, Tooled, ask, chat, flow
+from tests.places import call, place  # noqa: F401 - fixtures
+
+TWO = flow(("a", "one", []), ("b", "two", [0]))
+
+
+class Paying(Recorder):
+    """A worker that pays for a call of a model, and remembers its tasks."""
+
+    def __init__(self, name, reply=None):
+        super().__init__(name, reply)
+        self.model = chat("said")
+
+    def __call__(self, task):
+        self.model.invoke("x")
+        return super().__call__(task)
+
+
+def paid(*workers):
+    return sum(len(worker.model.calls) for worker in workers)
+
+
+def pool(*workers):
+    return [Worker(worker.name, worker) for worker in workers]
+
+
+def counted_once(heard, *workers):
+    """Every paid call is counted, and none twice."""
+    assert heard.usage["total"]["calls"] == heard.usage["workers"]["calls"] == paid(*workers)
+
+
+# --- approve -------------------------------------------------------------------------------------
+
+
+def test_a_workflow_is_let_run(place, call):
+    a, b, planner = Paying("a"), Paying("b"), ScriptedPlanner(TWO)
+    app = place(InMemorySaver(), planner, pool(a, b), approve=True)
+    paused = call(app, ask())
+    (asked,) = paused.open
+    assert asked.value[0]["action_request"]["args"]["workflow"] == TWO.to_json()
+    assert paid(a, b) == 0
+    assert not paused.of("step_started")
+    done = call(app, Command(resume={asked.id: [{"type": "accept", "args": None}]}))
+    assert (done.answer, done.open) == ("b-0-1", [])
+    assert [len(a.tasks), len(b.tasks), len(planner.requests)] == [1, 1, 1]
+    assert done.of("step_finished") == [0, 1]
+    assert "workflow_planned" not in [e["type"] for e in done.events if e.get("round") and e["type"]]
+    counted_once(done, a, b)
+
+
+def test_a_workflow_is_edited(place, call):
+    a, b, planner = Paying("a"), Paying("b"), ScriptedPlanner(TWO)
+    app = place(InMemorySaver(), planner, pool(a, b), approve=True)
+    call(app, ask())
+    edit = {"type": "edit", "args": {"workflow": flow(("a", "alone", [])).to_json()}}
+    done = call(app, Command(resume=[edit]))
+    assert done.answer == "a-0-0"
+    assert [task.subtask for task in a.tasks] == ["alone"]
+    assert [len(b.tasks), len(planner.requests)] == [0, 1]
+    counted_once(done, a, b)
+
+
+def test_a_workflow_is_rejected_and_the_next_one_let_run(place, call):
+    a, b = Paying("a"), Paying("b")
+    planner = ScriptedPlanner(flow(("b", "no", [])), flow(("a", "better", [])))
+    app = place(InMemorySaver(), planner, pool(a, b), approve=True)
+    call(app, ask())
+    again = call(app, Command(resume=[{"type": "response", "args": "not b"}]))
+    assert [e["reason"] for e in again.events if e["type"] == "workflow_rejected"] == ["not b"]
+    assert planner.requests[1].rejected[0][1] == "not b"
+    done = call(app, Command(resume=[{"type": "accept", "args": None}]))
+    assert done.answer == "a-0-0"
+    assert [len(a.tasks), len(b.tasks), len(planner.requests)] == [1, 0, 2]
+    counted_once(done, a, b)
+
+
+def test_a_run_is_ended(place, call):
+    a, b, planner = Paying("a"), Paying("b"), ScriptedPlanner(TWO)
+    app = place(InMemorySaver(), planner, pool(a, b), approve=True)
+    call(app, ask())
+    try:
+        done = call(app, Command(resume=[{"type": "ignore", "args": None}]))
+    except Exception as error:
+        raise
+    assert [paid(a, b), len(planner.requests), done.open] == [0, 1, []]
+    assert not done.of("step_started")
+    print(done.answer)
+
+
+# --- a worker asks -------------------------------------------------------------------------------
+
+
+def test_a_function_asks(place, call):
+    a, b = Paying("a"), Paying("b", lambda task: f"told {interrupt('Which?')}")
+    c, planner = Paying("c"), ScriptedPlanner(flow(("a", "x", []), ("b", "y", [0]), ("c", "z", [1])))
+    app = place(InMemorySaver(), planner, pool(a, b, c))
+    paused = call(app, ask())
+    assert [one.value for one in paused.open] == ["Which?"]
+    assert paused.of("step_finished") == [0]
+    done = call(app, Command(resume="this"))
+    assert done.answer == "c-0-2"
+    assert [output.text for output in c.tasks[0].inputs] == ["told this"]
+    assert [len(w.tasks) for w in (a, b, c)] == [1, 2, 1]  # the one that asked begins anew
+    assert [len(planner.requests), paid(a, b, c)] == [1, 4]
+    assert done.of("step_finished") == [1, 2]
+    counted_once(done, a, b, c)
+
+
+def agent_that_asks(name="b"):
+    """A worker whose model calls a tool that asks a person; the model is paid."""
+
+    def look(what: str) -> str:
+        """Ask a person."""
+        return f"told {interrupt(what)}"
+
+    def reply(messages):
+        if messages[-1].type == "tool":
+            return messages[-1].text
+        return AIMessage("", tool_calls=[{"name": "look", "args": {"what": "Which?"}, "id": "1"}])
+
+    model = Tooled(replies=reply, max_tokens=10)
+    return model, Worker(name, model, tools=[look])
+
+
+def test_a_tool_of_an_agent_asks(place, call):
+    a, c = Paying("a"), Paying("c")
+    model, agent = agent_that_asks()
+    planner = ScriptedPlanner(flow(("a", "x", []), ("b", "y", [0]), ("c", "z", [1])))
+    app = place(InMemorySaver(), planner, [*pool(a), agent, *pool(c)])
+    paused = call(app, ask())
+    assert [one.value for one in paused.open] == ["Which?"]
+    assert (paused.of("step_finished"), paused.of("tool_finished", "error")) == ([0], [])
+    done = call(app, Command(resume="this"))
+    assert done.answer == "c-0-2"
+    assert [output.text for output in c.tasks[0].inputs] == ["told this"]
+    assert len(model.calls) == 2  # the call before the tool is not made again
+    assert [len(a.tasks), len(c.tasks), len(planner.requests)] == [1, 1, 1]
+    assert done.of("tool_finished", "output") == ["told this"]
+    assert done.usage["total"]["calls"] == len(model.calls) + paid(a, c)
+
+
+# --- several at once -----------------------------------------------------------------------------
+
+SIDE = flow(("a", "x", []), ("p", "first", [0]), ("p", "second", [0]), ("q", "plain", [0]), ("a", "end", "all"))
+
+
+def several(place, saver=None):
+    a, q = Paying("a"), Paying("q")
+    p = Paying("p", lambda task: f"told {interrupt(task.subtask)}")
+    planner = ScriptedPlanner(SIDE)
+    return (a, p, q), planner, place(saver or InMemorySaver(), planner, pool(a, p, q))
+
+
+def ids(heard):
+    return {one.value: one.id for one in heard.open}
+
+
+def all_well(done, workers, planner):
+    a, p, q = workers
+    assert done.answer == "a-0-4"
+    assert {output.subtask: output.text for output in a.tasks[-1].inputs} == {
+        "x": "a-0-0", "first": "told 1", "second": "told 2", "plain": "q-0-3",
+    }  # fmt: skip
+    assert [len(a.tasks), len(q.tasks), len(planner.requests)] == [2, 1, 1]
+    counted_once(done, *workers)
+
+
+def test_several_are_answered_at_once(place, call):
+    workers, planner, app = several(place)
+    paused = call(app, ask())
+    assert set(ids(paused)) == {"first", "second"}
+    assert sorted(paused.of("step_finished")) == [0, 3]
+    done = call(app, Command(resume={ids(paused)["first"]: "1", ids(paused)["second"]: "2"}))
+    all_well(done, workers, planner)
+    assert len(workers[1].tasks) == 4
+    assert sorted(done.of("step_finished")) == [1, 2, 4]
+
+
+@pytest.mark.parametrize("order", [["first", "second"], ["second", "first"]])
+def test_several_are_answered_one_by_one_in_any_order(order, place, call):
+    workers, planner, app = several(place)
+    answers = {"first": "1", "second": "2"}
+    paused = call(app, ask())
+    known = ids(paused)
+    halfway = call(app, Command(resume={known[order[0]]: answers[order[0]]}))
+    assert ids(halfway) == {order[1]: known[order[1]]}  # it keeps its id
+    done = call(app, Command(resume={known[order[1]]: answers[order[1]]}))
+    all_well(done, workers, planner)
+    assert sorted(halfway.of("step_finished") + done.of("step_finished")) == [1, 2, 4]
