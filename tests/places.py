@@ -12,6 +12,7 @@ from langchain_core.tools import StructuredTool
 from langgraph.graph import START, MessagesState, StateGraph
 
 from langgraph_conductor import Worker, add_conductor, create_conductor
+from langgraph_conductor.editing import OpenRound, aedit_round, aopen_rounds, edit_round, open_rounds
 from tests.helpers import Tooled, ask, chain, thread
 
 App = Any
@@ -53,7 +54,9 @@ def tool(saver: Any, *args: Any, **options: Any) -> App:
         return AIMessage("", tool_calls=[{"name": "team", "args": {}, "id": "1"}])
 
     tools = [StructuredTool.from_function(team, ateam, name="team")]
-    return create_agent(Tooled(replies=reply), tools, checkpointer=saver)
+    app = create_agent(Tooled(replies=reply), tools, checkpointer=saver)
+    app.team = conductor  # what LangGraph cannot see from outside
+    return app
 
 
 def worker(saver: Any, *args: Any, **options: Any) -> App:
@@ -127,6 +130,19 @@ class Call:
             asyncio.run(collected())
         else:
             parts.extend(app.stream(given, config or thread(), **options))
+
+    def open_round(self, app: App) -> OpenRound:
+        """The innermost round that is not over."""
+        seen = {"conductor": getattr(app, "team", None)}
+        if self.awaited:
+            return asyncio.run(aopen_rounds(app, thread(), **seen))[-1]
+        return open_rounds(app, thread(), **seen)[-1]
+
+    def edit(self, found: OpenRound, **edit: Any) -> None:
+        if self.awaited:
+            asyncio.run(aedit_round(found, **edit))
+        else:
+            edit_round(found, **edit)
 
     def update(self, app: App, *args: Any, **options: Any) -> Any:
         """`update_state`, or `aupdate_state`."""

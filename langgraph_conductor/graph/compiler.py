@@ -27,6 +27,7 @@ from langgraph_conductor.state import (
     out_channel,
     record_channel,
     spec_channel,
+    stands_channel,
 )
 from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workflow import ALL, Access, Workflow
@@ -92,7 +93,8 @@ def _builder(
     shape: Shape, pool: WorkerPool, on_step_error: OnStepError, defaults: Workflow | None = None
 ) -> StateGraph[Any, Any, Any, Any]:
     size = range(len(shape))
-    given = _TYPES | {spec_channel(i): dict for i in size} | {earlier_channel(i): list for i in size}
+    given = _TYPES | {name(i): dict for i in size for name in (spec_channel, stands_channel)}
+    given |= {earlier_channel(i): list for i in size}
     made = {name(i): dict for i in size for name in (out_channel, record_channel)}
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(
         _schema("Workflow", given | made),
@@ -110,10 +112,11 @@ def _builder(
             default=defaults.steps[i] if defaults else None,
         )
         channels = readable_channels(i, access)
+        read = (*channels, stands_channel(i))
         builder.add_node(
             f"step_{i}",
             step,
-            input_schema=_schema(f"Step{i}", {c: (given | made)[c] for c in channels}),
+            input_schema=_schema(f"Step{i}", {c: (given | made)[c] for c in read}),
             metadata={"conductor_step": i, "conductor_worker": name, "conductor_access": _shown(access)},
         )
         reads = [f"step_{j}" for j in range(i) if out_channel(j) in channels]

@@ -6,6 +6,7 @@ node is itself of LangGraph's graph protocol and rebuilds the graph from what th
 checkpoint says of itself.
 """
 
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -34,7 +35,9 @@ from langgraph_conductor.state import (
     out_channel,
     record_channel,
     spec_channel,
+    stands_channel,
 )
+from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Workflow
 
@@ -111,11 +114,16 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         for i, step in enumerate(workflow.steps):
             if step.earlier:
                 given[earlier_channel(i)] = chosen_outputs(state.get("rounds") or [], step.earlier)
+        stands = state.get("stands") or {"steps": {}, "discarded": []}
+        for index, stood in stands["steps"].items():
+            given[stands_channel(int(index))] = stood
         rounds, run = state.get("rounds") or [], state.get("run")
-        kept = _kept(saved)
-        finished = _finished(saved)
-        over = {record["index"] for record in finished}  # their records hold what they had spent
-        calls = [call for i, done in kept.items() if i not in over for call in done.calls]
+        kept = kept_of(saved)
+        by_index = {int(index): stood["record"] for index, stood in stands["steps"].items()}
+        by_index |= {record["index"]: record for record in finished_of(saved)}
+        finished = [*by_index.values()]  # their records hold what they had spent
+        calls = [call for i, done in kept.items() if i not in by_index for call in done.calls]
+        calls += stands["discarded"]
         budget = budget_of(run, self._options, config)
         ledger = self._ledgers.of(run, budget, rounds, state.get("plan"), finished, calls)
         inner = with_accounts(inherited(config or {}), ledger, kept)
@@ -135,8 +143,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
 
     def _rebuilt(self, saved: CheckpointTuple | None) -> Graph:
         values = saved.checkpoint["channel_values"] if saved else {}
-        shape = shape_of_values(values.get("__start__") or values)
-        return self._graphs.get(shape or self._any_shape())
+        return self.graph_of(values.get("__start__") or values)
 
     def _any_shape(self) -> Shape:
         return ((self._graphs.pool.names[0], ()),)
@@ -146,6 +153,18 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
 
     async def _agraph(self, config: RunnableConfig) -> Graph:
         return self._rebuilt(await self._asaved(config))
+
+    def graph_of(self, values: Mapping[str, Any]) -> Graph:
+        """The graph whose state holds `values`."""
+        return self._graphs.get(shape_of_values(values) or self._any_shape())
+
+    def check(self, workflow: Workflow) -> None:
+        """Refuse a workflow that its workers cannot run.
+
+        Raises:
+            PlanError: If a step's worker is not there, or may not be last.
+        """
+        self._graphs.pool.check(workflow)
 
     def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
         """State of the workflow that ran or runs in this namespace."""
@@ -213,7 +232,7 @@ def offered(pool: WorkerPool, options: Options) -> WorkerPool:
     )
 
 
-def _finished(saved: CheckpointTuple | None) -> list[StepRecord]:
+def finished_of(saved: CheckpointTuple | None) -> list[StepRecord]:
     """The records of the steps that were over when the workflow was left."""
     if saved is None:
         return []
@@ -222,7 +241,7 @@ def _finished(saved: CheckpointTuple | None) -> list[StepRecord]:
     return [value for channel, value in values.items() if channel.startswith(record_channel("")) and value]
 
 
-def _kept(saved: CheckpointTuple | None) -> dict[int, Kept]:
+def kept_of(saved: CheckpointTuple | None) -> dict[int, Kept]:
     """What the steps that were not over had done, by step."""
     written: dict[int, list[Any]] = {}
     prefix = kept_channel("")
@@ -230,6 +249,31 @@ def _kept(saved: CheckpointTuple | None) -> dict[int, Kept]:
         if channel.startswith(prefix):
             written.setdefault(int(channel.removeprefix(prefix)), []).append(mark)
     return {index: Kept.of(marks) for index, marks in written.items()}
+
+
+def _record(result: Mapping[str, Any], index: int) -> StepRecord:
+    output = result[out_channel(index)]
+    record: StepRecord = result.get(record_channel(index)) or by_hand(index, output)
+    return {**record, "text": output["text"]}
+
+
+def by_hand(index: int, output: Mapping[str, Any]) -> StepRecord:
+    """The record of a step whose output a person wrote before it had one."""
+    return {
+        "index": index,
+        "worker": output["worker"],
+        "answered_by": output["worker"],
+        "subtask": output["subtask"],
+        "granted": [],
+        "status": output["status"],
+        "calls": 0,
+        "error": None,
+        "usage": Usage().to_json() | {"busy_seconds": 0.0},
+        "model_calls": [],
+        "started_at": time.time(),
+        "seconds": 0.0,
+        "edited": True,
+    }
 
 
 def previous_outputs(rounds: list[RoundRecord]) -> dict[str, Any] | None:
@@ -267,9 +311,12 @@ def chosen_outputs(rounds: list[RoundRecord], chosen: Iterable[tuple[int, int]])
 def _finish(state: Mapping[str, Any], result: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
     rounds: list[RoundRecord] = list(state.get("rounds") or ())
     size = len(state["workflow"]["steps"])
-    steps: list[StepRecord] = [
-        result[record_channel(i)] | {"text": result[out_channel(i)]["text"]} for i in range(size)
-    ]
+    if missing := [i for i in range(size) if out_channel(i) not in result]:
+        raise PlanError(
+            f"steps {missing} have not run, since `update_state` in a workflow ends the steps that wait beside the "
+            "one it names; `langgraph_conductor.editing` lets them wait"
+        )
+    steps = [_record(result, i) for i in range(size)]
     begin = min(step["started_at"] for step in steps)
     end = max(step["started_at"] + step["seconds"] for step in steps)
     record: RoundRecord = {
@@ -284,5 +331,7 @@ def _finish(state: Mapping[str, Any], result: Mapping[str, Any], config: Runnabl
     }
     if not state.get("is_answer", True):
         record["is_answer"] = False
+    if discarded := (state.get("stands") or {}).get("discarded"):
+        record["discarded"] = discarded
     emit(config, RoundFinished(type="round_finished", round=record["round"], answer=record["answer"]))
     return {"rounds": [*rounds, record]}

@@ -6,35 +6,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
 from langgraph_conductor import Worker
-from tests.helpers import Recorder, ScriptedPlanner, Tooled, ask, chat, flow
+from tests.helpers import ScriptedPlanner, Tooled, ask, flow
+from tests.people import Paying, counted_once, ids, paid, pool, several
 from tests.places import call, place  # noqa: F401 - fixtures
 
 TWO = flow(("a", "one", []), ("b", "two", [0]))
-
-
-class Paying(Recorder):
-    """A worker that pays for a call of a model, and remembers its tasks."""
-
-    def __init__(self, name, reply=None):
-        super().__init__(name, reply)
-        self.model = chat("said")
-
-    def __call__(self, task):
-        self.model.invoke("x")
-        return super().__call__(task)
-
-
-def paid(*workers):
-    return sum(len(worker.model.calls) for worker in workers)
-
-
-def pool(*workers):
-    return [Worker(worker.name, worker) for worker in workers]
-
-
-def counted_once(heard, *workers):
-    """Every paid call is counted, and none twice."""
-    assert heard.usage["total"]["calls"] == heard.usage["workers"]["calls"] == paid(*workers)
 
 
 # --- approve -------------------------------------------------------------------------------------
@@ -88,7 +64,7 @@ def test_a_run_is_ended(place, call):
     call(app, ask())
     try:
         done = call(app, Command(resume=[{"type": "ignore", "args": None}]))
-    except Exception as error:
+    except Exception:
         raise
     assert [paid(a, b), len(planner.requests), done.open] == [0, 1, []]
     assert not done.of("step_started")
@@ -148,19 +124,6 @@ def test_a_tool_of_an_agent_asks(place, call):
 
 
 # --- several at once -----------------------------------------------------------------------------
-
-SIDE = flow(("a", "x", []), ("p", "first", [0]), ("p", "second", [0]), ("q", "plain", [0]), ("a", "end", "all"))
-
-
-def several(place, saver=None):
-    a, q = Paying("a"), Paying("q")
-    p = Paying("p", lambda task: f"told {interrupt(task.subtask)}")
-    planner = ScriptedPlanner(SIDE)
-    return (a, p, q), planner, place(saver or InMemorySaver(), planner, pool(a, p, q))
-
-
-def ids(heard):
-    return {one.value: one.id for one in heard.open}
 
 
 def all_well(done, workers, planner):
