@@ -4,8 +4,8 @@
     edit_round(found, outputs={0: "What it should have said."})
     app.invoke(None, config)
 
-LangGraph's `update_state` inside a workflow ends the steps that wait beside the one it names. So the round is edited
-instead: its workflow begins anew, and what stands of the steps that have run is handed to it.
+LangGraph's `update_state` inside a workflow ends the steps that wait beside the one it names. So the round is
+edited instead: its workflow begins anew, and what stands of the steps that have run is handed to it.
 """
 
 from collections.abc import Generator, Mapping
@@ -52,6 +52,7 @@ class OpenRound:
     outputs: Mapping[int, str]
     runs: bool
     _graph: Graph
+    _node: WorkflowNode
     _config: RunnableConfig
     _values: Mapping[str, Any]
     _steps: Mapping[int, Mapping[str, Any]]
@@ -84,8 +85,8 @@ def edit_round(
 ) -> None:
     """Change a round that is not over; `invoke(None, config)` then runs on.
 
-    A step that is over does not run again, unless the edit changed it or something it read. A person who is asked is
-    asked again. Calls that were paid for what no longer counts stay in the usage.
+    A step that is over does not run again, unless the edit changed it or something it read. A person who is asked
+    is asked again. Calls that were paid for what no longer counts stay in the usage.
 
     Args:
         found: One of `open_rounds`; read anew after every edit and run.
@@ -131,12 +132,14 @@ def _open_rounds(
         if isinstance(graph, WorkflowNode):
             graph = graph.graph_of(values)
         inside = dict(graph.get_subgraphs())
-        if isinstance(inside.get("workflow"), WorkflowNode) and state.next in (("approve",), ("workflow",)):
+        node = inside.get("workflow")
+        if isinstance(node, WorkflowNode) and state.next in (("approve",), ("workflow",)):
             saved = None
             if state.next == ("workflow",):
                 below = _below(namespace, state.tasks[0])
                 saved = yield _Ask(saver, "get_tuple", (inner_config(saver, thread, below),))
-            found.append(_open_round(path, graph, here, values, saved, runs=state.next == ("workflow",)))
+            runs = state.next == ("workflow",)
+            found.append(_open_round(path, graph, node, here, values, saved, runs=runs))
         for task in state.tasks:
             child = inside.get(task.name, conductor)
             if child is not None:
@@ -151,6 +154,7 @@ def _below(namespace: str, task: Any) -> str:
 def _open_round(
     path: tuple[str, ...],
     graph: Graph,
+    node: WorkflowNode,
     config: RunnableConfig,
     values: Mapping[str, Any],
     saved: CheckpointTuple | None,
@@ -172,6 +176,7 @@ def _open_round(
         {index: step["output"]["text"] for index, step in sorted(steps.items())},
         runs,
         graph,
+        node,
         config,
         values,
         steps,
@@ -194,9 +199,7 @@ def _edit(
     if workflow is None and not outputs:
         raise ValueError("there is nothing to change: give a workflow, or outputs")
     now = found.workflow if workflow is None else workflow
-    node = dict(found._graph.get_subgraphs())["workflow"]
-    assert isinstance(node, WorkflowNode)
-    node.check(now)
+    found._node.check(now)
     size = len(now.steps)
     if unknown := [index for index in outputs if index not in range(size)]:
         raise ValueError(f"there is no step {unknown[0]}: the workflow has steps 0 to {size - 1}")

@@ -1,11 +1,9 @@
 """A conductor wherever LangGraph users put one, run as its users would, with all that is heard of it."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage
 from langchain_core.tools import StructuredTool
@@ -63,11 +61,6 @@ def worker(saver: Any, *args: Any, **options: Any) -> App:
     """It works for another conductor."""
     team = Worker("team", create_conductor(*args, name="inner", **options))
     return create_conductor(chain("team"), [team], checkpointer=saver)
-
-
-PLACES: dict[str, Callable[..., App]] = {
-    place.__name__: place for place in (plain, subgraph, added, tool, worker)
-}
 
 
 @dataclass(frozen=True)
@@ -158,13 +151,3 @@ def heard(parts: list[Any]) -> Heard:
     if opened:
         result = {**result, "__interrupt__": opened[-1]}
     return Heard(result, [data for _, mode, data in parts if mode == "custom"])
-
-
-@pytest.fixture(params=["sync", "async"])
-def call(request: pytest.FixtureRequest) -> Call:
-    return Call(request.param == "async")
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest) -> Callable[..., App]:
-    return PLACES[request.param]

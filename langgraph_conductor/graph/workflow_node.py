@@ -313,8 +313,8 @@ def _finish(state: Mapping[str, Any], result: Mapping[str, Any], config: Runnabl
     size = len(state["workflow"]["steps"])
     if missing := [i for i in range(size) if out_channel(i) not in result]:
         raise PlanError(
-            f"steps {missing} have not run, since `update_state` in a workflow ends the steps that wait beside the "
-            "one it names; `langgraph_conductor.editing` lets them wait"
+            f"steps {missing} have not run: `update_state` inside a workflow ends the steps that wait beside the "
+            "one it names; edit with `langgraph_conductor.editing`, which lets them wait"
         )
     steps = [_record(result, i) for i in range(size)]
     begin = min(step["started_at"] for step in steps)

@@ -5,7 +5,6 @@ from langgraph.types import Command, interrupt
 
 from tests.helpers import ScriptedPlanner, ask, flow
 from tests.people import Paying, counted_once, ids, pool, several
-from tests.places import call, place  # noqa: F401 - fixtures
 
 CHAIN = flow(("a", "x", []), ("p", "may I?", [0]), ("c", "z", [0, 1]))
 
@@ -90,7 +89,7 @@ def test_a_workflow_that_waits_to_be_let_run_is_asked_about_anew(place, call):
 
 
 def test_what_was_let_run_is_edited_without_asking_again(place, call):
-    (a, p, c), planner, app = chained(place, approve=True)
+    (a, p, c), _, app = chained(place, approve=True)
     call(app, ask())
     call(app, Command(resume="accept"))
     call.edit(call.open_round(app), outputs={1: "by hand"})
