@@ -143,8 +143,8 @@ class StepRecord(TypedDict):
     edited: NotRequired[bool]
     """Whether a person wrote its output."""
     possibly_repeated: NotRequired[bool]
-    """Whether the step was killed or cancelled while it ran, so that a call in flight may have been made, and paid,
-    once more."""
+    """Whether the step was killed or cancelled while it ran, so that a call in flight may have been made, and
+    paid, once more."""
     started_at: float
     """Unix time."""
     seconds: float

@@ -6,8 +6,10 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
 from langgraph_conductor import Worker
-from tests.helpers import ScriptedPlanner, Tooled, ask, flow
+from langgraph_conductor.editing import aedit_round, aopen_rounds
+from tests.helpers import ScriptedPlanner, Tooled, ask, flow, thread
 from tests.people import Paying, counted_once, ids, paid, pool, several
+from tests.places import heard
 
 TWO = flow(("a", "one", []), ("b", "two", [0]))
 
@@ -153,3 +155,99 @@ def test_several_are_answered_one_by_one_in_any_order(order, place, call):
     done = call(app, Command(resume={known[order[1]]: answers[order[1]]}))
     all_well(done, workers, planner)
     assert sorted(halfway.of("step_finished") + done.of("step_finished")) == [1, 2, 4]
+
+
+async def test_over_several_processes_with_sqlite(place, tmp_path):
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    async def fresh(then):
+        """What a process does with a database that others wrote."""
+        async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "db")) as saver:
+            workers, planner, app = several(place, saver)
+            return await then(app), workers, planner
+
+    def running(given):
+        async def run(app):
+            parts = [
+                part
+                async for part in app.astream(
+                    given, thread(), stream_mode=["custom", "values"], subgraphs=True, durability="sync"
+                )
+            ]
+            return heard(parts)
+
+        return run
+
+    async def edited(app):
+        found = (await aopen_rounds(app, thread(), conductor=getattr(app, "team", None)))[-1]
+        await aedit_round(found, outputs={0: "better"})
+
+    paused, _, _ = await fresh(running(ask()))
+    known = ids(paused)
+    halfway, _, _ = await fresh(running(Command(resume={known["second"]: "2"})))
+    assert ids(halfway) == {"first": known["first"]}
+    await fresh(edited)
+    paused, (a, _, q), planner = await fresh(running(None))
+    assert [len(a.tasks), len(q.tasks), planner.requests] == [
+        0,
+        1,
+        [],
+    ]  # a's output stands as it was edited
+    answers = {one.id: one.value for one in paused.open}
+    done, (a, p, q), planner = await fresh(running(Command(resume=answers)))
+    assert [output.text for output in a.tasks[0].inputs] == ["better", "told first", "told second", "q-0-3"]
+    assert [len(a.tasks), len(p.tasks), len(q.tasks), planner.requests] == [1, 2, 0, []]
+    # 1, then 3 beside each other; one again when answered; 3 after the edit; 2 when answered, and the last.
+    assert done.usage["total"]["calls"] == 11
+
+
+# --- what cannot be used -------------------------------------------------------------------------
+
+
+def test_without_a_checkpointer_approval_is_refused_before_anything_is_planned(place, call):
+    a, planner = Paying("a"), ScriptedPlanner(TWO)
+    app = place(None, planner, pool(a, Paying("b")), approve=lambda workflow: False)
+    with pytest.raises(Exception, match="give the graph that is called, the outermost one, a checkpointer"):
+        call(app, ask(), durability=None)
+    assert [planner.requests, a.tasks] == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("answer", "wrong"),
+    [
+        ({"type": "edit", "args": {"workflow": flow(("zoe", "x", [])).to_json()}}, "zoe"),
+        ({"type": "edit", "args": {"workflow": {"steps": [{"worker": "a"}]}}}, "needs exactly the keys"),
+        ({"type": "perhaps"}, "answer with"),
+        ("{", "answer with"),
+    ],
+)
+def test_an_answer_that_cannot_be_used_is_asked_for_again(answer, wrong, place, call):
+    a, b, planner = Paying("a"), Paying("b"), ScriptedPlanner(TWO)
+    app = place(InMemorySaver(), planner, pool(a, b), approve=True)
+    call(app, ask())
+    (again,) = call(app, Command(resume=answer)).open
+    assert wrong in again.value[0]["description"]
+    assert again.value[0]["action_request"]["args"]["workflow"] == TWO.to_json()  # nothing is lost
+    assert [paid(a, b), len(planner.requests)] == [0, 1]
+    done = call(app, Command(resume={again.id: "accept"}))
+    assert done.answer == "b-0-1"
+    assert next(e for e in done.events if e["type"] == "answer")["rounds"] == 1
+    counted_once(done, a, b)
+
+
+def test_an_id_that_nobody_asked_under_answers_nothing(place, call):
+    workers, planner, app = several(place)
+    known = ids(call(app, ask()))
+    again = call(app, Command(resume={"0" * 32: "x", known["first"]: "1"}))
+    assert ids(again) == {"second": known["second"]}
+    again = call(app, Command(resume={known["first"]: "another"}))  # it was answered already
+    assert ids(again) == {"second": known["second"]}
+    all_well(call(app, Command(resume={known["second"]: "2"})), workers, planner)
+
+
+def test_one_answer_for_several_questions_is_refused(place, call):
+    workers, planner, app = several(place)
+    known = ids(call(app, ask()))
+    with pytest.raises(RuntimeError, match="you must specify the interrupt id"):
+        call(app, Command(resume="yes"))
+    all_well(call(app, Command(resume={known["first"]: "1", known["second"]: "2"})), workers, planner)
