@@ -160,6 +160,12 @@ def saver_in(config: RunnableConfig) -> BaseCheckpointSaver[Any]:
     return saver
 
 
+def inner_config(saver: BaseCheckpointSaver[Any], thread: str, namespace: str) -> RunnableConfig:
+    """The config under which a graph looks at its own state in `namespace`, wherever it lies."""
+    where = {CONFIG_KEY_CHECKPOINTER: saver, "thread_id": thread, "checkpoint_ns": namespace}
+    return {"configurable": where}
+
+
 def scoped(config: RunnableConfig, channels: Iterable[str], without: Iterable[str]) -> RunnableConfig:
     """`config` through which only `channels` can be read, and without some configurable keys.
 

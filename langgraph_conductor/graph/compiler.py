@@ -31,6 +31,7 @@ from langgraph_conductor.state import (
     out_channel,
     record_channel,
     spec_channel,
+    stands_channel,
 )
 from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workflow import ALL, Access, Workflow, readable_steps
@@ -116,7 +117,8 @@ class _Blueprint:
     def builder(self) -> StateGraph[Any, Any, Any, Any]:
         """The graph of all steps."""
         size = range(len(self.shape))
-        given = _TYPES | {spec_channel(i): dict for i in size} | {earlier_channel(i): list for i in size}
+        given = _TYPES | {name(i): dict for i in size for name in (spec_channel, stands_channel)}
+        given |= {earlier_channel(i): list for i in size}
         return self._graph(size, "workflow", given, 0)
 
     def _graph(
@@ -149,7 +151,7 @@ class _Blueprint:
 
     def _granted(self, unit: Unit, types: Mapping[str, Any]) -> dict[str, Any]:
         """The channels that steps read and do not make themselves."""
-        read = (channel for i in unit for channel in readable_channels(i, self.shape[i][1]))
+        read = (c for i in unit for c in (*readable_channels(i, self.shape[i][1]), stands_channel(i)))
         return {channel: types[channel] for channel in read if channel not in map(out_channel, unit)}
 
     def _step(self, i: int, depth: int) -> Runnable[Any, Any]:

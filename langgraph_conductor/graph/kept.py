@@ -33,7 +33,8 @@ class Kept:
     Args:
         calls: Their model calls, which are paid.
         tools: Their tool calls.
-        cut: How many of them ended with their process, so that a call in flight may have been made and paid.
+        cut: How many of them ended, with their process or cancelled, while a call was in flight that may have been
+            made and paid.
     """
 
     calls: tuple[CallRecord, ...] = ()
@@ -48,7 +49,7 @@ class Kept:
         return cls(
             tuple(call for mark in left for call in mark["calls"]),
             tuple(tool for mark in left for tool in mark["tools"]),
-            max(0, len(marks) - 2 * len(left)),
+            max(0, len(marks) - 2 * len(left)) + sum(mark.get("cut", 0) for mark in left),
         )
 
 
@@ -85,7 +86,8 @@ class Work:
     @property
     def left(self) -> dict[str, Any]:
         """What is written if it is left now."""
-        return {"calls": self.calls, "tools": list(self.watcher.tools)}
+        cut = int(any(meter.in_flight for meter in self.tries))
+        return {"calls": self.calls, "tools": list(self.watcher.tools), "cut": cut}
 
 
 def kept_before(config: RunnableConfig, place: Place) -> Kept:

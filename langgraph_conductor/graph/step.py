@@ -27,7 +27,14 @@ from langgraph_conductor.graph.telling import tell_budget, watching
 from langgraph_conductor.graph.traces import unclaimed
 from langgraph_conductor.options import OPTIONS
 from langgraph_conductor.records import StepOutput, StepRecord
-from langgraph_conductor.state import ROUND, kept_channel, out_channel, record_channel, spec_channel
+from langgraph_conductor.state import (
+    ROUND,
+    kept_channel,
+    out_channel,
+    record_channel,
+    spec_channel,
+    stands_channel,
+)
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker
 from langgraph_conductor.workers.calling import Ask, Wanted, acall, answer, call, meter_of
@@ -148,18 +155,26 @@ def step_node(
         for who in asked:
             if who.form.call is None:
                 raise TypeError(async_only(who.name))  # a mistake in the program, not a failed step
+        if stands := state.get(stands_channel(index)):
+            return _standing(index, stands)
         work = Work(watching(config, state.get(ROUND) or 0, index, worker.name, secrets))
         kept = kept_in(config, index) or kept_before(config, place)
         asking = logic(state, config, work, kept)
         return keeping(config, place, work, lambda: drive(asking, call))
 
     async def awaited(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        if stands := state.get(stands_channel(index)):
+            return _standing(index, stands)
         work = Work(watching(config, state.get(ROUND) or 0, index, worker.name, secrets))
         kept = kept_in(config, index) or await akept_before(config, place)
         asking = logic(state, config, work, kept)
         return await akeeping(config, place, work, lambda: adrive(asking, acall))
 
     return node(f"step_{index}", blocking, awaited)
+
+
+def _standing(index: int, stands: Mapping[str, Any]) -> dict[str, Any]:
+    return {out_channel(index): stands["output"], record_channel(index): stands["record"]}
 
 
 def _failed(index: int, worker: str, failure: Exception, secrets: list[str]) -> Exception:

@@ -6,20 +6,19 @@ import threading
 import pytest
 from hypothesis import given, settings
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.errors import InvalidUpdateError
 from langgraph.types import Command, interrupt
 
 from langgraph_conductor import (
     Budget,
     BudgetExceededError,
     Step,
-    StepOutput,
     Worker,
     WorkerError,
     Workflow,
     compile_workflow,
     create_conductor,
 )
+from langgraph_conductor.editing import aedit_round, aopen_rounds, edit_round, open_rounds
 from langgraph_conductor.graph.branches import units
 from langgraph_conductor.testing import ScriptedModel
 from tests.helpers import ScriptedPlanner, ask, flow, question, thread
@@ -129,8 +128,8 @@ def test_a_step_in_a_branch_is_handed_what_it_is_granted_and_no_more():
     inner = dict(graph.get_subgraphs())["branch_1_2"].builder
     schemas = {name: set(spec.input_schema.__annotations__) for name, spec in inner.nodes.items()}
     assert schemas == {
-        "step_1": {"question", "round", "spec_1", "earlier_1"},
-        "step_2": {"question", "round", "spec_2", "earlier_2", "out_1"},
+        "step_1": {"question", "round", "spec_1", "earlier_1", "stands_1"},
+        "step_2": {"question", "round", "spec_2", "earlier_2", "stands_2", "out_1"},
     }
 
 
@@ -172,7 +171,7 @@ def test_people_answer_in_branches_that_wait_at_the_same_time(run):
     assert [step["text"] for step in result["rounds"][0]["steps"]] == ["one", "first", "two", "join"]
 
 
-def test_the_state_of_a_branch_is_seen_and_edited_from_outside():
+def test_what_a_branch_has_said_is_seen_and_edited_from_outside():
     def call(task):
         if task.subtask == "second":
             return f"{interrupt('?')} after {task.inputs[0].text}"
@@ -180,26 +179,36 @@ def test_the_state_of_a_branch_is_seen_and_edited_from_outside():
 
     conductor = conductor_of(call)
     conductor.invoke(ask(), thread())
+    state = conductor.get_state(thread(), subgraphs=True)
+    for name in ("round", "workflow", "branch_1_2"):
+        state = next(task.state for task in state.tasks if task.name == name)
+    assert state.values["out_1"]["text"] == "first"
+    assert state.next == ("step_2",)
 
-    def workflow():
-        state = conductor.get_state(thread(), subgraphs=True)
-        for name in ("round", "workflow"):
-            state = next(task.state for task in state.tasks if task.name == name)
-        return state
-
-    (branch,) = (task.state for task in workflow().tasks if task.name == "branch_1_2")
-    assert branch.values["out_1"]["text"] == "first"
-    assert branch.next == ("step_2",)
-    # As where there are no branches: at the state of the workflow, as the step.
-    edited = {**branch.values["out_1"], "text": "edited"}
-    conductor.update_state(workflow().config, {"out_1": edited}, as_node="step_1")
+    (found,) = open_rounds(conductor, thread())
+    assert found.outputs == {0: "slow", 1: "first"}
+    edit_round(found, outputs={1: "edited"})
     conductor.invoke(None, thread())
     result = conductor.invoke(Command(resume="yes"), thread())
-    assert result["rounds"][0]["steps"][2]["text"] == "yes after edited"
+    assert [step["text"] for step in result["rounds"][0]["steps"]] == [
+        "slow",
+        "edited",
+        "yes after edited",
+        "join",
+    ]
+    assert [bool(step.get("edited")) for step in result["rounds"][0]["steps"]] == [
+        False,
+        True,
+        False,
+        False,
+    ]
 
 
-def test_the_state_of_a_branch_in_a_branch_is_edited_awaited():
+def test_a_branch_in_a_branch_is_edited_awaited():
+    ran = []
+
     def call(task):
+        ran.append(task.subtask)
         if task.subtask == "deep":
             return f"{interrupt('?')} after {task.inputs[0].text}"
         return "+".join(one.text for one in task.inputs) or task.subtask
@@ -214,18 +223,14 @@ def test_the_state_of_a_branch_in_a_branch_is_edited_awaited():
             ScriptedPlanner(nested), [Worker("a", call, retries=0)], checkpointer=InMemorySaver()
         )
         await conductor.ainvoke(ask(), thread())
-        state = await conductor.aget_state(thread(), subgraphs=True)
-        for name in ("round", "workflow"):
-            state = next(task.state for task in state.tasks if task.name == name)
-        assert [task.name for task in state.tasks if not task.result] == ["branch_1_2_3_4_5"]
-        output = StepOutput(3, "a", "c", "edited").to_json()
-        await conductor.aupdate_state(state.config, {"out_3": output}, "step_3")
-        with pytest.raises(InvalidUpdateError, match="step_9"):
-            await conductor.aupdate_state(state.config, {"out_3": output}, "step_9")
+        (found,) = await aopen_rounds(conductor, thread())
+        assert found.outputs == {0: "slow", 1: "first", 2: "first", 3: "first"}
+        await aedit_round(found, outputs={3: "edited"})
         await conductor.ainvoke(None, thread())
         return await conductor.ainvoke(Command(resume="yes"), thread())
 
     assert asyncio.run(edited())["answer"] == "slow+first+yes after edited"
+    assert sorted(ran) == ["b", "c", "d", "deep", "deep", "deep", "first", "join", "slow"]
 
 
 def test_what_was_spent_in_a_branch_counts_after_a_restart(run):
