@@ -195,6 +195,33 @@ async def test_over_several_processes_with_sqlite(place, tmp_path):
     counted_once(done, *everybody)
 
 
+# --- an answer without an id ---------------------------------------------------------------------
+
+
+def test_an_answer_is_taken_once_also_where_the_run_is_continued(place, call):
+    """LangGraph alone hands it to the next question: it lies at the outermost checkpoint until that moves on."""
+    a, b = Paying("a"), Paying("b", lambda task: interrupt(task.subtask))
+    planner = ScriptedPlanner(flow(("a", "x", []), ("b", "one?", [0]), ("b", "two?", [1])))
+    app = place(InMemorySaver(), planner, pool(a, b), approve=True)
+    call(app, ask())
+    paused = call(app, Command(resume="accept"))
+    assert [one.value for one in paused.open] == ["one?"]
+    assert [one.value for one in call(app, None).open] == ["one?"]
+    assert [one.value for one in call(app, Command(resume="1")).open] == ["two?"]
+    assert [one.value for one in call(app, None).open] == ["two?"]
+    assert call(app, Command(resume="2")).answer == "2"
+    assert [output.text for output in b.tasks[-1].inputs] == ["1"]
+
+
+def test_one_who_asks_twice_is_not_given_the_first_answer_twice(place, call):
+    b = Paying("b", lambda task: f"{interrupt('one?')} {interrupt('two?')}")
+    app = place(InMemorySaver(), ScriptedPlanner(flow(("b", "x", []))), pool(b))
+    call(app, ask())
+    assert [one.value for one in call(app, Command(resume="1")).open] == ["two?"]
+    assert [one.value for one in call(app, None).open] == ["two?"]
+    assert call(app, Command(resume="2")).answer == "1 2"
+
+
 # --- what cannot be used -------------------------------------------------------------------------
 
 
