@@ -190,6 +190,8 @@ def _edit(
     size = len(now.steps)
     if unknown := [index for index in outputs if index not in range(size)]:
         raise ValueError(f"there is no step {unknown[0]}: the workflow has steps 0 to {size - 1}")
+    if silent := [index for index, text in outputs.items() if not text.strip()]:
+        raise ValueError(f"step {silent[0]} would have said nothing")
     steps: dict[str, Any] = {}
     same, kept = set[int](), set[int]()  # steps with the output they had; with the record they had
     for index, step in enumerate(now.steps):

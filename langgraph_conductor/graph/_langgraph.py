@@ -10,6 +10,8 @@
   that is compiled at run time has to read the checkpoint before the graph exists.
 * `CONFIG_KEY_CHECKPOINT_MAP` tells a node at which checkpoint its graph is.
 * `CONFIG_KEY_RUNTIME` holds the stream writer of the node that runs.
+* `CONFIG_KEY_SCRATCHPAD`, `NULL_TASK_ID` and `RESUME` lead to an answer that was given without an id. LangGraph keeps
+  it at the outermost checkpoint when it was taken below, and hands it to whoever asks next.
 * `_reset_interrupt_counter` makes a repeated call reuse the answers people gave to its interrupts, as
   LangGraph's own retries do.
 """
@@ -28,6 +30,9 @@ from langgraph._internal._constants import (  # noqa: TID251 - the one place
     CONFIG_KEY_CHECKPOINTER,
     CONFIG_KEY_READ,
     CONFIG_KEY_RUNTIME,
+    CONFIG_KEY_SCRATCHPAD,
+    NULL_TASK_ID,
+    RESUME,
 )
 from langgraph._internal._runnable import RunnableCallable  # noqa: TID251 - the one place
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
@@ -103,6 +108,30 @@ def _write(writer: Callable[[Any], None], namespace: str, event: Any) -> None:
 def replayed(config: RunnableConfig) -> RunnableConfig:
     """`config` under which `interrupt()` counts from the first again, for a call that is repeated."""
     return _reset_interrupt_counter(config)
+
+
+def unread_answer(config: RunnableConfig) -> bool:
+    """Whether the run was resumed with an answer without an id that nobody has taken yet."""
+    scratchpad = config.get("configurable", {}).get(CONFIG_KEY_SCRATCHPAD)
+    return scratchpad is not None and scratchpad.get_null_resume() is not None
+
+
+def forget_answer(config: RunnableConfig) -> None:
+    """Keep an answer without an id that was taken from being handed to another question when the run goes on."""
+    saver_in(config).put_writes(_at_outermost(config), [(RESUME, None)], NULL_TASK_ID)
+
+
+async def aforget_answer(config: RunnableConfig) -> None:
+    """`forget_answer`, awaited."""
+    await saver_in(config).aput_writes(_at_outermost(config), [(RESUME, None)], NULL_TASK_ID)
+
+
+def _at_outermost(config: RunnableConfig) -> RunnableConfig:
+    """The checkpoint of the graph that was called, from the config of a node below it."""
+    configurable = config["configurable"]
+    checkpoint = configurable[CONFIG_KEY_CHECKPOINT_MAP][""]
+    where = {"checkpoint_ns": "", "checkpoint_id": checkpoint}
+    return {"configurable": {"thread_id": configurable["thread_id"], **where}}
 
 
 def _at_checkpoint(config: RunnableConfig, depth: int) -> RunnableConfig:

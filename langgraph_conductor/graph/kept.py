@@ -11,13 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphBubbleUp
 
 from langgraph_conductor.graph._langgraph import (
+    aforget_answer,
     akeep_write,
     akept_writes,
+    forget_answer,
     has_saver,
     keep_write,
     kept_writes,
+    unread_answer,
 )
 from langgraph_conductor.records import CallRecord, PlanRecord, StepRecord, ToolRecord
 from langgraph_conductor.workers.metering import Meter
@@ -112,11 +116,17 @@ def keeping(config: RunnableConfig, place: Place, work: Work, run: Callable[[], 
     if not has_saver(config):
         return run()
     keep_write(config, place.channel, place.depth, _begun())
+    answered = unread_answer(config)
     try:
-        return run()
-    except Exception:
+        result = run()
+    except Exception as error:
         keep_write(config, place.channel, place.depth, work.left)
+        if isinstance(error, GraphBubbleUp) and answered and not unread_answer(config):
+            forget_answer(config)
         raise
+    if answered and not unread_answer(config):
+        forget_answer(config)
+    return result
 
 
 async def akeeping(
@@ -126,11 +136,17 @@ async def akeeping(
     if not has_saver(config):
         return await run()
     await akeep_write(config, place.channel, place.depth, _begun())
+    answered = unread_answer(config)
     try:
-        return await run()
-    except (Exception, CancelledError):
+        result = await run()
+    except (Exception, CancelledError) as error:
         await akeep_write(config, place.channel, place.depth, work.left)
+        if isinstance(error, GraphBubbleUp) and answered and not unread_answer(config):
+            await aforget_answer(config)
         raise
+    if answered and not unread_answer(config):
+        await aforget_answer(config)
+    return result
 
 
 def _begun() -> dict[str, Any]:

@@ -1,10 +1,14 @@
 """A run that waits is edited from outside and runs on, wherever the conductor stands."""
 
+import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
-from tests.helpers import ScriptedPlanner, ask, flow
+from langgraph_conductor import PlanError, create_conductor
+from langgraph_conductor.editing import edit_round, open_rounds
+from tests.helpers import ScriptedPlanner, ask, flow, thread
 from tests.people import Paying, counted_once, ids, pool, several
+from tests.places import added, plain, subgraph, worker
 
 CHAIN = flow(("a", "x", []), ("p", "may I?", [0]), ("c", "z", [0, 1]))
 
@@ -119,3 +123,144 @@ def test_a_step_that_read_what_is_edited_runs_again_and_stays_in_the_usage(place
     done = call(app, Command(resume={one.id: one.value for one in paused.open}))
     assert [len(a.tasks), len(q.tasks), len(planner.requests)] == [2, 2, 1]
     counted_once(done, a, p, q)
+
+
+def test_a_round_can_be_edited_twice(place, call):
+    (a, p, q), planner, app = several(place)
+    call(app, ask())
+    call.edit(call.open_round(app), outputs={1: "by hand"})
+    call.edit(call.open_round(app), outputs={2: "by hand, too"})
+    done = call(app, None)
+    assert read(a) == ["a-0-0", "by hand", "by hand, too", "q-0-3"]
+    assert [len(a.tasks), len(p.tasks), len(q.tasks), len(planner.requests)] == [2, 2, 1, 1]
+    counted_once(done, a, p, q)
+
+
+def test_the_records_say_what_a_person_wrote(call):
+    _, _, app = chained(plain)
+    call(app, ask())
+    call.edit(call.open_round(app), outputs={0: "better", 1: "by hand"})
+    (record,) = call(app, None).result["rounds"]
+    assert [step.get("edited") for step in record["steps"]] == [True, True, None]
+    assert [step["text"] for step in record["steps"]] == ["better", "by hand", "c-0-2"]
+    assert [step["usage"]["calls"] for step in record["steps"]] == [1, 0, 1]
+    assert [made["worker"] for made in record["discarded"]] == ["p"]  # it was paid before it asked
+    call(app, ask(), thread("two"))
+    found = open_rounds(app, thread("two"))[-1]
+    call.edit(found, workflow=flow(("c", "alone", [])))
+    (record,) = call(app, None, thread("two")).result["rounds"]
+    assert record["plan"]["approval"] == {"said": "edit", "planned": CHAIN.to_json()}
+    assert [made["worker"] for made in record["discarded"]] == ["p", "a"]
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_what_was_paid_before_an_edit_counts_against_the_budget(fresh, call):
+    saver, workers = InMemorySaver(), [Paying("a"), Paying("p", lambda t: interrupt("?")), Paying("c")]
+
+    def conductor():
+        return plain(saver, ScriptedPlanner(CHAIN), pool(*workers), budget={"calls": 3})
+
+    app = conductor()
+    call(app, ask())
+    app = conductor() if fresh else app
+    call.edit(call.open_round(app), workflow=flow(("c", "one", []), ("c", "two", [0])))
+    result = call(app, None).result
+    assert result["answer"] == "c-0-0"  # 2 calls were made before, so that one is left
+    assert "3 calls" in result["stopped"]
+    assert result["usage"]["total"]["calls"] == 3
+
+
+def test_what_is_open_is_told_outermost_first():
+    app = worker(
+        InMemorySaver(),
+        ScriptedPlanner(CHAIN),
+        pool(Paying("a"), Paying("p", lambda t: interrupt("?")), Paying("c")),
+    )
+    app.invoke(ask(), thread())
+    outer, inner = open_rounds(app, thread())
+    assert (outer.path, inner.path) == (("round",), ("round", "workflow", "step_0", "round"))
+    assert [step.worker for step in outer.workflow.steps] == ["team"]
+    edit_round(outer, outputs={0: "never mind"})
+    assert app.invoke(None, thread())["answer"] == "never mind"
+    assert open_rounds(app, thread()) == []
+
+
+def test_what_does_not_fit_is_refused_and_changes_nothing():
+    (a, _, c), _, app = chained(plain)
+    app.invoke(ask(), thread())
+    (found,) = open_rounds(app, thread())
+    with pytest.raises(PlanError, match="zoe"):
+        edit_round(found, workflow=flow(("zoe", "x", [])))
+    with pytest.raises(ValueError, match="no step 3: the workflow has steps 0 to 2"):
+        edit_round(found, outputs={3: "x"})
+    with pytest.raises(ValueError, match="nothing to change"):
+        edit_round(found)
+    with pytest.raises(ValueError, match="step 0 would have said nothing"):
+        edit_round(found, outputs={0: " "})
+    (same,) = open_rounds(app, thread())
+    assert same.outputs == found.outputs
+    assert app.invoke(Command(resume="yes"), thread())["answer"] == "c-0-2"
+    assert [len(a.tasks), len(c.tasks)] == [1, 1]
+    with pytest.raises(ValueError, match="no checkpointer"):
+        open_rounds(create_conductor(ScriptedPlanner(CHAIN), pool(a, Paying("p"), c)), thread())
+    assert open_rounds(app, thread("another")) == []
+
+
+# --- LangGraph's own way -------------------------------------------------------------------------
+
+
+def innermost(app):
+    state = app.get_state(thread(), subgraphs=True)
+    while state.tasks and hasattr(state.tasks[0].state, "tasks"):
+        state = state.tasks[0].state
+    return state
+
+
+def by_hand(index, text):
+    return {f"out_{index}": {"index": index, "worker": "p", "subtask": "s", "text": text, "status": "ok"}}
+
+
+@pytest.mark.parametrize("where", [plain, subgraph, added])
+def test_update_state_writes_the_output_of_a_step_that_waits(where, call):
+    (a, p, c), planner, app = chained(where)
+    call(app, ask())
+    call.update(app, innermost(app).config, by_hand(1, "by hand"), as_node="step_1")
+    done = call(app, None)
+    assert done.answer == "c-0-2"
+    assert read(c) == ["a-0-0", "by hand"]
+    assert [len(a.tasks), len(p.tasks), len(planner.requests)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("where", [plain, subgraph, added])
+def test_update_state_changes_the_output_and_the_subtask_before_a_step_that_waits(where, call):
+    (a, p, c), planner, app = chained(where)
+    call(app, ask())
+    inner = innermost(app)
+    output = {**inner.values["out_0"], "text": "better"}
+    spec = {**inner.values["spec_1"], "subtask": "another"}
+    call.update(app, inner.config, {"out_0": output, "spec_1": spec}, as_node="step_0")
+    assert [one.value for one in call(app, None).open] == ["another"]
+    assert read(p) == ["better"]
+    assert call(app, Command(resume="yes")).answer == "c-0-2"
+    assert read(c) == ["better", "told yes"]
+    assert [len(a.tasks), len(planner.requests)] == [1, 1]
+
+
+@pytest.mark.parametrize("where", [plain, subgraph, added])
+def test_update_state_replaces_the_workflow(where, call):
+    (a, p, c), planner, app = chained(where)
+    call(app, ask())
+    state = app.get_state(thread(), subgraphs=True)
+    while state.next != ("workflow",):
+        state = state.tasks[0].state
+    call.update(app, state.config, {"workflow": flow(("c", "alone", [])).to_json()}, as_node="plan")
+    assert call(app, None).answer == "c-0-0"
+    assert [len(a.tasks), len(p.tasks), len(c.tasks), len(planner.requests)] == [1, 1, 1, 1]
+
+
+def test_update_state_beside_a_step_that_waits_says_what_it_did(call):
+    _, _, app = several(plain)
+    call(app, ask())
+    call.update(app, innermost(app).config, by_hand(1, "by hand"), as_node="step_1")
+    with pytest.raises(PlanError, match=r"steps \[2, 3, 4\] have not run.*langgraph_conductor.editing"):
+        call(app, None)
