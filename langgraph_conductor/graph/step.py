@@ -67,12 +67,19 @@ def step_node(
     secrets = [secret for who in asked for secret in who.secrets]
     channel = kept_channel(index)
 
+    def answers(state: Mapping[str, Any]) -> bool:
+        return is_final and bool((state.get(spec_channel(index)) or {}).get("is_answer", True))
+
+    def begun(state: Mapping[str, Any], config: RunnableConfig) -> Work:
+        number, final = state.get(ROUND) or 0, answers(state)
+        return Work(watching(config, number, index, worker.name, secrets, final=final))
+
     def logic(
         state: Mapping[str, Any], config: RunnableConfig, work: Work, kept: Kept
     ) -> Generator[Wanted, Any, dict[str, Any]]:
         spec = state.get(spec_channel(index))
         subtask = spec["subtask"] if spec else default.subtask if default else ""
-        final = is_final and bool((spec or {}).get("is_answer", True))
+        final = answers(state)
         names = granted(state, index, access)
         number = state.get(ROUND) or 0
         ledger = ledger_in(config)
@@ -145,13 +152,13 @@ def step_node(
         for who in asked:
             if who.form.call is None:
                 raise TypeError(async_only(who.name))  # a mistake in the program, not a failed step
-        work = Work(watching(config, state.get(ROUND) or 0, index, worker.name, secrets))
+        work = begun(state, config)
         kept = kept_in(config, index) or kept_before(config, channel)
         asking = logic(state, config, work, kept)
         return keeping(config, channel, work, lambda: drive(asking, call))
 
     async def awaited(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        work = Work(watching(config, state.get(ROUND) or 0, index, worker.name, secrets))
+        work = begun(state, config)
         kept = kept_in(config, index) or await akept_before(config, channel)
         asking = logic(state, config, work, kept)
         return await akeeping(config, channel, work, lambda: adrive(asking, acall))

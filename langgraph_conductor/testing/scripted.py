@@ -1,5 +1,6 @@
 """A chat model that gives scripted replies, with no network."""
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -7,9 +8,13 @@ from threading import Lock
 from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr
 
 from langgraph_conductor.testing.in_process import InProcessModel
@@ -20,6 +25,8 @@ Reply = str | AIMessage | BaseException
 
 class ScriptedModel(InProcessModel):
     """A chat model that gives scripted replies and remembers what it was sent.
+
+    It takes tools, as models of agents do; an `AIMessage` with `tool_calls` is a reply that calls them.
 
     Args:
         replies: Replies in order, the last one repeated for ever; or a function from the messages to a
@@ -58,6 +65,13 @@ class ScriptedModel(InProcessModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         return {"model": self.model_name, "max_tokens": self.max_tokens}
+
+    def bind_tools(
+        self, tools: Sequence[Any], *, tool_choice: str | None = None, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """The model with these tools on offer (called by agents)."""
+        offered = [convert_to_openai_tool(tool) for tool in tools]
+        return self.bind(tools=offered, **({"tool_choice": tool_choice} if tool_choice else {}), **kwargs)
 
     def _answer(self, messages: list[BaseMessage]) -> AIMessage:
         with self._lock:
@@ -100,6 +114,11 @@ class ScriptedModel(InProcessModel):
             if run_manager:
                 run_manager.on_llm_new_token(word, chunk=chunk)
             yield chunk
-        yield ChatGenerationChunk(
-            message=AIMessageChunk(content="", usage_metadata=message.usage_metadata, chunk_position="last")
+        calls = [
+            tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=number)
+            for number, call in enumerate(message.tool_calls)
+        ]
+        last = AIMessageChunk(
+            content="", tool_call_chunks=calls, usage_metadata=message.usage_metadata, chunk_position="last"
         )
+        yield ChatGenerationChunk(message=last)
