@@ -27,6 +27,7 @@ class ScriptedModel(InProcessModel):
     """A chat model that gives scripted replies and remembers what it was sent.
 
     It takes tools, as models of agents do; an `AIMessage` with `tool_calls` is a reply that calls them.
+    Tokens are counted as words.
 
     Args:
         replies: Replies in order, the last one repeated for ever; or a function from the messages to a
@@ -83,18 +84,17 @@ class ScriptedModel(InProcessModel):
             reply = self.replies[min(number, len(self.replies) - 1)]
         if isinstance(reply, BaseException):
             raise reply
-        if isinstance(reply, AIMessage):
+        if isinstance(reply, AIMessage) and (reply.usage_metadata or not reply.tool_calls):
             return reply
         sent = sum(len(str(message.text).split()) for message in messages)
+        if isinstance(reply, AIMessage):
+            said = len(json.dumps([call["args"] for call in reply.tool_calls]).split())
+            return reply.model_copy(update={"usage_metadata": _usage(sent, said)})
         words = reply.split()
         if self.max_tokens is not None and len(words) > self.max_tokens:
             words = words[: self.max_tokens]
             reply = " ".join(words)
-        said = len(words)
-        return AIMessage(
-            reply,
-            usage_metadata=UsageMetadata(input_tokens=sent, output_tokens=said, total_tokens=sent + said),
-        )
+        return AIMessage(reply, usage_metadata=_usage(sent, len(words)))
 
     def _result(self, messages: list[BaseMessage], run: Any) -> ChatResult:
         return ChatResult(generations=[ChatGeneration(message=self._answer(messages))])
@@ -122,3 +122,7 @@ class ScriptedModel(InProcessModel):
             content="", tool_call_chunks=calls, usage_metadata=message.usage_metadata, chunk_position="last"
         )
         yield ChatGenerationChunk(message=last)
+
+
+def _usage(sent: int, said: int) -> UsageMetadata:
+    return UsageMetadata(input_tokens=sent, output_tokens=said, total_tokens=sent + said)

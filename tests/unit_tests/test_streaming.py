@@ -136,7 +136,9 @@ def test_tokens_are_events_for_those_who_ask_and_the_answers_are_told_apart(make
 
 def test_a_turn_that_is_no_answer_has_no_final_tokens():
     turn = '{{"reasoning": "", "worker": "{}", "role": "{}", "subtask": "Do it.", "reads": []}}'
-    planner = TurnsPlanner(ScriptedModel(replies=[turn.format("adder", "work"), turn.format("judge", "verify")]))
+    planner = TurnsPlanner(
+        ScriptedModel(replies=[turn.format("adder", "work"), turn.format("judge", "verify")])
+    )
     workers = [
         Worker("adder", ScriptedModel(replies=["five"])),
         Worker("judge", ScriptedModel(replies=["right\nACCEPTED"])),
