@@ -75,6 +75,13 @@ APPS = {  # and what each prints, among other things, without the conductor
 }
 
 
+ELSEWHERE = {"four_providers", "ten_lines"}  # test_models.py, and test_embedded.py for the embedded models
+
+
+def test_every_example_is_run_by_a_test():
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {*PRINTED, *ELSEWHERE}
+
+
 def lines(text):
     return [line.strip() for line in text.strip().splitlines()]
 
@@ -92,7 +99,9 @@ def test_an_app_takes_the_conductor_in_with_five_lines(name, tmp_path, capsys):
     assert 1 < len(marked) <= 5
     rest = "\n".join(line for line in code if line not in marked)
     # Nothing but the fakes is left of the package, and the app runs as it did before.
-    uses = [line for line in rest.splitlines() if line.startswith(("import langgraph_c", "from langgraph_c"))]
+    uses = [
+        line for line in rest.splitlines() if line.startswith(("import langgraph_c", "from langgraph_c"))
+    ]
     assert uses == ["from langgraph_conductor.testing import ScriptedModel, plan_text"]
     (tmp_path / "plain.py").write_text(rest)
     runpy.run_path(str(tmp_path / "plain.py"), run_name="__main__")
