@@ -82,6 +82,8 @@ class Token(_Stamped):
     worker: str
     """Empty for the planner."""
     text: str
+    final: bool
+    """Whether it is of the last step, whose output is the answer."""
 
 
 class ToolStarted(_Stamped):

@@ -77,12 +77,19 @@ def step_node(
     secrets = [secret for who in asked for secret in who.secrets]
     place = Place(kept_channel(index), depth)
 
+    def answers(state: Mapping[str, Any]) -> bool:
+        return is_final and bool((state.get(spec_channel(index)) or {}).get("is_answer", True))
+
+    def begun(state: Mapping[str, Any], config: RunnableConfig) -> Work:
+        number, final = state.get(ROUND) or 0, answers(state)
+        return Work(watching(config, number, index, worker.name, secrets, final=final))
+
     def logic(
         state: Mapping[str, Any], config: RunnableConfig, work: Work, kept: Kept
     ) -> Generator[Wanted, Any, dict[str, Any]]:
         spec = state.get(spec_channel(index))
         subtask = spec["subtask"] if spec else default.subtask if default else ""
-        final = is_final and bool((spec or {}).get("is_answer", True))
+        final = answers(state)
         names = granted(state, index, access)
         number = state.get(ROUND) or 0
         ledger = ledger_in(config)
@@ -157,7 +164,7 @@ def step_node(
                 raise TypeError(async_only(who.name))  # a mistake in the program, not a failed step
         if stands := state.get(stands_channel(index)):
             return _standing(index, stands)
-        work = Work(watching(config, state.get(ROUND) or 0, index, worker.name, secrets))
+        work = begun(state, config)
         kept = kept_in(config, index) or kept_before(config, place)
         asking = logic(state, config, work, kept)
         return keeping(config, place, work, lambda: drive(asking, call))
@@ -165,7 +172,7 @@ def step_node(
     async def awaited(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         if stands := state.get(stands_channel(index)):
             return _standing(index, stands)
-        work = Work(watching(config, state.get(ROUND) or 0, index, worker.name, secrets))
+        work = begun(state, config)
         kept = kept_in(config, index) or await akept_before(config, place)
         asking = logic(state, config, work, kept)
         return await akeeping(config, place, work, lambda: adrive(asking, acall))

@@ -13,7 +13,13 @@ from langgraph_conductor.workers.watching import Watcher
 
 
 def watching(
-    config: RunnableConfig, number: int, step: int | None, worker: str, secrets: Sequence[str]
+    config: RunnableConfig,
+    number: int,
+    step: int | None,
+    worker: str,
+    secrets: Sequence[str],
+    *,
+    final: bool = False,
 ) -> Watcher:
     """What sees the tools and tokens of a step, or of the planner, and tells of them in events.
 
@@ -23,12 +29,15 @@ def watching(
         step: The step; `None` for the planner.
         worker: Its worker; empty for the planner.
         secrets: Keys, to be kept out.
+        final: Whether it is the step whose output is the answer.
     """
 
     def tell(kind: str, facts: dict[str, Any]) -> None:
         shown = {name: value for name, value in facts.items() if name != "started_at"}
         if kind == "tool_started":
             shown = {name: shown[name] for name in ("tool", "input")}
+        if kind == "token":
+            shown["final"] = final
         event = {"type": kind, "round": number, "step": step, "worker": worker, **shown}
         emit(config, cast("Event", event))
 
