@@ -22,7 +22,7 @@ from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.usage import Usage
 
 _STYLE: Final = """
-.text { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft); padding: .5em .8em; }
+.text { white-space: pre-wrap; background: var(--soft); padding: .5em .8em; }
 .sum { display: flex; flex-wrap: wrap; gap: .3em 1.6em; padding: 0; list-style: none; opacity: .85; }
 .rounds { display: grid; gap: 1rem; }
 .rounds, .falls-box { overflow-x: auto; }
