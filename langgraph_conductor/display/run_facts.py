@@ -58,11 +58,11 @@ def facts_of(result: Mapping[str, Any]) -> RunFacts:
         rounds=rounds,
         usage=result.get("usage") or usage_of(rounds),  # a run sums it up at its end
         stopped=result.get("stopped") or "",
-        waits_for=tuple(_asked(getattr(one, "value", one)) for one in result.get(INTERRUPTS) or ()),
+        waits_for=tuple(asked_in_words(getattr(one, "value", one)) for one in result.get(INTERRUPTS) or ()),
     )
 
 
-def _asked(value: Any) -> str:
+def asked_in_words(value: Any) -> str:
     """What an interrupt asks, in words: those of the agent inbox have a description."""
     requests = value if isinstance(value, list) else [value]
     told = [one.get("description") for one in requests if isinstance(one, Mapping)]
