@@ -20,6 +20,9 @@ from tests.long_tests.victim import Job, Victims
 SOON: Final = 30.0
 """Seconds in which a moment is reached."""
 
+PAUSE: Final = 0.3
+"""Seconds in which a run that stands still at a save would make its next calls."""
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -40,6 +43,7 @@ PLANNED = frozenset({(0, -1)})
 FIRST_ROUND = PLANNED | {(0, index) for index in range(6)}
 
 MOMENTS: Final[dict[str, Moment]] = {
+    "before the round is there": Moment(saves=(Save("round", -1),)),
     "while planning": Moment((Call(PLANNER, 0, -1),)),
     "between plan and run": Moment(saves=(Save("round|workflow", -1),), done=PLANNED),
     "with three parallel steps in flight": Moment(
@@ -174,6 +178,8 @@ class Killer:
         _soon(lambda: all(gate.exists() for gate in gates), f"{moment} was not reached")
         with opened(job.address) as saver:
             _soon(lambda: saved(saver, job.thread).steps >= moment.done, f"{moment}: not all was saved")
+        if moment.saves:
+            time.sleep(PAUSE)  # whoever does not wait for the save goes on now
         return self._kill(process, job)
 
     def after(self, delay: float, job: Job) -> Kill | None:
