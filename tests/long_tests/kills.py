@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+from langgraph.types import StateSnapshot
 
 from tests.long_tests.calls import Call, Calls, Line, of, reached, read
 from tests.long_tests.savers import Save, Saved, opened, saved
@@ -78,7 +79,6 @@ class Kill:
         killed: The process that was killed.
         finished: Whether a fresh process finished the run.
         marked: (round, step) of the steps that are marked as possibly repeated; planning is step -1.
-        seconds: What the first call of the run, the kill, and the end are apart.
     """
 
     before: Saved
@@ -203,13 +203,8 @@ class Killer:
         code = self.victims.end()
         with opened(job.address) as saver:
             graph = conductor(Calls(), saver, awaited=job.awaited, added=job.added)
-            state = graph.get_state({"configurable": {"thread_id": job.thread}})
-        rounds = rounds_of(state.values)
-        texts = [[step["text"] for step in one["steps"]] for one in rounds]
-        marked = {(n, s["index"]) for n, one in enumerate(rounds) for s in one["steps"] if _marked(s)}
-        marked |= {(n, -1) for n, one in enumerate(rounds) if _marked(one["plan"])}
-        finished = code == 0 and texts == TEXTS and not state.next
-        return Kill(before, tuple(read(Path(job.log))), str(process), finished, frozenset(marked))
+            finished, marked = outcome(graph.get_state({"configurable": {"thread_id": job.thread}}))
+        return Kill(before, tuple(read(Path(job.log))), str(process), finished and code == 0, marked)
 
     def _left_alone(self, job: Job) -> None:
         """Wait until PostgreSQL knows that the process has gone: it finishes what it was sent before."""
@@ -223,6 +218,15 @@ class Killer:
                 return row is not None and row[0] == 0
 
             _soon(gone, f"PostgreSQL keeps the connections of {job.thread}")
+
+
+def outcome(state: StateSnapshot) -> tuple[bool, frozenset[tuple[int, int]]]:
+    """Whether a run is finished with all its answers, and which of its steps are marked."""
+    rounds = rounds_of(state.values)
+    texts = [[step["text"] for step in one["steps"]] for one in rounds]
+    marked = {(n, s["index"]) for n, one in enumerate(rounds) for s in one["steps"] if _marked(s)}
+    marked |= {(n, -1) for n, one in enumerate(rounds) if _marked(one["plan"])}
+    return texts == TEXTS and not state.next, frozenset(marked)
 
 
 def _marked(record: dict[str, Any]) -> bool:
