@@ -41,9 +41,11 @@ def running_postgres(*, seconds: float = 60.0) -> Iterator[str]:
             "shared_buffers": "32MB",
         }  # fmt: skip
         said = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        # Where the system can, it ends with this process, however that ends.
+        with_us = ["setpriv", "--pdeathsig", "INT", "--"] if shutil.which("setpriv") else []
         with (place / "log").open("wb") as log:
             server = subprocess.Popen(
-                [str(binaries / "postgres"), "-D", str(data), *said],
+                [*with_us, str(binaries / "postgres"), "-D", str(data), *said],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=place, user=user, group=_group(user),
                 extra_groups=[] if user else None, start_new_session=True,
             )  # fmt: skip
