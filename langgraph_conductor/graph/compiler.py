@@ -7,7 +7,7 @@ not read each other run in one superstep. A join waits for all it reads (`add_ed
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from threading import Lock
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from langgraph.cache.base import BaseCache
 from langgraph.graph import START, StateGraph
@@ -23,6 +23,7 @@ from langgraph_conductor.state import (
     PREVIOUS,
     QUESTION,
     ROUND,
+    Newest,
     earlier_channel,
     out_channel,
     record_channel,
@@ -93,7 +94,8 @@ def _builder(
 ) -> StateGraph[Any, Any, Any, Any]:
     size = range(len(shape))
     given = _TYPES | {spec_channel(i): dict for i in size} | {earlier_channel(i): list for i in size}
-    made = {name(i): dict for i in size for name in (out_channel, record_channel)}
+    made: dict[str, Any] = {record_channel(i): dict for i in size}
+    made |= {out_channel(i): Annotated[dict, Newest()] for i in size}
     builder: StateGraph[Any, Any, Any, Any] = StateGraph(
         _schema("Workflow", given | made),
         input_schema=_schema("WorkflowInput", given),
