@@ -5,6 +5,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -193,7 +194,8 @@ class Killer:
         _soon(Path(job.log).exists, f"{job} made no call")
 
     def _kill(self, process: int, job: Job) -> Kill | None:
-        os.kill(process, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it is over
+            os.kill(process, signal.SIGKILL)
         if self.victims.end() != -signal.SIGKILL:
             return None
         self._left_alone(job)
