@@ -80,7 +80,9 @@ class Newest(DeltaChannel[Any]):
             InvalidUpdateError: If there are several at once.
         """
         if len(values) > 1:
-            raise InvalidUpdateError(f"channel {self.key!r} has one writer, and was written {len(values)} times at once")
+            raise InvalidUpdateError(
+                f"channel {self.key!r} has one writer, and was written {len(values)} times at once"
+            )
         return super().update(values)
 
 

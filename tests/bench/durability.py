@@ -135,7 +135,9 @@ async def main() -> bool:
     with running_postgres() as postgres:
         stored = await asyncio.to_thread(stored_bytes, postgres)
         for name, value in stored.items():
-            print(f"  stored bytes per byte of output, {STEPS}-step full-access chain, {name}: {value:.2f}  (limit {BYTES_LIMIT})")
+            print(
+                f"  stored bytes per byte of output, {STEPS}-step full-access chain, {name}: {value:.2f}  (limit {BYTES_LIMIT})"
+            )
         ratio = await asyncio.to_thread(resume_ratio)
         print(f"  resume over the time of the remaining steps: {ratio:.2f}  (limit {RESUME_LIMIT})")
         lost, megabytes, seconds = await at_once(postgres)

@@ -70,7 +70,9 @@ class MortalCalls(Calls):
         super()._write(call, what)
 
 
-def crash(place: Path, name: str, until: int | None, *, awaited: bool, added: bool = False) -> tuple[Kill | None, int]:
+def crash(
+    place: Path, name: str, until: int | None, *, awaited: bool, added: bool = False
+) -> tuple[Kill | None, int]:
     """Crash a run and finish it.
 
     Args:

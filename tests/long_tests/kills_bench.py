@@ -61,7 +61,9 @@ class Tally:
         )
 
 
-def random_kills(killer: Killer, number: int, draw: random.Random, *, awaited: bool, durability: str) -> Iterator[Kill]:
+def random_kills(
+    killer: Killer, number: int, draw: random.Random, *, awaited: bool, durability: str
+) -> Iterator[Kill]:
     """Kill runs at moments drawn evenly between their first call and their end."""
     done, seconds = 0, 0.0
     while done < number:
@@ -92,7 +94,9 @@ def main() -> bool:
     parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
     parser.add_argument("--durability", nargs="+", choices=DURABILITIES, default=DURABILITIES)
     given = parser.parse_args()
-    logging.getLogger("concurrent.futures").disabled = True  # threads of crashed runs that find everything dead
+    logging.getLogger(
+        "concurrent.futures"
+    ).disabled = True  # threads of crashed runs that find everything dead
     good = True
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -33,7 +33,10 @@ def running_postgres(*, seconds: float = 60.0) -> Iterator[str]:
         if user:
             shutil.chown(place, user)
         data = place / "data"
-        _run([str(binaries / "initdb"), "-D", str(data), "-U", "tests", "-A", "trust", "-E", "UTF8", "-N"], place)
+        _run(
+            [str(binaries / "initdb"), "-D", str(data), "-U", "tests", "-A", "trust", "-E", "UTF8", "-N"],
+            place,
+        )
         port = _free_port()
         options = {
             "listen_addresses": "127.0.0.1", "port": port, "unix_socket_directories": "", "fsync": "off",
@@ -117,7 +120,9 @@ def _wait(server: subprocess.Popen[bytes], port: int, log: Path, seconds: float)
             return
         except psycopg.OperationalError as error:
             if server.poll() is not None or time.monotonic() > until:
-                raise RuntimeError(f"PostgreSQL did not start: {log.read_text(errors='replace')}") from error
+                raise RuntimeError(
+                    f"PostgreSQL did not start: {log.read_text(errors='replace')}"
+                ) from error
         time.sleep(0.05)
 
 

@@ -5,7 +5,13 @@ import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, closing, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+)
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +61,9 @@ class Save:
     step: int
 
 
-def standing_still(saver: BaseCheckpointSaver[Any], gates: list[Save], log: Path) -> BaseCheckpointSaver[Any]:
+def standing_still(
+    saver: BaseCheckpointSaver[Any], gates: list[Save], log: Path
+) -> BaseCheckpointSaver[Any]:
     """`saver`, which never stores the checkpoints of `gates`; it is changed."""
     kind = type(saver)
 
@@ -165,7 +173,9 @@ def _inside(here: dict[str, list[Any]], parts: list[str], where: tuple[int, int]
         return {Call(INNER_PLANNER, *where)}
     if last == "workflow" and "record_0" in here:
         return {Call(INNER, *where)}
-    messages = [m for value in here.get("messages", []) for m in (value if isinstance(value, list) else [value])]
+    messages = [
+        m for value in here.get("messages", []) for m in (value if isinstance(value, list) else [value])
+    ]
     calls = set()
     for message in messages:
         kind = getattr(message, "type", "")

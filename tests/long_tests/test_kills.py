@@ -49,7 +49,10 @@ def test_a_run_killed_at_a_moment_is_finished_with_nothing_saved_made_again(kill
 def test_a_run_killed_at_random_is_finished_with_nothing_saved_made_again(killer, awaited):
     draw = random.Random(7)
     seconds = killer.seconds(killer.job(awaited=awaited))
-    kills = [killer.after(draw.uniform(0, 0.9 * seconds), killer.job(awaited=awaited)) for _ in range(RANDOM_KILLS)]
+    kills = [
+        killer.after(draw.uniform(0, 0.9 * seconds), killer.job(awaited=awaited))
+        for _ in range(RANDOM_KILLS)
+    ]
     assert [kill.faults for kill in kills if kill] == [[] for kill in kills if kill]
     assert any(kills)
 
@@ -69,7 +72,9 @@ def test_a_run_that_crashes_anywhere_is_finished_from_a_saver_in_memory(tmp_path
     places = [round(number * size / CRASHES) for number in range(1, CRASHES)]
     crashes = {at: crash(tmp_path, str(at), at, awaited=awaited, added=added)[0] for at in places}
     assert {at: kill.faults for at, kill in crashes.items() if kill and kill.faults} == {}
-    assert sum(kill is not None for kill in crashes.values()) >= CRASHES - 4  # the others had called nobody yet
+    assert (
+        sum(kill is not None for kill in crashes.values()) >= CRASHES - 4
+    )  # the others had called nobody yet
 
 
 def test_a_log_in_which_something_saved_was_made_again_is_a_fault(tmp_path):

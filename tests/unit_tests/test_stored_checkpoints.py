@@ -3,6 +3,8 @@
 import asyncio
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from langgraph.types import Command, interrupt
 
 from langgraph_conductor.cli.showing import saved_run
 from tests.helpers import thread
-from tests.make_checkpoint import KILLED, PLANS, QUESTION, WAITING, conductor, main
+from tests.make_checkpoint import KILLED, PLANS, QUESTION, WAITING, conductor
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 STORED = sorted(path.name for path in FIXTURES.glob("checkpoint_v*"))
@@ -64,7 +66,9 @@ def test_it_is_shown_down_to_the_step_it_was_left_in(saver, name):
 
 def test_a_run_that_waits_goes_on_with_the_answer(saver):
     called = []
-    result = conductor(saver, called, person).invoke(Command(resume="blue"), thread(WAITING), durability="sync")
+    result = conductor(saver, called, person).invoke(
+        Command(resume="blue"), thread(WAITING), durability="sync"
+    )
     assert called == ["Ask a person.", "Decide."]
     assert [texts(record) for record in result["rounds"]] == [
         FIRST_ROUND, ["seen in round 1", "blue", "seen in round 1 and blue"]
@@ -102,18 +106,26 @@ def test_the_command_shows_it(file):
 
 def test_the_newest_is_what_this_version_stores(tmp_path):
     """Channels and namespaces as in the newest folder: if this fails, make one of the next number."""
-    main(tmp_path / "made")
+    made = [sys.executable, "-m", "tests.make_checkpoint", str(tmp_path / "made")]
+    subprocess.run(
+        made, cwd=Path(__file__).parents[2], check=True
+    )  # it forks, which threads of tests would not like
 
     def shape(path):
         with closing(sqlite3.connect(path)) as connection:
             stored = connection.execute("SELECT thread_id, checkpoint_ns, channel FROM writes").fetchall()
-        graphs = {(run, "|".join(p.split(":")[0] for p in space.split("|")), channel) for run, space, channel in stored}
+        graphs = {
+            (run, "|".join(p.split(":")[0] for p in space.split("|")), channel)
+            for run, space, channel in stored
+        }
         with closing(sqlite3.connect(path, check_same_thread=False)) as connection:
             for one in SqliteSaver(connection).list(None):
                 space = one.config["configurable"]["checkpoint_ns"]
                 place = "|".join(part.split(":")[0] for part in space.split("|"))
                 held = one.checkpoint["channel_values"]
-                graphs |= {(one.config["configurable"]["thread_id"], place, f"held {name}") for name in held}
+                graphs |= {
+                    (one.config["configurable"]["thread_id"], place, f"held {name}") for name in held
+                }
         return graphs
 
     assert shape(tmp_path / "made" / "runs.sqlite") == shape(FIXTURES / STORED[-1] / "runs.sqlite")

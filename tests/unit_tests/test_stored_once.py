@@ -35,9 +35,7 @@ def test_what_a_step_has_not_said_yet_is_not_there():
     def work(task):
         return interrupt("?") if task.index == 2 else said(task)
 
-    conductor = create_conductor(
-        ScriptedPlanner(CHAIN), [Worker("a", work)], checkpointer=InMemorySaver()
-    )
+    conductor = create_conductor(ScriptedPlanner(CHAIN), [Worker("a", work)], checkpointer=InMemorySaver())
     conductor.invoke(ask(), thread(), durability="sync")
     workflow = conductor.get_state(thread(), subgraphs=True).tasks[0].state.tasks[0].state
     assert workflow.values["out_1"]["text"] == "said-by-0-1"
