@@ -25,7 +25,8 @@ from langgraph_conductor.state import ConductorInput, ConductorOutput, Conductor
 from langgraph_conductor.workers import Worker, WorkerPool
 
 _OWN: Final[dict[str, Any]] = {
-    "question": list[ContentBlock], "rounds": Annotated[list[RoundRecord], Newest()], "run": dict[str, Any], "turn": str,
+    "question": list[ContentBlock], "rounds": Annotated[list[RoundRecord], Newest()],
+    "run": dict[str, Any], "turn": str,
 }  # fmt: skip
 """The channels that a conductor keeps in a graph it is added to, each with the conductor's name before its own."""
 
