@@ -125,7 +125,7 @@ def main() -> bool:
     parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
     parser.add_argument("--durability", nargs="+", choices=DURABILITIES, default=DURABILITIES)
     given = parser.parse_args()
-    at_random = given.kills - given.at_next_step
+    next_step_kills = min(given.kills, given.at_next_step)
     logging.getLogger(
         "concurrent.futures"
     ).disabled = True  # threads of crashed runs that find everything dead
@@ -140,8 +140,8 @@ def main() -> bool:
             if saver != "memory":
                 killer = Killer(victims, place, postgres if saver == "postgres" else None)
                 kinds: dict[str, Any] = {"awaited": awaited, "durability": durability}
-                good &= counted(random_kills(killer, at_random, draw, **kinds), about, durability)
-                next_step = kills_at_next_step(killer, given.at_next_step, **kinds)
+                good &= counted(random_kills(killer, given.kills - next_step_kills, draw, **kinds), about, durability)
+                next_step = kills_at_next_step(killer, next_step_kills, **kinds)
                 good &= counted(next_step, f"{about}, as the next steps begin", durability)
             elif durability == "sync":  # a process that is killed takes it along, whatever the durability
                 crashes = random_crashes(place, given.kills, draw, awaited=awaited)
