@@ -4,7 +4,6 @@ import json
 import runpy
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner
 
 from langgraph_conductor import WorkerPool, compile_workflow, local
