@@ -140,8 +140,11 @@ class StepRecord(TypedDict):
     """Every call of a tool, in the order they ended; missing if there was none."""
     refusal: NotRequired[ErrorRecord]
     """Why no further call was made in the run, if its budget has ended by now."""
+    edited: NotRequired[bool]
+    """Whether a person wrote its output."""
     possibly_repeated: NotRequired[bool]
-    """Whether the process ended while the step ran, so that a call in flight was made, and paid, once more."""
+    """Whether the step was killed or cancelled while it ran, so that a call in flight may have been made, and
+    paid, once more."""
     started_at: float
     """Unix time."""
     seconds: float
@@ -203,6 +206,8 @@ class RoundRecord(TypedDict):
     """The last non-empty output, or `""` if every step failed."""
     final: bool
     """Whether no further planning is wanted."""
+    discarded: NotRequired[list[CallRecord]]
+    """Model calls of steps that a person's edit made void; they were paid, and are in the usage."""
     is_answer: NotRequired[bool]
     """`False` if its output helps to find the answer, but is none."""
     wall_seconds: float

@@ -6,7 +6,7 @@ from langchain_core.messages import AnyMessage
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
-from langgraph_conductor.records import ContentBlock, PlanRecord, Rejected, RoundRecord
+from langgraph_conductor.records import CallRecord, ContentBlock, PlanRecord, Rejected, RoundRecord
 
 QUESTION: Final = "question"
 ROUND: Final = "round"
@@ -31,6 +31,11 @@ def record_channel(index: int | str) -> str:
 def earlier_channel(index: int) -> str:
     """The channel with the outputs of earlier rounds that were chosen for step `index`; read by it alone."""
     return f"earlier_{index}"
+
+
+def stands_channel(index: int) -> str:
+    """The channel with the output and record that step `index` has from before an edit; it does not run then."""
+    return f"stands_{index}"
 
 
 def kept_channel(index: int | str) -> str:
@@ -66,6 +71,15 @@ class ConductorState(ConductorOutput, total=False):
     """The name of the run's ledger, and its budget."""
 
 
+class Standing(TypedDict):
+    """What is left of a workflow that a person edited while it ran."""
+
+    steps: dict[str, Any]
+    """By index: the `output` and `record` of each step that does not run again."""
+    discarded: list[CallRecord]
+    """The model calls of those that do."""
+
+
 class RoundState(TypedDict, total=False):
     """All channels of one round."""
 
@@ -76,6 +90,8 @@ class RoundState(TypedDict, total=False):
     workflow: dict[str, Any] | None
     """What is to be run; `None` if the earlier answer was accepted."""
     plan: PlanRecord
+    stands: Standing
+    """What a person's edit left of the steps that had run."""
     rejected: list[Rejected]
     """Workflows of this round that a person had planned anew."""
     final: bool

@@ -1,13 +1,12 @@
 """`langgraph-conductor show`: the newest run of a thread, read from the checkpoints a saver kept of it."""
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import typer
+from langchain_core.messages import AIMessage, HumanMessage, convert_to_messages
 
+from langgraph_conductor.cli.savers import Place, reading
 from langgraph_conductor.display import describe
 from langgraph_conductor.display.run_facts import INTERRUPTS, facts_of, verdict
 from langgraph_conductor.display.words import short
@@ -17,56 +16,39 @@ from langgraph_conductor.records import RoundRecord, StepRecord
 from langgraph_conductor.state import out_channel, record_channel
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+    from langgraph.checkpoint.base import CheckpointTuple
 
-_SQLITE: Final = "sqlite:"
 _WIDTH: Final = 400
 
 
-def saved_run(saver: str, thread: str) -> dict[str, Any]:
+def saved_run(place: Place, thread: str) -> dict[str, Any]:
     """The newest run of a thread, in the form of a conductor's result.
 
     Of an interrupted run, the last round holds the steps that are over.
 
     Args:
-        saver: `sqlite:` and the file's path.
+        place: Where it is saved.
         thread: The thread's id.
 
     Raises:
-        typer.BadParameter: If `saver` is not of that form, or there is no such file.
-        ConductorError: If the file holds no run of a conductor on this thread.
-        ImportError: If langgraph-checkpoint-sqlite is not installed.
+        typer.BadParameter: If there is no such file.
+        ConductorError: If the place holds no run of a conductor on this thread, or cannot be read.
+        ImportError: If the saver's package is not installed.
     """
-    path = saver.removeprefix(_SQLITE)
-    if path == saver or not path:
-        raise typer.BadParameter(f"a saver is given as sqlite:PATH, not {saver!r}")
-    if not Path(path).is_file():
-        raise typer.BadParameter(f"there is no file {path!r}; give the one SqliteSaver was given")
-    try:
-        with _opened(Path(path)) as kept:
-            # Newest first, of all graphs and subgraphs of the thread.
-            newest = _newest(kept.list({"configurable": {"thread_id": thread}}))
-    except sqlite3.DatabaseError as error:
-        raise ConductorError(f"{path} cannot be read as a file of SqliteSaver: {error}") from error
+    newest = saved_checkpoints(place, thread)
     if not newest:
-        raise ConductorError(f"{path} holds no thread {thread!r}; give the thread_id the run was given")
+        raise ConductorError(f"{place} holds no thread {thread!r}; give the thread_id the run was given")
     result = run_of(newest)
     if result is None:
         raise ConductorError(f"thread {thread!r} holds no run of a conductor")
     return result
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator["BaseCheckpointSaver[Any]"]:
-    try:
-        from langgraph.checkpoint.sqlite import SqliteSaver
-    except ImportError as error:
-        raise ImportError(
-            "reading a SQLite saver needs: pip install 'langgraph-conductor[sqlite]'"
-        ) from error
-    # Read only: a run that goes on meanwhile is not disturbed, and nothing is made where nothing was.
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        yield SqliteSaver(connection)
+def saved_checkpoints(place: Place, thread: str) -> dict[str, "CheckpointTuple"]:
+    """The newest checkpoint of each namespace of a thread; see `saved_run`."""
+    with reading(place) as kept:
+        # Newest first, of all graphs and subgraphs of the thread.
+        return _newest(kept.list({"configurable": {"thread_id": thread}}))
 
 
 def _newest(found: Iterable["CheckpointTuple"]) -> dict[str, "CheckpointTuple"]:
@@ -77,23 +59,53 @@ def _newest(found: Iterable["CheckpointTuple"]) -> dict[str, "CheckpointTuple"]:
     return newest
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A conductor among the graphs of a thread.
+
+    Args:
+        at: The namespace of its graph: its own, or the one it was added to.
+        node: The node in which its rounds run.
+        prefix: What its channels begin with.
+    """
+
+    at: str
+    node: str
+    prefix: str
+
+    def state(self, newest: Mapping[str, "CheckpointTuple"]) -> dict[str, Any]:
+        """What it keeps, by the names of a conductor's own channels; the answer is found in the messages."""
+        values = _values(newest[self.at])
+        if not self.prefix:
+            return values
+        own = {name: values.get(f"{self.prefix}{name}") for name in ("question", "rounds")}
+        answer = _answer(values.get("messages") or [], self.node)
+        about = answer.response_metadata["conductor"] if answer else {"stopped": ""}
+        text = "" if answer is None or about["stopped"] == answer.text else answer.text
+        return {**own, "messages": values.get("messages"), "answer": str(text), "stopped": about["stopped"]}
+
+
 def run_of(newest: Mapping[str, "CheckpointTuple"]) -> dict[str, Any] | None:
     """The run that checkpoints tell of; `None` if they tell of none.
 
     Args:
         newest: The newest checkpoint of each namespace. The conductor may be the thread's own graph, or a part
-            of it; of several parts, the outermost is shown, and of those the one saved last.
+            of it; of several parts, the outermost is shown, and of those the one that runs, or was saved last.
     """
-    conductors = [name for name, one in newest.items() if _is_conductor(_values(one))]
+    conductors = [found for name, one in newest.items() for found in _conductors(name, _values(one))]
     if not conductors:
         return None
-    own = min(conductors, key=_depth)
-    values = _values(newest[own])
-    rounds = list(values["rounds"])
-    writes = newest[own].pending_writes or ()
+    own = min(conductors, key=lambda found: (_depth(found.at), _round(newest, found) is None))
+    values = own.state(newest)
+    rounds = list(values.get("rounds") or [])
+    writes = newest[own.at].pending_writes or ()
     # With `rounds` written, the round that is saved below is the last of them.
-    if not any(channel == "rounds" for _, channel, _ in writes):
-        rounds += _unfinished(newest, own, len(rounds))
+    noted = any(channel == f"{own.prefix}rounds" for _, channel, _ in writes)
+    one_round = None if noted else _round(newest, own)
+    if one_round is not None and "rounds" in _values(newest[one_round]):  # it has begun
+        rounds = _with_unfinished(newest, one_round)
+        if own.prefix:  # what the messages hold is of the run before
+            values |= {"answer": "", "stopped": ""}
     asked = [value for _, channel, value in writes if channel == INTERRUPTS]
     return {
         **{name: values.get(name) or "" for name in ("question", "answer", "stopped")},
@@ -110,25 +122,49 @@ def _values(saved: "CheckpointTuple") -> dict[str, Any]:
     return values | {channel: value for _, channel, value in saved.pending_writes or ()}
 
 
-def _is_conductor(values: Mapping[str, Any]) -> bool:
-    return {"rounds", "run", "messages", "question"} <= set(values)
+def _conductors(name: str, values: Mapping[str, Any]) -> Iterator[_Found]:
+    if {"rounds", "run", "messages", "question"} <= set(values):
+        yield _Found(name, "round", "")
+    for channel in values:
+        added = channel.removesuffix("_turn")
+        if added != channel and {f"{added}_rounds", f"{added}_run", f"{added}_question"} <= set(values):
+            yield _Found(name, added, f"{added}_")
 
 
-def _unfinished(newest: Mapping[str, "CheckpointTuple"], own: str, number: int) -> list[RoundRecord]:
-    """The round that was broken off, as far as it came; none if it has no plan."""
-    one_round = _child(newest, own)
-    if one_round is None:
-        return []
+def _answer(messages: Iterable[Any], name: str) -> AIMessage | None:
+    """The newest answer of the conductor `name` to the newest question."""
+    for message in reversed(convert_to_messages(list(messages))):
+        if isinstance(message, HumanMessage):
+            return None
+        if (
+            isinstance(message, AIMessage)
+            and message.name == name
+            and "conductor" in message.response_metadata
+        ):
+            return message
+    return None
+
+
+def _round(newest: Mapping[str, "CheckpointTuple"], own: _Found) -> str | None:
+    """The namespace of the round that a conductor runs."""
+    return _child(newest, own.at, own.node)
+
+
+def _with_unfinished(newest: Mapping[str, "CheckpointTuple"], one_round: str) -> list[RoundRecord]:
+    """The rounds of a run whose last one was broken off; that one as far as it came, if it has a plan."""
     planned = _values(newest[one_round])
-    if len(planned.get("rounds") or ()) > number:  # it was over, and the conductor has not noted it yet
-        return list(planned["rounds"][number:])
+    rounds: list[RoundRecord] = list(planned["rounds"])
     if not planned.get("workflow") or not planned.get("plan"):
-        return []
-    flow = _child(newest, one_round)
+        return rounds
+    if (
+        rounds and rounds[-1]["plan"] == planned["plan"]
+    ):  # it is over, and the conductor has not noted it yet
+        return rounds
+    flow = _child(newest, one_round, "workflow")
     steps = [] if flow is None else _finished(_values(newest[flow]), len(planned["workflow"]["steps"]))
     over = len(steps) == len(planned["workflow"]["steps"])
     part: RoundRecord = {
-        "round": number,
+        "round": len(rounds),
         "accepted": False,
         "workflow": planned["workflow"],
         "plan": planned["plan"],
@@ -138,16 +174,20 @@ def _unfinished(newest: Mapping[str, "CheckpointTuple"], own: str, number: int) 
         "wall_seconds": max((s["started_at"] + s["seconds"] for s in steps), default=0.0)
         - min((s["started_at"] for s in steps), default=0.0),
     }
-    return [part]
+    if planned.get("is_answer") is False:
+        part["is_answer"] = False
+    return [*rounds, part]
 
 
-def _child(newest: Mapping[str, "CheckpointTuple"], own: str) -> str | None:
-    """The namespace of the graph that runs inside the newest checkpoint of `own`, and not of an earlier one."""
+def _child(newest: Mapping[str, "CheckpointTuple"], own: str, node: str) -> str | None:
+    """The namespace of the graph that `node` runs at the newest checkpoint of `own`, and not at an earlier one."""
     at = newest[own].config["configurable"]["checkpoint_id"]
     inside = (
         name
         for name, one in newest.items()
-        if name != own and one.metadata.get("parents", {}).get(own) == at and name.count("|") == _depth(own)
+        if name.startswith(f"{own}|{node}:" if own else f"{node}:")
+        and one.metadata.get("parents", {}).get(own) == at
+        and name.count("|") == _depth(own)
     )
     return next(inside, None)
 

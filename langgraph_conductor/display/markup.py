@@ -12,27 +12,35 @@ from langgraph_conductor.replies import storable
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 _STYLE: Final = """
-:root { color-scheme: light dark; --line: #8886; --soft: #8881; --bad: #c33; }
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 78rem; margin: 2rem auto; padding: 0 1rem; }
+:root { color-scheme: light dark; --line: #8886; --soft: #8881; --bad: #b8261d; }
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 78rem; margin: 2rem auto; padding: 0 1rem;
+  overflow-wrap: anywhere; }
 h1, h2, h3, h4 { line-height: 1.2; margin: 1.4em 0 .5em; }
 .wide { overflow-x: auto; margin: .8rem 0; }
-table { border-collapse: collapse; font-size: .9em; }
+table { border-collapse: collapse; font-size: .9em; overflow-wrap: normal; }
 caption { text-align: left; font-weight: 600; padding: .3em 0; }
 th, td { text-align: left; padding: .25em .7em; border-bottom: 1px solid var(--line); }
 td { font-variant-numeric: tabular-nums; }
 .warning { border: 2px solid var(--bad); padding: .6em 1em; font-weight: 600; }
 .plot svg { max-width: 100%; height: auto; }
 details { border: 1px solid var(--line); border-radius: 6px; margin: .4em 0; padding: .3em .8em; }
-summary { cursor: pointer; overflow-wrap: anywhere; }
+summary { cursor: pointer; }
 dl { display: grid; grid-template-columns: 9rem 1fr; gap: .2em .8em; margin: .5em 0; }
 dt { opacity: .75; }
-dd { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft); padding: 0 .4em; }
-.flow { max-width: 100%; height: auto; margin: .4em 0; }
+dd { margin: 0; white-space: pre-wrap; background: var(--soft); padding: 0 .4em; }
+.flow { display: block; max-width: 100%; height: auto; margin: .6em auto; }
 .flow path { fill: none; stroke: currentColor; }
 .flow .box { fill: var(--soft); stroke: currentColor; }
 .flow .bad { stroke: var(--bad); stroke-width: 2; stroke-dasharray: 5 3; }
 .flow text { fill: currentColor; font-size: 13px; text-anchor: middle; }
 .flow .small { font-size: 11px; }
+@media (prefers-color-scheme: dark) { :root { --bad: #f26d5f; } }
+@media (max-width: 40rem) {
+  body { margin: 1rem auto; padding: 0 .7rem; }
+  h1 { font-size: 1.5em; }
+  dl, .rounds dl { grid-template-columns: 1fr; }
+  dt { margin-top: .3em; }
+}
 """
 
 

@@ -15,13 +15,16 @@ from langgraph_conductor.events import (
     RoundFinished,
     StepFinished,
     StepStarted,
+    Token,
     ToolFinished,
+    ToolStarted,
     WorkflowPlanned,
 )
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workflow import Workflow
 
 _WIDTH = 200
+_SAYING = 1_000
 
 StepState = Literal["waiting", "running", "done", "failed"]
 
@@ -39,6 +42,8 @@ class StepProgress:
         seconds: How long it took, once it is over.
         usage: What it used, once it is over.
         note: What else is to be said: why it failed, or who answered instead.
+        final: Whether its output is the answer; told once it runs.
+        doing: While it runs: the end of what it has said so far, or the tool it calls.
     """
 
     worker: str
@@ -49,6 +54,8 @@ class StepProgress:
     seconds: float = 0.0
     usage: Usage = field(default_factory=Usage)
     note: str = ""
+    final: bool = False
+    doing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +120,15 @@ class Progress:
             return replace(self, began=now, rounds=tuple(before))
         if event["type"] == "round_finished":
             return replace(self, began=now, rounds=(*before, replace(current, over=True)))
-        if event["type"] != "step_started" and event["type"] != "step_finished":
+        if (
+            event["type"] != "step_started"
+            and event["type"] != "step_finished"
+            and event["type"] != "token"
+            and event["type"] != "tool_started"
+            and event["type"] != "tool_finished"
+        ):
             return self
-        if event["step"] >= len(current.steps):
+        if event["step"] is None or event["step"] >= len(current.steps):  # the planner, or a resumed run
             return self
         steps = list(current.steps)
         steps[event["step"]] = _after(steps[event["step"]], event, now)
@@ -138,16 +151,27 @@ def _planned(event: WorkflowPlanned) -> RoundProgress:
     )
 
 
-def _after(step: StepProgress, event: StepStarted | StepFinished, now: float) -> StepProgress:
-    if event["type"] == "step_started":
-        return replace(step, state="running", began=now)
-    return replace(
-        step,
-        state="done" if event["status"] == "ok" else "failed",
-        seconds=event["seconds"],
-        usage=Usage.from_json(event["usage"]),
-        note=_note(event),
-    )
+def _after(
+    step: StepProgress, event: StepStarted | StepFinished | Token | ToolStarted | ToolFinished, now: float
+) -> StepProgress:
+    match event["type"]:
+        case "step_started":
+            return replace(step, state="running", began=now, final=event["final"], doing="")
+        case "token":
+            return replace(step, doing=(step.doing + event["text"])[-_SAYING:])
+        case "tool_started":
+            return replace(step, doing=f"{event['tool']}({short(event['input'], _WIDTH)})")
+        case "tool_finished":
+            return replace(step, doing="")
+        case "step_finished":
+            return replace(
+                step,
+                state="done" if event["status"] == "ok" else "failed",
+                seconds=event["seconds"],
+                usage=Usage.from_json(event["usage"]),
+                note=_note(event),
+                doing="",
+            )
 
 
 def _note(event: StepFinished) -> str:

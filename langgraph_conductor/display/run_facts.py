@@ -58,8 +58,15 @@ def facts_of(result: Mapping[str, Any]) -> RunFacts:
         rounds=rounds,
         usage=result.get("usage") or usage_of(rounds),  # a run sums it up at its end
         stopped=result.get("stopped") or "",
-        waits_for=tuple(str(getattr(one, "value", one)) for one in result.get(INTERRUPTS) or ()),
+        waits_for=tuple(asked_in_words(getattr(one, "value", one)) for one in result.get(INTERRUPTS) or ()),
     )
+
+
+def asked_in_words(value: Any) -> str:
+    """What an interrupt asks, in words: those of the agent inbox have a description."""
+    requests = value if isinstance(value, list) else [value]
+    told = [one.get("description") for one in requests if isinstance(one, Mapping)]
+    return "\n\n".join(told) if told and all(isinstance(one, str) and one for one in told) else str(value)
 
 
 def _question(result: Mapping[str, Any]) -> str:
@@ -92,10 +99,15 @@ def verdict(record: RoundRecord, rounds: Sequence[RoundRecord]) -> str:
         kept = latest_answered(rounds)
         which = f"the answer of round {kept['round']}" if kept else "the earlier answer"
         return f"accepted: the planner kept {which}"
+    said = record["plan"].get("approval")
+    if said and said["said"] == "stop":
+        return "ended by a person, who did not let it run"
     if not over(record) and record["workflow"]:
         return f"not over: {len(record['steps'])} of {len(record['workflow']['steps'])} steps are"
     if not record["answer"]:
         return "no step gave an answer"
+    if not record.get("is_answer", True):
+        return "a part of the work, no answer yet"
     later = [other for other in rounds if other["round"] > record["round"]]
     if not later:
         return "answered"

@@ -9,33 +9,31 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from langgraph_conductor.display import run_steps, waterfall
+from langgraph_conductor.display import run_parts, run_steps, waterfall
 from langgraph_conductor.display.drawing import workflow_svg
 from langgraph_conductor.display.markup import cut, document, in_html, table
 from langgraph_conductor.display.run_facts import RunFacts, facts_of, verdict
-from langgraph_conductor.display.run_steps import (
-    MOST_TEXT,
-    described,
-    plan_text,
-    planning,
-    step_id,
-    steps_of,
-)
+from langgraph_conductor.display.run_parts import MOST_TEXT, described
+from langgraph_conductor.display.run_plans import approval, plan_text, planning
+from langgraph_conductor.display.run_steps import step_id, steps_of
 from langgraph_conductor.display.timeline import timeline
-from langgraph_conductor.display.waterfall import MOST_BARS, waterfall_svg
-from langgraph_conductor.display.words import money, printable, short, spent
+from langgraph_conductor.display.words import counted, money, printable, short, spent, tokens
 from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.usage import Usage
 
 _STYLE: Final = """
-.text { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft); padding: .5em .8em; }
-.rounds { display: grid; grid-auto-flow: column; grid-auto-columns: minmax(20rem, 1fr); gap: 1rem; }
+.text { white-space: pre-wrap; background: var(--soft); padding: .5em .8em; }
+.sum { display: flex; flex-wrap: wrap; gap: .3em 1.6em; padding: 0; list-style: none; opacity: .85; }
+.rounds { display: grid; gap: 1rem; }
 .rounds, .falls-box { overflow-x: auto; }
-.rounds dl { grid-template-columns: 5rem 1fr; }
 .rounds dd { max-height: 24rem; overflow: auto; }
-.rounds > section { border: 1px solid var(--line); border-radius: 6px; padding: 0 1em .6em; }
+.rounds > section { border: 1px solid var(--line); border-radius: 6px; padding: 0 1em .6em; min-width: 0; }
 a { color: inherit; }
 :target { outline: 2px solid currentColor; outline-offset: 4px; }
+@media (min-width: 45rem) {
+  .rounds { grid-auto-flow: column; grid-auto-columns: minmax(20rem, 1fr); }
+  .rounds dl { grid-template-columns: 5rem 1fr; }
+}
 """
 
 _TITLE: Final = 70
@@ -67,7 +65,7 @@ def run_page(result: Mapping[str, Any]) -> str:
         f"<h2>Use</h2>\n{_used(facts.usage)}",
     ]
     title = f"Run: {short(facts.question, _TITLE) or 'no question'}"
-    return document(title, "\n".join(parts), _STYLE + waterfall.STYLE + run_steps.STYLE)
+    return document(title, "\n".join(parts), _STYLE + waterfall.STYLE + run_parts.STYLE + run_steps.STYLE)
 
 
 def write_run_page(result: Mapping[str, Any], path: str | PathLike[str]) -> Path:
@@ -94,10 +92,16 @@ class RunView:
     """A run as notebooks show it: put `RunView(result)` last in a cell.
 
     Args:
-        result: What `invoke` of a conductor returned.
+        result: What `invoke` of a conductor returned, of an interrupted run too; or the values of its state.
+
+    Raises:
+        ValueError: If it is no result of a conductor.
     """
 
     result: Mapping[str, Any] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        facts_of(self.result)  # refused here, where the mistake is
 
     def _repr_html_(self) -> str:
         # In a frame of its own, so that the page's style stays out of the notebook; the empty sandbox
@@ -120,7 +124,20 @@ def _opening(facts: RunFacts) -> str:
     )
     answer = _text(facts.answer) if facts.answer else "<p>There is none so far.</p>"
     question = _text(facts.question) if facts.question else "<p>The result does not hold it.</p>"
-    return f"{waiting}{stopped}<h2>Question</h2>\n{question}\n<h2>Answer</h2>\n{answer}"
+    return f"{_summed(facts)}{waiting}{stopped}<h2>Question</h2>\n{question}\n<h2>Answer</h2>\n{answer}"
+
+
+def _summed(facts: RunFacts) -> str:
+    total = Usage.from_json(facts.usage["total"])
+    parts = [
+        counted(len(facts.rounds), "round"),
+        counted(sum(len(record["steps"]) for record in facts.rounds), "step"),
+        counted(total.calls, "model call"),
+        tokens(total) if total.calls else "",
+        _paid(total),
+        waterfall.seconds(facts.usage["wall_seconds"]),
+    ]
+    return f'<ul class="sum">{"".join(f"<li>{in_html(part)}</li>" for part in parts if part)}</ul>'
 
 
 def _text(text: str) -> str:
@@ -137,26 +154,21 @@ def _rounds(facts: RunFacts) -> str:
 def _round(record: RoundRecord, rounds: Sequence[RoundRecord]) -> str:
     number = record["round"]
     workers = sum((Usage.from_json(step["usage"]) for step in record["steps"]), Usage())
-    terms = {"planned": planning(record["plan"]), "came to": verdict(record, rounds)}
+    terms = {
+        "planned": planning(record["plan"]),
+        "a person": approval(record["plan"]),
+        "came to": verdict(record, rounds),
+    }
     if record["steps"]:
         terms["workers"] = spent(workers, record["wall_seconds"])
     drawn = workflow_svg(record, lambda step: step_id(number, step))
     wrote = plan_text(record["plan"])
-    return f"<section><h3>Round {number}</h3>{described(terms)}{drawn}{wrote}</section>"
+    head = f'<section id="{step_id(number, None)}"><h3>Round {number}</h3>'
+    return f"{head}{described(terms)}{drawn}{wrote}</section>"
 
 
 def _time(rounds: Sequence[RoundRecord]) -> str:
-    line = timeline(rounds)
-    if not line.bars:
-        return "<p>No step ran.</p>"
-    left = len(line.bars) - MOST_BARS
-    more = f"<p>{left:,} later steps of {len(line.bars):,} are not drawn.</p>" if left > 0 else ""
-    planned = "; ".join(f"round {r['round']} in {waterfall.seconds(r['plan']['seconds'])}" for r in rounds)
-    return (
-        f'<div class="falls-box">{waterfall_svg(line, step_id)}</div>{more}'
-        f"<p>Bars are steps. It is recorded how long planning and model calls took, not when they began, so they "
-        f"have no bars. Planning: {in_html(planned)}.</p>"
-    )
+    return waterfall.waterfall(timeline(rounds), step_id) or "<p>Nothing ran.</p>"
 
 
 def _used(usage: Mapping[str, Any]) -> str:
@@ -169,7 +181,10 @@ def _used(usage: Mapping[str, Any]) -> str:
 
 
 def _figures(used: Usage) -> tuple[str, ...]:
+    sent, received = f"{used.input_tokens:,}", f"{used.output_tokens:,}"
+    return f"{used.calls:,}", sent, received, _paid(used), waterfall.seconds(used.busy_seconds)
+
+
+def _paid(used: Usage) -> str:
     unpriced = f"{used.unpriced_calls:,} without a known price" if used.unpriced_calls else ""
-    paid = ", ".join(part for part in (money(used), unpriced) if part)
-    tokens = f"{used.input_tokens:,}", f"{used.output_tokens:,}"
-    return f"{used.calls:,}", *tokens, paid, waterfall.seconds(used.busy_seconds)
+    return ", ".join(part for part in (money(used), unpriced) if part)

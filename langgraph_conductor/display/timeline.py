@@ -1,43 +1,54 @@
-"""When the steps of a run ran: bars on one axis of time, long pauses of the whole run cut short."""
+"""When the parts of a run ran: bars on one axis of time, long pauses of the whole run cut short."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
-from langgraph_conductor.records import RoundRecord
+from langgraph_conductor.records import CallRecord, PlanRecord, RoundRecord, StepRecord, ToolRecord
 
 _LONGEST_PAUSE: Final = 0.1
 """Of the time that anything ran: how much of the axis a pause may take."""
 
+Span = tuple[float, float]
+"""Where something begins, and how many seconds it takes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One step in time.
+    """Planning, a step or a tool call in time.
 
     Args:
+        kind: Which of them.
         round: Its round.
-        step: Its position in it.
-        worker: Name of the worker.
-        ok: Whether it has an answer.
+        step: The step's position in it; `None` for planning and its tools.
+        name: Of the worker or the tool; empty for planning.
+        ok: Whether it did not fail.
         begin: Seconds from the left end of the axis.
         seconds: How long it took.
+        spans: The model calls in it of which it is known when they began.
         calls: Model calls that answered.
         call_seconds: How long these took, added up; they may have run side by side.
+        tools: Calls of tools.
+        repeated: Whether a call of it may have been made twice.
     """
 
+    kind: Literal["plan", "step", "tool"]
     round: int
-    step: int
-    worker: str
+    step: int | None
+    name: str
     ok: bool
     begin: float
     seconds: float
-    calls: int
-    call_seconds: float
+    spans: tuple[Span, ...] = ()
+    calls: int = 0
+    call_seconds: float = 0.0
+    tools: int = 0
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A time in which no step ran and that is drawn shorter than it was.
+    """A time in which nothing ran and that is drawn shorter than it was.
 
     Args:
         at: Seconds from the left end of the axis to its middle.
@@ -53,8 +64,8 @@ class Timeline:
     """The bars of a run.
 
     Args:
-        bars: In the order they began.
-        pauses: What was cut short: planning, or a run that waited to be resumed.
+        bars: In the order they began, tools after the step or planning that called them.
+        pauses: What was cut short: a run that waited for a person, or to be resumed.
         length: Seconds from the left end of the axis to the right one.
     """
 
@@ -64,39 +75,80 @@ class Timeline:
 
 
 def timeline(rounds: Iterable[RoundRecord]) -> Timeline:
-    """The steps of a run over time, as far as they are recorded.
+    """Planning, steps and tools of a run over time, as far as they are recorded.
 
     Args:
-        rounds: Records of rounds.
+        rounds: Records of rounds. Planning in records of earlier versions does not tell when it began, and is left
+            out.
     """
-    told = [(record["round"], step) for record in rounds for step in record["steps"]]
-    told.sort(key=lambda one: (one[1]["started_at"], one[0], one[1]["index"]))
-    spans = _joined([(step["started_at"], max(0.0, step["seconds"])) for _, step in told])
-    longest = _LONGEST_PAUSE * sum(end - begin for begin, end in spans)
-    shifts, pauses, moved = [], [], spans[0][0] if spans else 0.0
-    for n, (begin, _) in enumerate(spans):
-        idle = begin - spans[n - 1][1] if n else 0.0
+    groups = sorted(
+        (group for record in rounds for group in _groups(record)),
+        key=lambda group: (group[0].begin, group[0].round, -1 if group[0].step is None else group[0].step),
+    )
+    bars = [bar for group in groups for bar in group]
+    ran = _joined(sorted(span for bar in bars for span in ((bar.begin, bar.seconds), *bar.spans)))
+    longest = _LONGEST_PAUSE * sum(end - begin for begin, end in ran)
+    shifts, pauses, moved = [], [], ran[0][0] if ran else 0.0
+    for n, (begin, _) in enumerate(ran):
+        idle = begin - ran[n - 1][1] if n else 0.0
         if idle > longest:
             moved += idle - longest
             pauses.append(Pause(begin - moved - longest / 2, idle))
         shifts.append((begin, moved))
-    bars = [
-        Bar(
-            round=number,
-            step=step["index"],
-            worker=step["worker"],
-            ok=step["status"] == "ok",
-            begin=step["started_at"] - max(shift for shift in shifts if shift[0] <= step["started_at"])[1],
-            seconds=max(0.0, step["seconds"]),
-            calls=len(step["model_calls"]),
-            call_seconds=sum(call["seconds"] for call in step["model_calls"]),
-        )
-        for number, step in told
-    ]
-    return Timeline(tuple(bars), tuple(pauses), max((bar.begin + bar.seconds for bar in bars), default=0.0))
+
+    def placed(at: float) -> float:
+        return at - max(shift for shift in shifts if shift[0] <= at)[1]
+
+    shown = tuple(
+        replace(bar, begin=placed(bar.begin), spans=tuple((placed(at), took) for at, took in bar.spans))
+        for bar in bars
+    )
+    ends = [begin + took for bar in shown for begin, took in ((bar.begin, bar.seconds), *bar.spans)]
+    return Timeline(shown, tuple(pauses), max(ends, default=0.0))
 
 
-def _joined(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def _groups(record: RoundRecord) -> Iterator[list[Bar]]:
+    """Planning with its tools, if it is known when it began; then each step with its tools."""
+    number, plan = record["round"], record["plan"]
+    if plan.get("started_at"):
+        yield [_bar(plan, number, None, "", ok=plan["error"] is None), *_tools(plan, number, None)]
+    for step in record["steps"]:
+        own = _bar(step, number, step["index"], step["worker"], ok=step["status"] == "ok")
+        yield [own, *_tools(step, number, step["index"])]
+
+
+def _bar(part: PlanRecord | StepRecord, number: int, step: int | None, name: str, *, ok: bool) -> Bar:
+    return Bar(
+        kind="plan" if step is None else "step",
+        round=number,
+        step=step,
+        name=name,
+        ok=ok,
+        begin=part.get("started_at", 0.0),
+        seconds=max(0.0, part["seconds"]),
+        spans=tuple(_spans(part["model_calls"])),
+        calls=len(part["model_calls"]),
+        call_seconds=sum(call["seconds"] for call in part["model_calls"]),
+        tools=len(part.get("tool_calls", ())),
+        repeated=part.get("possibly_repeated", False),
+    )
+
+
+def _tools(part: PlanRecord | StepRecord, number: int, step: int | None) -> list[Bar]:
+    def bar(tool: ToolRecord) -> Bar:
+        seconds = max(0.0, tool["seconds"])
+        return Bar("tool", number, step, tool["tool"], not tool["error"], tool["started_at"], seconds)
+
+    return sorted(map(bar, part.get("tool_calls", ())), key=lambda tool: tool.begin)
+
+
+def _spans(calls: Iterable[CallRecord]) -> Iterator[Span]:
+    for call in calls:
+        if began := call.get("started_at"):
+            yield began, max(0.0, call["seconds"])
+
+
+def _joined(spans: Sequence[Span]) -> list[tuple[float, float]]:
     """From beginnings and lengths, in order: the times in which anything ran, as beginnings and ends."""
     joined: list[tuple[float, float]] = []
     for begin, seconds in spans:

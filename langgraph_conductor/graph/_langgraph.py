@@ -10,6 +10,8 @@
   that is compiled at run time has to read the checkpoint before the graph exists.
 * `CONFIG_KEY_CHECKPOINT_MAP` tells a node at which checkpoint its graph is.
 * `CONFIG_KEY_RUNTIME` holds the stream writer of the node that runs.
+* `CONFIG_KEY_SCRATCHPAD`, `NULL_TASK_ID` and `RESUME` lead to an answer that was given without an id. LangGraph keeps
+  it at the outermost checkpoint when it was taken below, and hands it to whoever asks next.
 * `_reset_interrupt_counter` makes a repeated call reuse the answers people gave to its interrupts, as
   LangGraph's own retries do.
 """
@@ -28,6 +30,9 @@ from langgraph._internal._constants import (  # noqa: TID251 - the one place
     CONFIG_KEY_CHECKPOINTER,
     CONFIG_KEY_READ,
     CONFIG_KEY_RUNTIME,
+    CONFIG_KEY_SCRATCHPAD,
+    NULL_TASK_ID,
+    RESUME,
 )
 from langgraph._internal._runnable import RunnableCallable  # noqa: TID251 - the one place
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
@@ -105,42 +110,68 @@ def replayed(config: RunnableConfig) -> RunnableConfig:
     return _reset_interrupt_counter(config)
 
 
-def _at_checkpoint(config: RunnableConfig) -> RunnableConfig:
-    """The checkpoint of the graph a node runs in, from the node's config."""
+def unread_answer(config: RunnableConfig) -> bool:
+    """Whether the run was resumed with an answer without an id that nobody has taken yet."""
+    scratchpad = config.get("configurable", {}).get(CONFIG_KEY_SCRATCHPAD)
+    return scratchpad is not None and scratchpad.get_null_resume() is not None
+
+
+def forget_answer(config: RunnableConfig) -> None:
+    """Keep an answer without an id that was taken from being handed to another question when the run goes on."""
+    saver_in(config).put_writes(_at_outermost(config), [(RESUME, None)], NULL_TASK_ID)
+
+
+async def aforget_answer(config: RunnableConfig) -> None:
+    """`forget_answer`, awaited."""
+    await saver_in(config).aput_writes(_at_outermost(config), [(RESUME, None)], NULL_TASK_ID)
+
+
+def _at_outermost(config: RunnableConfig) -> RunnableConfig:
+    """The checkpoint of the graph that was called, from the config of a node below it."""
     configurable = config["configurable"]
-    namespace = configurable.get("checkpoint_ns", "").rpartition("|")[0]
+    checkpoint = configurable[CONFIG_KEY_CHECKPOINT_MAP][""]
+    where = {"checkpoint_ns": "", "checkpoint_id": checkpoint}
+    return {"configurable": {"thread_id": configurable["thread_id"], **where}}
+
+
+def _at_checkpoint(config: RunnableConfig, depth: int) -> RunnableConfig:
+    """The checkpoint of the graph a node runs in, or of one `depth` graphs further out, from the node's config."""
+    configurable = config["configurable"]
+    namespace = configurable.get("checkpoint_ns", "")
+    for _ in range(depth + 1):
+        namespace = namespace.rpartition("|")[0]
     checkpoint = (configurable.get(CONFIG_KEY_CHECKPOINT_MAP) or {}).get(namespace)
     where = {"checkpoint_ns": namespace, "checkpoint_id": checkpoint}
     return {"configurable": {"thread_id": configurable["thread_id"], **where}}
 
 
-def keep_write(config: RunnableConfig, channel: str, value: Any) -> None:
-    """Save something of a node that is left before its end, beside the checkpoint it began at.
+def keep_write(config: RunnableConfig, channel: str, depth: int, value: Any) -> None:
+    """Save something of a node that is left before its end, beside the checkpoint it began at, or one further out.
 
     It is a write of a task that no graph has, so LangGraph keeps it, and applies it to nothing.
     """
     try:
-        saver_in(config).put_writes(_at_checkpoint(config), [(channel, value)], uuid4().hex)
+        saver_in(config).put_writes(_at_checkpoint(config, depth), [(channel, value)], uuid4().hex)
     except Exception as error:  # noqa: BLE001 - why the node is left matters more
         logger.warning(_NOT_KEPT, channel, error)
 
 
-async def akeep_write(config: RunnableConfig, channel: str, value: Any) -> None:
+async def akeep_write(config: RunnableConfig, channel: str, depth: int, value: Any) -> None:
     """`keep_write`, awaited."""
     try:
-        await saver_in(config).aput_writes(_at_checkpoint(config), [(channel, value)], uuid4().hex)
+        await saver_in(config).aput_writes(_at_checkpoint(config, depth), [(channel, value)], uuid4().hex)
     except Exception as error:  # noqa: BLE001 - why the node is left matters more
         logger.warning(_NOT_KEPT, channel, error)
 
 
-def kept_writes(config: RunnableConfig, channel: str) -> list[Any]:
+def kept_writes(config: RunnableConfig, channel: str, depth: int) -> list[Any]:
     """What `keep_write` had saved of this node, if it is begun anew."""
-    return _of_channel(saver_in(config).get_tuple(_at_checkpoint(config)), channel)
+    return _of_channel(saver_in(config).get_tuple(_at_checkpoint(config, depth)), channel)
 
 
-async def akept_writes(config: RunnableConfig, channel: str) -> list[Any]:
+async def akept_writes(config: RunnableConfig, channel: str, depth: int) -> list[Any]:
     """`kept_writes`, awaited."""
-    return _of_channel(await saver_in(config).aget_tuple(_at_checkpoint(config)), channel)
+    return _of_channel(await saver_in(config).aget_tuple(_at_checkpoint(config, depth)), channel)
 
 
 def _of_channel(saved: CheckpointTuple | None, channel: str) -> list[Any]:
@@ -156,6 +187,12 @@ def saver_in(config: RunnableConfig) -> BaseCheckpointSaver[Any]:
     """The saver the parent graph handed down."""
     saver: BaseCheckpointSaver[Any] = config["configurable"][CONFIG_KEY_CHECKPOINTER]
     return saver
+
+
+def inner_config(saver: BaseCheckpointSaver[Any], thread: str, namespace: str) -> RunnableConfig:
+    """The config under which a graph looks at its own state in `namespace`, wherever it lies."""
+    where = {CONFIG_KEY_CHECKPOINTER: saver, "thread_id": thread, "checkpoint_ns": namespace}
+    return {"configurable": where}
 
 
 def scoped(config: RunnableConfig, channels: Iterable[str], without: Iterable[str]) -> RunnableConfig:

@@ -24,6 +24,11 @@ def usage_of(rounds: Iterable[RoundRecord]) -> dict[str, Any]:
             parts = [(call["worker"], Usage.from_json(call["usage"])) for call in step["model_calls"]]
             for name, part in (*parts, (step["answered_by"], Usage(busy_seconds=used.busy_seconds))):
                 by_worker[name] = by_worker.get(name, Usage()) + part
+        for call in record.get("discarded", ()):
+            used = Usage.from_json(call["usage"])
+            workers += used
+            whole += used
+            by_worker[call["worker"]] = by_worker.get(call["worker"], Usage()) + used
         by_round.append(whole)
     return {
         "planner": planner.to_json(),

@@ -13,7 +13,13 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.types import interrupt
 
 from langgraph_conductor.events import WorkflowRejected
-from langgraph_conductor.graph._langgraph import emit, node
+from langgraph_conductor.graph._langgraph import (
+    aforget_answer,
+    emit,
+    forget_answer,
+    node,
+    unread_answer,
+)
 from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import Approval, PlanRecord, Rejected, without_steps
 from langgraph_conductor.state import RoundState
@@ -91,10 +97,21 @@ def approval_node(
         last = without_steps(len(rounds), stopped, accepted=False)
         return {"workflow": None, "plan": stopped, "final": True, "rounds": [*rounds, last]}
 
-    async def adecide(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
-        return decide(state, config)
+    def blocking(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
+        answered = unread_answer(config)
+        update = decide(state, config)
+        if answered and not unread_answer(config):
+            forget_answer(config)
+        return update
 
-    return node("approve", decide, adecide)
+    async def awaited(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
+        answered = unread_answer(config)
+        update = decide(state, config)
+        if answered and not unread_answer(config):
+            await aforget_answer(config)
+        return update
+
+    return node("approve", blocking, awaited)
 
 
 def _asked(planned: Workflow, state: RoundState, pool: WorkerPool) -> Said:

@@ -11,13 +11,17 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.errors import GraphBubbleUp
 
 from langgraph_conductor.graph._langgraph import (
+    aforget_answer,
     akeep_write,
     akept_writes,
+    forget_answer,
     has_saver,
     keep_write,
     kept_writes,
+    unread_answer,
 )
 from langgraph_conductor.records import CallRecord, PlanRecord, StepRecord, ToolRecord
 from langgraph_conductor.workers.metering import Meter
@@ -33,7 +37,8 @@ class Kept:
     Args:
         calls: Their model calls, which are paid.
         tools: Their tool calls.
-        cut: How many of them ended with their process, so that a call in flight may have been made and paid.
+        cut: How many of them ended, with their process or cancelled, while a call was in flight that may have been
+            made and paid.
     """
 
     calls: tuple[CallRecord, ...] = ()
@@ -48,8 +53,21 @@ class Kept:
         return cls(
             tuple(call for mark in left for call in mark["calls"]),
             tuple(tool for mark in left for tool in mark["tools"]),
-            max(0, len(marks) - 2 * len(left)),
+            max(0, len(marks) - 2 * len(left)) + sum(mark.get("cut", 0) for mark in left),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where it lies.
+
+    Args:
+        channel: The name it has there, see `state.kept_channel`.
+        depth: How many branches the node is in. It lies outside of them, where the workflow looks for it.
+    """
+
+    channel: str
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,50 +90,63 @@ class Work:
     @property
     def left(self) -> dict[str, Any]:
         """What is written if it is left now."""
-        return {"calls": self.calls, "tools": list(self.watcher.tools)}
+        cut = int(any(meter.in_flight for meter in self.tries))
+        return {"calls": self.calls, "tools": list(self.watcher.tools), "cut": cut}
 
 
-def kept_before(config: RunnableConfig, channel: str) -> Kept:
+def kept_before(config: RunnableConfig, place: Place) -> Kept:
     """What earlier beginnings of the node of `config` had done."""
-    return Kept.of(kept_writes(config, channel)) if has_saver(config) else Kept()
+    return Kept.of(kept_writes(config, place.channel, place.depth)) if has_saver(config) else Kept()
 
 
-async def akept_before(config: RunnableConfig, channel: str) -> Kept:
+async def akept_before(config: RunnableConfig, place: Place) -> Kept:
     """`kept_before`, awaited."""
-    return Kept.of(await akept_writes(config, channel)) if has_saver(config) else Kept()
+    return Kept.of(await akept_writes(config, place.channel, place.depth)) if has_saver(config) else Kept()
 
 
-def keeping(config: RunnableConfig, channel: str, work: Work, run: Callable[[], ResultT]) -> ResultT:
+def keeping(config: RunnableConfig, place: Place, work: Work, run: Callable[[], ResultT]) -> ResultT:
     """`run()`, with a mark before it; if it raises, interrupts included, what it had done is saved.
 
     Args:
         config: The config of the node.
-        channel: Where it is saved, see `state.kept_channel`.
+        place: Where it is saved.
         work: What `run` does.
         run: The work of the node.
     """
     if not has_saver(config):
         return run()
-    keep_write(config, channel, _begun())
+    keep_write(config, place.channel, place.depth, _begun())
+    answered = unread_answer(config)
     try:
-        return run()
-    except Exception:
-        keep_write(config, channel, work.left)
+        result = run()
+    except Exception as error:
+        keep_write(config, place.channel, place.depth, work.left)
+        if isinstance(error, GraphBubbleUp) and answered and not unread_answer(config):
+            forget_answer(config)
         raise
+    if answered and not unread_answer(config):
+        forget_answer(config)
+    return result
 
 
 async def akeeping(
-    config: RunnableConfig, channel: str, work: Work, run: Callable[[], Awaitable[ResultT]]
+    config: RunnableConfig, place: Place, work: Work, run: Callable[[], Awaitable[ResultT]]
 ) -> ResultT:
     """`keeping`, awaited; cancelling counts too."""
     if not has_saver(config):
         return await run()
-    await akeep_write(config, channel, _begun())
+    await akeep_write(config, place.channel, place.depth, _begun())
+    answered = unread_answer(config)
     try:
-        return await run()
-    except (Exception, CancelledError):
-        await akeep_write(config, channel, work.left)
+        result = await run()
+    except (Exception, CancelledError) as error:
+        await akeep_write(config, place.channel, place.depth, work.left)
+        if isinstance(error, GraphBubbleUp) and answered and not unread_answer(config):
+            await aforget_answer(config)
         raise
+    if answered and not unread_answer(config):
+        await aforget_answer(config)
+    return result
 
 
 def _begun() -> dict[str, Any]:

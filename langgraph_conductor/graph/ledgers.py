@@ -123,6 +123,7 @@ def _rebuilt(
 ) -> Ledger:
     plans = [*(record["plan"] for record in rounds), *([plan] if plan else [])]
     steps = [*(step for record in rounds for step in record["steps"]), *steps]
+    spent = [*(call for record in rounds for call in record.get("discarded", ())), *spent]
     used = sum((Usage.from_json(part["usage"]) for part in (*plans, *steps, *spent)), Usage())
     seconds = sum(part["seconds"] for part in plans) + _covered(steps)
     return Ledger(budget, used=used, seconds=seconds)

@@ -15,7 +15,7 @@ from langgraph_conductor.conversation import question_blocks, question_of
 from langgraph_conductor.driving import inherited
 from langgraph_conductor.errors import BudgetExceededError, WorkerError
 from langgraph_conductor.events import Answered
-from langgraph_conductor.graph._langgraph import emit, telling
+from langgraph_conductor.graph._langgraph import emit, has_saver, telling
 from langgraph_conductor.graph.accounts import (
     causes,
     ended_by_budget,
@@ -54,6 +54,7 @@ class OuterLoop:
         ledgers: Where the budgets of runs are kept.
         one_round: The graph of a round.
         get_question: Makes the question; the conversation is rendered if left out.
+        asks: Whether a person may be asked before a workflow runs.
     """
 
     name: str
@@ -63,6 +64,7 @@ class OuterLoop:
     ledgers: Ledgers
     one_round: CompiledStateGraph[Any, Any, Any, Any]
     get_question: Question | None
+    asks: bool
 
     @classmethod
     def of(
@@ -98,7 +100,7 @@ class OuterLoop:
         ledgers = Ledgers()
         last = _fallback(fallback, pool)
         one_round = build_round(used, graphs, ledgers, fallback=last, options=options, approve=approve)
-        return cls(name, used, pool, options, ledgers, one_round, get_question)
+        return cls(name, used, pool, options, ledgers, one_round, get_question, bool(approve))
 
     def check_blocking(self) -> None:
         """Refuse a blocking run of workers that can only be awaited.
@@ -117,6 +119,12 @@ class OuterLoop:
             ValueError: If there is no question, or what was given for this run does not fit.
         """
         # What does not fit is refused now, before anything is paid.
+        if self.asks and not has_saver(config):
+            raise ValueError(
+                f"{self.name!r} asks a person before a workflow runs (`approve`), and the answer would find "
+                "nothing to go on from: give the graph that is called, the outermost one, a checkpointer, such as "
+                "`checkpointer=InMemorySaver()`, and call it with a `thread_id`"
+            )
         chosen = self.options.over(config)
         check_offer(self.planner, chosen)
         check_bounds(chosen.budget, self.planner, offered(self.pool, chosen))

@@ -22,6 +22,7 @@ from langgraph_conductor.graph.approval import Approve, approval_node
 from langgraph_conductor.graph.compiler import WorkflowGraphs
 from langgraph_conductor.graph.kept import (
     Kept,
+    Place,
     Work,
     add_done,
     akeeping,
@@ -48,7 +49,7 @@ from langgraph_conductor.workflow import Step, Workflow
 
 logger = logging.getLogger(__name__)
 
-_CHANNEL: Final = kept_channel("planner")
+_PLACE: Final = Place(kept_channel("planner"))
 
 
 class _Ask(NamedTuple):
@@ -166,13 +167,13 @@ def build_round(
 
     def call(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
         work = begun(state, config)
-        planning = logic(state, config, work, kept_before(config, _CHANNEL))
-        return keeping(config, _CHANNEL, work, lambda: drive(planning, blocking))
+        planning = logic(state, config, work, kept_before(config, _PLACE))
+        return keeping(config, _PLACE, work, lambda: drive(planning, blocking))
 
     async def acall(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
         work = begun(state, config)
-        planning = logic(state, config, work, await akept_before(config, _CHANNEL))
-        return await akeeping(config, _CHANNEL, work, lambda: adrive(planning, awaited))
+        planning = logic(state, config, work, await akept_before(config, _PLACE))
+        return await akeeping(config, _PLACE, work, lambda: adrive(planning, awaited))
 
     builder = StateGraph(RoundState, input_schema=RoundInput, output_schema=RoundOutput)
     builder.add_node(

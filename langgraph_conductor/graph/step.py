@@ -14,6 +14,7 @@ from langgraph_conductor.events import Fallback, StepFinished, StepStarted
 from langgraph_conductor.graph._langgraph import EVENTS, emit, node, replayed, scoped
 from langgraph_conductor.graph.kept import (
     Kept,
+    Place,
     Work,
     add_done,
     akeeping,
@@ -26,7 +27,14 @@ from langgraph_conductor.graph.telling import tell_budget, watching
 from langgraph_conductor.graph.traces import unclaimed
 from langgraph_conductor.options import OPTIONS
 from langgraph_conductor.records import StepOutput, StepRecord
-from langgraph_conductor.state import ROUND, kept_channel, out_channel, record_channel, spec_channel
+from langgraph_conductor.state import (
+    ROUND,
+    kept_channel,
+    out_channel,
+    record_channel,
+    spec_channel,
+    stands_channel,
+)
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker
 from langgraph_conductor.workers.calling import Ask, Wanted, acall, answer, call, meter_of
@@ -48,6 +56,7 @@ def step_node(
     on_step_error: OnStepError,
     fallback: Worker | None = None,
     default: Step | None = None,
+    depth: int = 0,
 ) -> Runnable[Any, Any]:
     """The node of step `index`.
 
@@ -60,12 +69,13 @@ def step_node(
             steps after it run and are told; `"raise"` stops the graph.
         fallback: Who is asked where the worker fails for good.
         default: The step to run where the state does not say it.
+        depth: How many branches it is in.
     """
     channels = readable_channels(index, access)
     graph = worker.form.graph
     asked = [worker] if fallback is None else [worker, fallback]
     secrets = [secret for who in asked for secret in who.secrets]
-    channel = kept_channel(index)
+    place = Place(kept_channel(index), depth)
 
     def answers(state: Mapping[str, Any]) -> bool:
         return is_final and bool((state.get(spec_channel(index)) or {}).get("is_answer", True))
@@ -152,18 +162,26 @@ def step_node(
         for who in asked:
             if who.form.call is None:
                 raise TypeError(async_only(who.name))  # a mistake in the program, not a failed step
+        if stands := state.get(stands_channel(index)):
+            return _standing(index, stands)
         work = begun(state, config)
-        kept = kept_in(config, index) or kept_before(config, channel)
+        kept = kept_in(config, index) or kept_before(config, place)
         asking = logic(state, config, work, kept)
-        return keeping(config, channel, work, lambda: drive(asking, call))
+        return keeping(config, place, work, lambda: drive(asking, call))
 
     async def awaited(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        if stands := state.get(stands_channel(index)):
+            return _standing(index, stands)
         work = begun(state, config)
-        kept = kept_in(config, index) or await akept_before(config, channel)
+        kept = kept_in(config, index) or await akept_before(config, place)
         asking = logic(state, config, work, kept)
-        return await akeeping(config, channel, work, lambda: adrive(asking, acall))
+        return await akeeping(config, place, work, lambda: adrive(asking, acall))
 
     return node(f"step_{index}", blocking, awaited)
+
+
+def _standing(index: int, stands: Mapping[str, Any]) -> dict[str, Any]:
+    return {out_channel(index): stands["output"], record_channel(index): stands["record"]}
 
 
 def _failed(index: int, worker: str, failure: Exception, secrets: list[str]) -> Exception:

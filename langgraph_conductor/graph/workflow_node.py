@@ -6,6 +6,7 @@ node is itself of LangGraph's graph protocol and rebuilds the graph from what th
 checkpoint says of itself.
 """
 
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -20,9 +21,16 @@ from langgraph_conductor.driving import inherited
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import RoundFinished
 from langgraph_conductor.graph._langgraph import emit, has_saver, saver_in
-from langgraph_conductor.graph.compiler import Graph, Shape, WorkflowGraphs, shape_of, shape_of_values
-from langgraph_conductor.graph.kept import Kept
+from langgraph_conductor.graph.compiler import (
+    Graph,
+    Shape,
+    WorkflowGraphs,
+    branches_of,
+    shape_of,
+    shape_of_values,
+)
 from langgraph_conductor.graph.ledgers import Ledgers, budget_of, with_accounts
+from langgraph_conductor.graph.left import Left, left_of
 from langgraph_conductor.options import OPTIONS, Options
 from langgraph_conductor.records import RoundRecord, StepOutput, StepRecord, latest_answered
 from langgraph_conductor.state import (
@@ -30,11 +38,12 @@ from langgraph_conductor.state import (
     QUESTION,
     ROUND,
     earlier_channel,
-    kept_channel,
     out_channel,
     record_channel,
     spec_channel,
+    stands_channel,
 )
+from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Workflow
 
@@ -59,12 +68,12 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run it."""
-        graph, given, inner = self._start(input, config, self._saved(config))
+        graph, given, inner = self._start(input, config, self.left(config))
         return _finish(input, graph.invoke(given, inner, **kwargs), inner)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run it, awaited."""
-        graph, given, inner = self._start(input, config, await self._asaved(config))
+        graph, given, inner = self._start(input, config, await self.aleft(config))
         return _finish(input, await graph.ainvoke(given, inner, **kwargs), inner)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
@@ -75,7 +84,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         if not kwargs:
             yield self.invoke(input, config)
             return
-        graph, given, inner = self._start(input, config, self._saved(config))
+        graph, given, inner = self._start(input, config, self.left(config))
         yield from graph.stream(given, inner, **kwargs)
 
     async def astream(
@@ -88,12 +97,12 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         if not kwargs:
             yield await self.ainvoke(input, config)
             return
-        graph, given, inner = self._start(input, config, await self._asaved(config))
+        graph, given, inner = self._start(input, config, await self.aleft(config))
         async for part in graph.astream(given, inner, **kwargs):
             yield part
 
     def _start(
-        self, state: Mapping[str, Any], config: RunnableConfig | None, saved: CheckpointTuple | None
+        self, state: Mapping[str, Any], config: RunnableConfig | None, left: Left
     ) -> tuple[Graph, dict[str, Any], RunnableConfig]:
         options = self._options.over(config)
         pool = offered(self._graphs.pool, options)
@@ -111,14 +120,18 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         for i, step in enumerate(workflow.steps):
             if step.earlier:
                 given[earlier_channel(i)] = chosen_outputs(state.get("rounds") or [], step.earlier)
+        stands = state.get("stands") or {"steps": {}, "discarded": []}
+        for index, stood in stands["steps"].items():
+            given[stands_channel(int(index))] = stood
         rounds, run = state.get("rounds") or [], state.get("run")
-        kept = _kept(saved)
-        finished = _finished(saved)
-        over = {record["index"] for record in finished}  # their records hold what they had spent
-        calls = [call for i, done in kept.items() if i not in over for call in done.calls]
+        by_index = {int(index): stood["record"] for index, stood in stands["steps"].items()}
+        by_index |= {record["index"]: record for record in left.finished}
+        finished = [*by_index.values()]  # their records hold what they had spent
+        calls = [call for i, done in left.kept.items() if i not in by_index for call in done.calls]
+        calls += stands["discarded"]
         budget = budget_of(run, self._options, config)
         ledger = self._ledgers.of(run, budget, rounds, state.get("plan"), finished, calls)
-        inner = with_accounts(inherited(config or {}), ledger, kept)
+        inner = with_accounts(inherited(config or {}), ledger, left.kept)
         # A chain needs a superstep per step and one to end, whatever limit the host runs under. The
         # saver and the namespace in the config have to arrive untouched.
         if "recursion_limit" in inner:
@@ -133,10 +146,25 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         """`_saved`, awaited."""
         return await saver_in(config).aget_tuple(config) if config and has_saver(config) else None
 
+    def left(self, config: RunnableConfig | None) -> Left:
+        """What the workflow of this namespace had done when it was left, if it was begun."""
+        saved = self._saved(config)
+        graph = self._rebuilt(saved)
+        if config is None or saved is None or not branches_of(graph):
+            return left_of(saved)
+        return left_of(saved, graph.get_state(config, subgraphs=True))
+
+    async def aleft(self, config: RunnableConfig | None) -> Left:
+        """`left`, awaited."""
+        saved = await self._asaved(config)
+        graph = self._rebuilt(saved)
+        if config is None or saved is None or not branches_of(graph):
+            return left_of(saved)
+        return left_of(saved, await graph.aget_state(config, subgraphs=True))
+
     def _rebuilt(self, saved: CheckpointTuple | None) -> Graph:
         values = saved.checkpoint["channel_values"] if saved else {}
-        shape = shape_of_values(values.get("__start__") or values)
-        return self._graphs.get(shape or self._any_shape())
+        return self.graph_of(values.get("__start__") or values)
 
     def _any_shape(self) -> Shape:
         return ((self._graphs.pool.names[0], ()),)
@@ -146,6 +174,18 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
 
     async def _agraph(self, config: RunnableConfig) -> Graph:
         return self._rebuilt(await self._asaved(config))
+
+    def graph_of(self, values: Mapping[str, Any]) -> Graph:
+        """The graph whose state holds `values`."""
+        return self._graphs.get(shape_of_values(values) or self._any_shape())
+
+    def check(self, workflow: Workflow) -> None:
+        """Refuse a workflow that its workers cannot run.
+
+        Raises:
+            PlanError: If a step's worker is not there, or may not be last.
+        """
+        self._graphs.pool.check(workflow)
 
     def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
         """State of the workflow that ran or runs in this namespace."""
@@ -213,23 +253,29 @@ def offered(pool: WorkerPool, options: Options) -> WorkerPool:
     )
 
 
-def _finished(saved: CheckpointTuple | None) -> list[StepRecord]:
-    """The records of the steps that were over when the workflow was left."""
-    if saved is None:
-        return []
-    values = dict(saved.checkpoint["channel_values"])
-    values |= {channel: value for _, channel, value in saved.pending_writes or ()}
-    return [value for channel, value in values.items() if channel.startswith(record_channel("")) and value]
+def _record(result: Mapping[str, Any], index: int) -> StepRecord:
+    output = result[out_channel(index)]
+    record: StepRecord = result.get(record_channel(index)) or by_hand(index, output)
+    return {**record, "text": output["text"]}
 
 
-def _kept(saved: CheckpointTuple | None) -> dict[int, Kept]:
-    """What the steps that were not over had done, by step."""
-    written: dict[int, list[Any]] = {}
-    prefix = kept_channel("")
-    for _, channel, mark in (saved.pending_writes if saved else None) or ():
-        if channel.startswith(prefix):
-            written.setdefault(int(channel.removeprefix(prefix)), []).append(mark)
-    return {index: Kept.of(marks) for index, marks in written.items()}
+def by_hand(index: int, output: Mapping[str, Any]) -> StepRecord:
+    """The record of a step whose output a person wrote before it had one."""
+    return {
+        "index": index,
+        "worker": output["worker"],
+        "answered_by": output["worker"],
+        "subtask": output["subtask"],
+        "granted": [],
+        "status": output["status"],
+        "calls": 0,
+        "error": None,
+        "usage": Usage().to_json() | {"busy_seconds": 0.0},
+        "model_calls": [],
+        "started_at": time.time(),
+        "seconds": 0.0,
+        "edited": True,
+    }
 
 
 def previous_outputs(rounds: list[RoundRecord]) -> dict[str, Any] | None:
@@ -267,9 +313,12 @@ def chosen_outputs(rounds: list[RoundRecord], chosen: Iterable[tuple[int, int]])
 def _finish(state: Mapping[str, Any], result: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
     rounds: list[RoundRecord] = list(state.get("rounds") or ())
     size = len(state["workflow"]["steps"])
-    steps: list[StepRecord] = [
-        result[record_channel(i)] | {"text": result[out_channel(i)]["text"]} for i in range(size)
-    ]
+    if missing := [i for i in range(size) if out_channel(i) not in result]:
+        raise PlanError(
+            f"steps {missing} have not run: `update_state` inside a workflow ends the steps that wait beside the "
+            "one it names; edit with `langgraph_conductor.editing`, which lets them wait"
+        )
+    steps = [_record(result, i) for i in range(size)]
     begin = min(step["started_at"] for step in steps)
     end = max(step["started_at"] + step["seconds"] for step in steps)
     record: RoundRecord = {
@@ -284,5 +333,7 @@ def _finish(state: Mapping[str, Any], result: Mapping[str, Any], config: Runnabl
     }
     if not state.get("is_answer", True):
         record["is_answer"] = False
+    if discarded := (state.get("stands") or {}).get("discarded"):
+        record["discarded"] = discarded
     emit(config, RoundFinished(type="round_finished", round=record["round"], answer=record["answer"]))
     return {"rounds": [*rounds, record]}

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
+from langgraph.errors import GraphBubbleUp
 
 from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import ToolRecord
@@ -67,7 +68,11 @@ class Watcher(BaseCallbackHandler):
         self._ended(run_id, output=self._shown(_text(output)))
 
     def on_tool_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
-        """It has failed."""
+        """It has failed; or it has only paused, to ask a person, and is called again."""
+        if isinstance(error, GraphBubbleUp):
+            with self._lock:
+                self._running.pop(run_id, None)
+            return
         self._ended(run_id, error=self._shown(f"{type(error).__name__}: {error}"))
 
     def _ended(self, run_id: UUID, *, output: str = "", error: str = "") -> None:

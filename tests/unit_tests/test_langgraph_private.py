@@ -6,6 +6,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.pregel.protocol import PregelProtocol
+from langgraph.types import Command, interrupt
 
 from langgraph_conductor.graph import _langgraph
 from tests.helpers import thread
@@ -87,3 +88,41 @@ def test_pregel_protocol_is_what_a_subgraph_node_must_be():
 
     assert issubclass(WorkflowNode, PregelProtocol)
     assert not WorkflowNode.__abstractmethods__
+
+
+def test_a_graph_looks_at_its_own_state_where_it_is_told_to():
+    """If this fails, `langgraph_conductor.editing` finds no conductor inside a tool, or a worker."""
+    saver, builder = InMemorySaver(), StateGraph(State)
+    builder.add_node("peek", lambda state: {"b": 1})
+    builder.add_edge(START, "peek")
+    graph = builder.compile()
+    here = _langgraph.inner_config(saver, "t", "outer:1")
+    graph.update_state(here, {"a": 2}, as_node="peek")
+    assert graph.get_state(here).values == {"a": 2}
+    assert {saved.config["configurable"]["checkpoint_ns"] for saved in saver.list(thread())} == {"outer:1"}
+
+
+def test_an_answer_without_an_id_is_forgotten_once_it_is_taken():
+    """If this fails, a person's answer may be handed to another question; see `forget_answer`."""
+    seen = []
+
+    def asks(state: State, config: RunnableConfig) -> State:
+        seen.append(_langgraph.unread_answer(config))
+        answer = interrupt("one?")
+        seen.append(_langgraph.unread_answer(config))
+        _langgraph.forget_answer(config)
+        return {"a": answer}
+
+    inner, outer = StateGraph(State), StateGraph(State)
+    inner.add_node("asks", asks)
+    inner.add_node("then", lambda state: {"b": interrupt("two?")})
+    inner.add_edge(START, "asks")
+    inner.add_edge("asks", "then")
+    outer.add_node("inner", inner.compile())
+    outer.add_edge(START, "inner")
+    graph = outer.compile(checkpointer=InMemorySaver())
+    graph.invoke({"a": 0}, thread())
+    graph.invoke(Command(resume=1), thread())
+    assert seen == [False, True, False]
+    assert [one.value for one in graph.invoke(None, thread())["__interrupt__"]] == ["two?"]
+    assert graph.invoke(Command(resume=2), thread()) == {"a": 1, "b": 2}

@@ -44,7 +44,7 @@ FLOORS = [
     {"dialect", "access", "prompts", "state", "events", "options", "budget", "conversation"},
     {"workers", "planners"},
     {"graph", "local", "replay"},
-    {"config", "display", "rewards", "episodes"},
+    {"config", "display", "rewards", "episodes", "editing"},
     {"cli", "evals", "testing", "train", "__init__"},
 ]
 LEVEL = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

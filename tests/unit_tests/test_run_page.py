@@ -9,12 +9,13 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import interrupt
 
 from langgraph_conductor import ACCEPT, Plan, Worker, create_conductor
-from langgraph_conductor.display import RunView, run_page, run_steps, waterfall, write_run_page
+from langgraph_conductor.display import RunView, run_page, run_parts, run_steps, write_run_page
 from langgraph_conductor.display.timeline import timeline
-from langgraph_conductor.display.waterfall import seconds, waterfall_svg
+from langgraph_conductor.display.waterfall import MOST_BARS, MOST_TOOLS, seconds, waterfall
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.usage import Usage
 from tests.helpers import PRICE, Recorder, ScriptedPlanner, ask, chat, flow, thread
+from tests.runs import rich_run
 
 HOSTILE = (
     '</dd></div></title></style><script src="http://evil.example/x.js">steal()</script><img src=x onerror=steal()>'
@@ -113,7 +114,7 @@ def test_every_granted_output_is_shown_under_its_step_and_no_other():
     shown = {
         where: set(re.findall(r"(?:alpha|beta)-\d\d", text))
         for where, text in page.texts.items()
-        if where.startswith("round-")
+        if "-step-" in where
     }
     assert shown == {
         "round-0-step-0": {"alpha-00"},
@@ -122,7 +123,7 @@ def test_every_granted_output_is_shown_under_its_step_and_no_other():
         "round-1-step-0": {"alpha-00", "beta-01", "alpha-02", "beta-10"},
         "round-1-step-1": {"beta-10", "alpha-11"},
     }
-    assert "step 1 of round 0, b" in page.texts["round-1-step-0"]
+    assert "step 1 of round 0: b" in page.texts["round-1-step-0"]
     ids = {value for _, name, value in page.attributes if name == "id"}
     assert {value[1:] for _, name, value in page.attributes if name == "href"} <= ids
 
@@ -203,14 +204,14 @@ def test_the_question_of_a_later_turn_leaves_out_the_answer():
 
 
 def test_long_texts_are_cut_with_how_much_is_left_out():
-    size = 3 * run_steps.MOST_TEXT
+    size = 3 * run_parts.MOST_TEXT
     result = run(
         ScriptedPlanner(flow(("w", "x", []), ("w", "y", "all"))),
         Worker("w", lambda t: "a" + "x" * (size - 2) + "z"),
     )
     html = run_page(result)
-    assert f"{size - run_steps.MOST_TEXT:,} of {size:,} characters left out" in html
-    assert len(html) < 6 * run_steps.MOST_TEXT  # said twice, granted once, answered once
+    assert f"{size - run_parts.MOST_TEXT:,} of {size:,} characters left out" in html
+    assert len(html) < 6 * run_parts.MOST_TEXT  # said twice, granted once, answered once
     texts = Page(html).texts
     assert "ax" in texts["round-0-step-0"]
     assert "xz" in texts["round-0-step-0"]
@@ -222,8 +223,8 @@ def test_many_steps_and_calls_are_cut_with_how_many_are_left_out():
     page = Page(run_page({"rounds": [record(*many)]}))
     assert "50 steps between the first ones and the last are left out." in page.text
     assert "10 calls between the first ones and the last are left out." in page.text
-    assert "50 later steps of 250 are not drawn." in page.text
-    assert page.attributes.count(("rect", "class", "ok")) == waterfall.MOST_BARS
+    assert "50 later rows of 250 are not drawn." in page.text
+    assert page.attributes.count(("rect", "class", "ok")) == MOST_BARS + 1  # and the key's
     assert "round-0-step-249" in page.texts
     ids = {value for _, name, value in page.attributes if name == "id"}
     assert {value[1:] for _, name, value in page.attributes if name == "href"} <= ids
@@ -254,21 +255,20 @@ def test_a_night_between_two_steps_leaves_both_legible():
     assert line.length == pytest.approx(11.0)
     assert [pause.seconds for pause in line.pauses] == [night]
     assert line.pauses[0].at == pytest.approx(4.5)
-    assert "8.0 h pause" in waterfall_svg(line, run_steps.step_id)
+    assert "8.0 h pause" in waterfall(line, run_steps.step_id)
 
 
 @pytest.mark.parametrize("took", [0.0, -1.0])
 def test_a_step_that_took_no_time_is_drawn(took):
-    svg = waterfall_svg(timeline([record(step(0, 7.0, took))]), run_steps.step_id)
+    svg = waterfall(timeline([record(step(0, 7.0, took))]), run_steps.step_id)
     assert 'width="2.0"' in svg
-    assert waterfall_svg(timeline([]), run_steps.step_id) == ""
+    assert waterfall(timeline([]), run_steps.step_id) == ""
 
 
 def test_bars_stay_on_the_paper():
     line = timeline([record(*(step(i, 100.0 + 7 * i, 0.3) for i in range(20)))])
-    found = re.findall(
-        r'<rect class="ok" x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', waterfall_svg(line, run_steps.step_id)
-    )
+    drawn = waterfall(line, run_steps.step_id)
+    found = re.findall(r'<rect class="ok" x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', drawn)
     assert len(found) == 20
     assert min(float(x) for x, _ in found) >= 230
     assert max(float(x) + float(wide) for x, wide in found) <= 230 + 560 + 2
@@ -309,3 +309,111 @@ def test_a_notebook_shows_it_in_a_frame_without_scripts():
 def test_what_is_no_result_is_refused(wrong):
     with pytest.raises(ValueError, match="give what `invoke` of a conductor returned"):
         run_page(wrong)
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_a_notebook_shows_runs_that_have_hardly_begun(interrupted):
+    conductor = create_conductor(
+        fixed.single("w"), [Worker("w", lambda t: "ok")], approve=True, checkpointer=InMemorySaver()
+    )
+    result = conductor.invoke(ask("May it?"), thread()) if interrupted else {"rounds": []}
+    ((_, _, shown),) = [a for a in Page(RunView(result)._repr_html_()).attributes if a[1] == "srcdoc"]
+    text = Page(shown).text
+    assert ("The run waits for an answer to: Question: May it?" in text) is interrupted
+    assert "'action_request'" not in text  # what is asked is told in words
+    assert "There is none so far." in text
+    assert "Nothing ran." in text
+
+
+# ------------------------------------------------------------------- a run with everything in it
+
+
+@pytest.fixture(scope="module")
+def rich():
+    return rich_run()
+
+
+@pytest.fixture
+def rich_page(rich):
+    return Page(run_page(rich))
+
+
+def test_tool_calls_are_told_with_their_step_and_stay_text(rich, rich_page):
+    step = rich_page.texts["round-0-step-0"]
+    assert "2 tool calls: search, broken 1 failed" in step
+    assert '{"query": "herrings"}' in step
+    assert "found: herrings </dd>" in step
+    assert "OSError: the archive is shut </dd>" in step
+    html = run_page(rich)
+    assert not {"script", "img", "iframe", "link", "object", "base", "form"} & set(rich_page.tags)
+    assert not [a for a in rich_page.attributes if a[1].startswith("on") or a[1] in ("src", "data-ran")]
+    assert rich_page.tags.count("style") == rich_page.tags.count("body") == 1
+    assert not set("\x1b\0\u202e") & set(html)
+
+
+def test_tools_and_planning_have_bars(rich):
+    bars = timeline(rich["rounds"]).bars
+    assert [(bar.kind, bar.round, bar.step, bar.name) for bar in bars if bar.round == 0 and bar.step in (None, 0)] == [
+        ("plan", 0, None, ""), ("step", 0, 0, "archivist"), ("tool", 0, 0, "search"), ("tool", 0, 0, "broken"),
+    ]  # fmt: skip
+    step, search, broken = bars[1:4]
+    assert (search.ok, broken.ok) == (True, False)
+    assert step.begin <= search.begin <= broken.begin <= step.begin + step.seconds
+    assert len(step.spans) == step.calls == 2
+    assert step.tools == 2
+
+
+def test_what_a_person_said_is_told_with_the_workflows_that_did_not_run(rich_page):
+    first, second = rich_page.texts["round-0"], rich_page.texts["round-1"]
+    assert "a personlet it run" in first
+    assert "rejected workflow 0: Look it up." in first
+    assert "Just guess." in first
+    assert "a personedited it" in second
+    assert "the workflow as it was planned" in second
+    stopped = record(answer="") | {"workflow": None}
+    stopped["plan"] |= {"approval": {"said": "stop", "planned": flow(("w", "Buy it all.", [])).to_json()}}
+    page = Page(run_page({"rounds": [stopped]}))
+    assert "ended by a person, who did not let it run" in page.text
+    assert "Buy it all." in page.text
+
+
+def test_chosen_outputs_of_earlier_rounds_are_marked(rich_page):
+    assert "step 0 of round 0 (chosen)" in rich_page.texts["round-1-step-1"]
+    assert "step 1 · reads 0.0" in rich_page.texts["round-1"]
+    assert "(chosen)" not in rich_page.texts["round-1-step-0"]  # these were granted all together
+
+
+def test_a_fallback_is_told_from_a_failure(rich_page):
+    step = rich_page.texts["round-0-step-1"]
+    assert "weak: ok" in step
+    assert "answered bywriter" in step
+    assert "weak failedConnectionError: the line is cut" in step
+
+
+def test_what_may_have_been_repeated_says_so():
+    part = record(step(0) | {"possibly_repeated": True})
+    page = Page(run_page({"rounds": [part]}))
+    assert "a call under way may have been made, and paid, once more" in page.texts["round-0-step-0"]
+    assert "1.0 s, maybe repeated" in page.text
+    assert "repeated" not in Page(run_page({"rounds": [record(step(0))]})).text
+
+
+def test_a_part_of_the_work_is_no_answer():
+    page = Page(run_page({"rounds": [record(step(0)) | {"is_answer": False}]}))
+    assert "a part of the work, no answer yet" in page.texts["round-0"]
+
+
+def test_many_tools_of_one_step_leave_room_for_the_next_step():
+    tool = {"tool": "look", "input": "{}", "output": "x", "error": "", "started_at": 0.0, "seconds": 0.1}
+    many = [tool | {"started_at": 0.01 * i} for i in range(300)]
+    page = Page(run_page({"rounds": [record(step(0, 1.0) | {"tool_calls": many}, step(1, 2.0))]}))
+    assert f"Of each step {MOST_TOOLS} tool calls are drawn, {300 - MOST_TOOLS} are not." in page.text
+    assert page.attributes.count(("rect", "class", "tool")) == MOST_TOOLS + 1  # and the key's
+    assert page.attributes.count(("rect", "class", "ok")) == 3
+    assert "300 tool calls: look" in page.texts["round-0-step-0"]
+    assert "250 calls between the first ones and the last are left out." in page.texts["round-0-step-0"]
+
+
+def test_a_page_begins_with_what_the_run_took(rich_page):
+    for part in ("2 rounds", "6 steps", "4 model calls", "2 without a known price"):
+        assert part in rich_page.texts[""].partition("Question")[0]
