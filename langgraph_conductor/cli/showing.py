@@ -13,7 +13,7 @@ from langgraph_conductor.display.words import short
 from langgraph_conductor.errors import ConductorError
 from langgraph_conductor.graph.accounts import usage_of
 from langgraph_conductor.records import RoundRecord, StepRecord
-from langgraph_conductor.state import out_channel, record_channel
+from langgraph_conductor.state import Newest, out_channel, record_channel
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
@@ -52,10 +52,23 @@ def saved_checkpoints(place: Place, thread: str) -> dict[str, "CheckpointTuple"]
 
 
 def _newest(found: Iterable["CheckpointTuple"]) -> dict[str, "CheckpointTuple"]:
-    """The newest checkpoint of each namespace, the namespaces of the newest ones first."""
+    """The newest checkpoint of each namespace, the namespaces of the newest ones first.
+
+    What is stored only where it was written (`state.Newest`) is added from the checkpoints before it.
+    """
     newest: dict[str, CheckpointTuple] = {}
+    before: dict[str, Any] = {}
     for one in found:
-        newest.setdefault(one.config["configurable"]["checkpoint_ns"], one)
+        name = one.config["configurable"]["checkpoint_ns"]
+        if name not in newest:
+            newest[name] = one
+        elif before[name] == one.config["configurable"]["checkpoint_id"]:  # and not of another branch
+            held = newest[name].checkpoint
+            values = {**_values(one), **held["channel_values"]}
+            newest[name] = newest[name]._replace(checkpoint={**held, "channel_values": values})
+        else:
+            continue
+        before[name] = (one.parent_config or {}).get("configurable", {}).get("checkpoint_id")
     return newest
 
 
@@ -118,7 +131,8 @@ def run_of(newest: Mapping[str, "CheckpointTuple"]) -> dict[str, Any] | None:
 
 def _values(saved: "CheckpointTuple") -> dict[str, Any]:
     """What its channels hold, with what was written since."""
-    values = dict(saved.checkpoint["channel_values"])
+    stored = saved.checkpoint["channel_values"]
+    values = {name: Newest().from_checkpoint(value).get() for name, value in stored.items()}
     return values | {channel: value for _, channel, value in saved.pending_writes or ()}
 
 

@@ -10,8 +10,8 @@
   that is compiled at run time has to read the checkpoint before the graph exists.
 * `CONFIG_KEY_CHECKPOINT_MAP` tells a node at which checkpoint its graph is.
 * `CONFIG_KEY_RUNTIME` holds the stream writer of the node that runs.
-* `CONFIG_KEY_SCRATCHPAD`, `NULL_TASK_ID` and `RESUME` lead to an answer that was given without an id. LangGraph keeps
-  it at the outermost checkpoint when it was taken below, and hands it to whoever asks next.
+* `CONFIG_KEY_SCRATCHPAD`, `NULL_TASK_ID` and `RESUME` lead to an answer that was given without an id. LangGraph
+  keeps it at the outermost checkpoint when it was taken below, and hands it to whoever asks next.
 * `_reset_interrupt_counter` makes a repeated call reuse the answers people gave to its interrupts, as
   LangGraph's own retries do.
 """

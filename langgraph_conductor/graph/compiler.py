@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
 
 from langchain_core.runnables import Runnable
 from langgraph.cache.base import BaseCache
@@ -27,6 +27,7 @@ from langgraph_conductor.state import (
     PREVIOUS,
     QUESTION,
     ROUND,
+    Newest,
     earlier_channel,
     out_channel,
     record_channel,
@@ -126,7 +127,8 @@ class _Blueprint:
     ) -> StateGraph[Any, Any, Any, Any]:
         """The graph of some steps, in so many branches."""
         reads = {i: readable_steps(i, self.shape[i][1]) for i in steps}
-        made = {channel(i): dict for i in steps for channel in (out_channel, record_channel)}
+        made: dict[str, Any] = {record_channel(i): dict for i in steps}
+        made |= {out_channel(i): Annotated[dict, Newest()] for i in steps}
         builder: StateGraph[Any, Any, Any, Any] = StateGraph(
             _schema(name, {**given, **made}),
             input_schema=_schema(f"{name}_input", given),

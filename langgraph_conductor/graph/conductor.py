@@ -1,7 +1,7 @@
 """The conductor: the outer loop around rounds of planning and running, as a graph of its own or a node of one."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, get_type_hints
+from typing import Annotated, Any, Final, get_type_hints
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage, convert_to_messages
@@ -21,12 +21,15 @@ from langgraph_conductor.graph.step import OnStepError
 from langgraph_conductor.graph.traces import INTEGRATION
 from langgraph_conductor.planners.protocol import Planner
 from langgraph_conductor.records import ContentBlock, RoundRecord
-from langgraph_conductor.state import ConductorInput, ConductorOutput, ConductorState
+from langgraph_conductor.state import ConductorInput, ConductorOutput, ConductorState, Newest
 from langgraph_conductor.workers import Worker, WorkerPool
 
 _OWN: Final[dict[str, Any]] = {
-    "question": list[ContentBlock], "rounds": list[RoundRecord], "run": dict[str, Any], "turn": str,
-}  # fmt: skip
+    "question": list[ContentBlock],
+    "rounds": Annotated[list[RoundRecord], Newest()],
+    "run": dict[str, Any],
+    "turn": str,
+}
 """The channels that a conductor keeps in a graph it is added to, each with the conductor's name before its own."""
 
 

@@ -32,27 +32,22 @@ class Left:
         return [value for channel, value in self.channels.items() if channel.startswith(prefix) and value]
 
 
-def left_of(saved: CheckpointTuple | None, branches: StateSnapshot | None = None) -> Left:
+def left_of(saved: CheckpointTuple, state: StateSnapshot) -> Left:
     """It, as a saver has it.
 
     Args:
         saved: The checkpoint of the workflow.
-        branches: Its state with that of its branches, if it has any.
+        state: Its state, with that of its branches.
     """
-    if saved is None:
-        return Left()
-    channels = dict(saved.checkpoint["channel_values"])
-    channels |= {channel: value for _, channel, value in saved.pending_writes or ()}
-    return Left(channels | (_in_branches(branches) if branches else {}), _kept(saved))
+    return Left(_channels(state), _kept(saved))
 
 
-def _in_branches(state: StateSnapshot) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _channels(state: StateSnapshot) -> dict[str, Any]:
+    found = dict(state.values)
     for task in state.tasks:
+        found |= task.result or {}
         if is_branch(task.name) and isinstance(task.state, StateSnapshot):
-            found |= task.state.values | _in_branches(task.state)
-            for inner in task.state.tasks:
-                found |= inner.result or {}
+            found |= _channels(task.state)
     return found
 
 

@@ -149,18 +149,18 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
     def left(self, config: RunnableConfig | None) -> Left:
         """What the workflow of this namespace had done when it was left, if it was begun."""
         saved = self._saved(config)
+        if config is None or saved is None:
+            return Left()
         graph = self._rebuilt(saved)
-        if config is None or saved is None or not branches_of(graph):
-            return left_of(saved)
-        return left_of(saved, graph.get_state(config, subgraphs=True))
+        return left_of(saved, graph.get_state(config, subgraphs=bool(branches_of(graph))))
 
     async def aleft(self, config: RunnableConfig | None) -> Left:
         """`left`, awaited."""
         saved = await self._asaved(config)
+        if config is None or saved is None:
+            return Left()
         graph = self._rebuilt(saved)
-        if config is None or saved is None or not branches_of(graph):
-            return left_of(saved)
-        return left_of(saved, await graph.aget_state(config, subgraphs=True))
+        return left_of(saved, await graph.aget_state(config, subgraphs=bool(branches_of(graph))))
 
     def _rebuilt(self, saved: CheckpointTuple | None) -> Graph:
         values = saved.checkpoint["channel_values"] if saved else {}
