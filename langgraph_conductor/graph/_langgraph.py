@@ -10,8 +10,8 @@
   that is compiled at run time has to read the checkpoint before the graph exists.
 * `CONFIG_KEY_CHECKPOINT_MAP` tells a node at which checkpoint its graph is.
 * `CONFIG_KEY_RUNTIME` holds the stream writer of the node that runs.
-* `CONFIG_KEY_SCRATCHPAD`, `NULL_TASK_ID` and `RESUME` lead to an answer that was given without an id. LangGraph
-  keeps it at the outermost checkpoint when it was taken below, and hands it to whoever asks next.
+* `CONFIG_KEY_SCRATCHPAD`, `NULL_TASK_ID` and `RESUME` lead to an answer that was given without an id. When it
+  was taken below, LangGraph keeps it at the outermost checkpoint, and hands it to whoever asks next.
 * `_reset_interrupt_counter` makes a repeated call reuse the answers people gave to its interrupts, as
   LangGraph's own retries do.
 """
@@ -110,8 +110,8 @@ def replayed(config: RunnableConfig) -> RunnableConfig:
     return _reset_interrupt_counter(config)
 
 
-def unread_answer(config: RunnableConfig) -> bool:
-    """Whether the run was resumed with an answer without an id that nobody has taken yet."""
+def bare_answer(config: RunnableConfig) -> bool:
+    """Whether the run was resumed with an answer without an id."""
     scratchpad = config.get("configurable", {}).get(CONFIG_KEY_SCRATCHPAD)
     return scratchpad is not None and scratchpad.get_null_resume() is not None
 

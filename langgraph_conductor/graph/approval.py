@@ -15,10 +15,10 @@ from langgraph.types import interrupt
 from langgraph_conductor.events import WorkflowRejected
 from langgraph_conductor.graph._langgraph import (
     aforget_answer,
+    bare_answer,
     emit,
     forget_answer,
     node,
-    unread_answer,
 )
 from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import Approval, PlanRecord, Rejected, without_steps
@@ -98,16 +98,14 @@ def approval_node(
         return {"workflow": None, "plan": stopped, "final": True, "rounds": [*rounds, last]}
 
     def blocking(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
-        answered = unread_answer(config)
         update = decide(state, config)
-        if answered and not unread_answer(config):
+        if bare_answer(config):
             forget_answer(config)
         return update
 
     async def awaited(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
-        answered = unread_answer(config)
         update = decide(state, config)
-        if answered and not unread_answer(config):
+        if bare_answer(config):
             await aforget_answer(config)
         return update
 

@@ -17,11 +17,11 @@ from langgraph_conductor.graph._langgraph import (
     aforget_answer,
     akeep_write,
     akept_writes,
+    bare_answer,
     forget_answer,
     has_saver,
     keep_write,
     kept_writes,
-    unread_answer,
 )
 from langgraph_conductor.records import CallRecord, PlanRecord, StepRecord, ToolRecord
 from langgraph_conductor.workers.metering import Meter
@@ -116,15 +116,15 @@ def keeping(config: RunnableConfig, place: Place, work: Work, run: Callable[[], 
     if not has_saver(config):
         return run()
     keep_write(config, place.channel, place.depth, _begun())
-    answered = unread_answer(config)
+    answered = bare_answer(config)
     try:
         result = run()
     except Exception as error:
         keep_write(config, place.channel, place.depth, work.left)
-        if isinstance(error, GraphBubbleUp) and answered and not unread_answer(config):
+        if isinstance(error, GraphBubbleUp) and answered:
             forget_answer(config)
         raise
-    if answered and not unread_answer(config):
+    if answered:
         forget_answer(config)
     return result
 
@@ -136,15 +136,15 @@ async def akeeping(
     if not has_saver(config):
         return await run()
     await akeep_write(config, place.channel, place.depth, _begun())
-    answered = unread_answer(config)
+    answered = bare_answer(config)
     try:
         result = await run()
     except (Exception, CancelledError) as error:
         await akeep_write(config, place.channel, place.depth, work.left)
-        if isinstance(error, GraphBubbleUp) and answered and not unread_answer(config):
+        if isinstance(error, GraphBubbleUp) and answered:
             await aforget_answer(config)
         raise
-    if answered and not unread_answer(config):
+    if answered:
         await aforget_answer(config)
     return result
 
