@@ -164,8 +164,8 @@ def test_a_run_is_cancelled_and_goes_on_later(client, folder):
 # ------------------------------------------------------------------ RemoteGraph
 
 
-def test_interrupts_come_and_are_answered_through_a_remote_graph(client, url):
-    remote = RemoteGraph("sale", url=url)
+def test_interrupts_come_and_are_answered_through_a_remote_graph(client):
+    remote = RemoteGraph("sale", sync_client=client)
     config = {"configurable": {"thread_id": new_thread(client)}}
     paused = remote.invoke(ask("How much?"), config)
     ((request,),) = [found["value"] for found in paused["__interrupt__"]]
@@ -181,11 +181,13 @@ def test_interrupts_come_and_are_answered_through_a_remote_graph(client, url):
     assert result["messages"][-1]["content"] == "Sold for 133."
 
 
-def test_a_remote_graph_streams_its_conductors_events(url):
-    told = [event["type"] for event in RemoteGraph("talk", url=url).stream(ask(), stream_mode="custom")]
+def test_a_remote_graph_streams_its_conductors_events(client):
+    remote = RemoteGraph("talk", sync_client=client)
+    told = [event["type"] for event in remote.stream(ask(), stream_mode="custom")]
     assert (told[0], told[-1]) == ("planning_started", "answer")
 
 
-async def test_a_remote_conductor_is_a_worker(url):
-    conductor = create_conductor(fixed.single("far"), [Worker("far", RemoteGraph("talk", url=url))])
-    assert (await conductor.ainvoke(ask()))["answer"] == "the whole answer"
+def test_a_remote_conductor_is_a_worker(client):
+    far = RemoteGraph("talk", sync_client=client)
+    conductor = create_conductor(fixed.single("far"), [Worker("far", far)])
+    assert conductor.invoke(ask())["answer"] == "the whole answer"
