@@ -148,11 +148,11 @@ def test_a_conductor_that_was_added_to_an_app_is_shown(saver, show):
     done = show("t")
     assert "answer: yes" in done.stdout
     assert "state:" not in done.stdout
-    app.invoke(ask("And now?"), thread("t"), interrupt_before=["team"], durability="sync")
-    app.invoke(None, thread("t"), durability="sync")
+    app.invoke(ask("And now?"), thread("t"), durability="sync")
     done = show("t")
-    assert "question: And now?" in done.stdout
-    assert "answer: yes" not in done.stdout
+    assert "question: This is a conversation." in done.stdout
+    assert "state: there is no answer yet" in done.stdout
+    assert "\nanswer: \n" in done.stdout
 
 
 def test_a_person_who_ended_the_run_of_an_added_conductor_is_told(saver, show):
