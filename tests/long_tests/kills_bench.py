@@ -140,7 +140,9 @@ def main() -> bool:
             if saver != "memory":
                 killer = Killer(victims, place, postgres if saver == "postgres" else None)
                 kinds: dict[str, Any] = {"awaited": awaited, "durability": durability}
-                good &= counted(random_kills(killer, given.kills - next_step_kills, draw, **kinds), about, durability)
+                good &= counted(
+                    random_kills(killer, given.kills - next_step_kills, draw, **kinds), about, durability
+                )
                 next_step = kills_at_next_step(killer, next_step_kills, **kinds)
                 good &= counted(next_step, f"{about}, as the next steps begin", durability)
             elif durability == "sync":  # a process that is killed takes it along, whatever the durability
