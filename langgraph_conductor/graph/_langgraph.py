@@ -42,6 +42,9 @@ from langgraph_conductor.events import EVENT_VERSION, Event
 
 logger = logging.getLogger(__name__)
 
+_NOT_FORGOTTEN = (
+    "an answer that was taken could not be marked so, and may be given to the next question: %s"
+)
 _NOT_KEPT = "what was paid could not be saved (%s): %s"
 
 
@@ -118,12 +121,18 @@ def bare_answer(config: RunnableConfig) -> bool:
 
 def forget_answer(config: RunnableConfig) -> None:
     """Keep an answer without an id that was taken from being handed to another question when the run goes on."""
-    saver_in(config).put_writes(_at_outermost(config), [(RESUME, None)], NULL_TASK_ID)
+    try:
+        saver_in(config).put_writes(_at_outermost(config), [(RESUME, None)], NULL_TASK_ID)
+    except Exception as error:  # noqa: BLE001 - what comes of the node matters more
+        logger.warning(_NOT_FORGOTTEN, error)
 
 
 async def aforget_answer(config: RunnableConfig) -> None:
     """`forget_answer`, awaited."""
-    await saver_in(config).aput_writes(_at_outermost(config), [(RESUME, None)], NULL_TASK_ID)
+    try:
+        await saver_in(config).aput_writes(_at_outermost(config), [(RESUME, None)], NULL_TASK_ID)
+    except Exception as error:  # noqa: BLE001 - what comes of the node matters more
+        logger.warning(_NOT_FORGOTTEN, error)
 
 
 def _at_outermost(config: RunnableConfig) -> RunnableConfig:
