@@ -127,7 +127,9 @@ def test_a_structured_response_counts_before_text(structured, run):
 
 
 def test_messages_of_a_graph_behind_http_are_json(run):
-    said = {"messages": [{"type": "human", "content": "?"}, {"type": "ai", "content": "from afar", "id": "1"}]}
+    said = {
+        "messages": [{"type": "human", "content": "?"}, {"type": "ai", "content": "from afar", "id": "1"}]
+    }
     assert answer_of(Worker("w", lambda t: said), run)["answer"] == "from afar"
     refused = {"type": "ai", "content": "No.", "response_metadata": {"stop_reason": "refusal"}}
     with pytest.raises(WorkerError, match="the model refused"):
