@@ -11,6 +11,7 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 
 from langgraph_conductor.conversation import question_blocks
+from langgraph_conductor.errors import SavedRunError
 from langgraph_conductor.prompts import with_attachments, worker_prompt
 from langgraph_conductor.records import ContentBlock, StepOutput, WorkerTask
 from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, earlier_channel, out_channel, spec_channel
@@ -33,8 +34,14 @@ def readable_channels(index: int, access: Access) -> tuple[str, ...]:
 def worker_task(
     state: Mapping[str, Any], index: int, subtask: str, access: Access, *, is_final: bool
 ) -> WorkerTask:
-    """What the worker of step `index` is handed, from the channels granted to it."""
+    """What the worker of step `index` is handed, from the channels granted to it.
+
+    Raises:
+        SavedRunError: If an output that is granted was saved, and is gone.
+    """
     question = copied_question(state.get(QUESTION))
+    if lost := [j for j in readable_steps(index, access) if out_channel(j) not in state]:
+        raise SavedRunError(f"what steps {lost} said")
     inputs = tuple(StepOutput(**state[out_channel(j)]) for j in readable_steps(index, access))
     before = [*_history(state, access)["outputs"], *(state.get(earlier_channel(index)) or ())]
     previous = tuple(StepOutput(**output) for output in before)

@@ -103,8 +103,18 @@ def _say(words: str) -> None:
 
 
 def _ask(words: str) -> str:
-    return str(typer.prompt(words, err=True, default="", show_default=False))
+    # Not `input`, which writes its prompt to stdout.
+    typer.echo(f"{words}: ", nl=False, err=True)
+    return _line()
 
 
 def _line() -> str:
-    return str(typer.prompt("", prompt_suffix="", err=True, default="", show_default=False))
+    """What the person typed.
+
+    Raises:
+        typer.Abort: If the terminal is closed.
+    """
+    typed = sys.stdin.readline()
+    if not typed:
+        raise typer.Abort
+    return typed.rstrip("\r\n")

@@ -106,6 +106,10 @@ def run_of(newest: Mapping[str, "CheckpointTuple"]) -> dict[str, Any] | None:
             of it; of several parts, the outermost is shown, and of those the one that runs, or was saved last.
     """
     conductors = [found for name, one in newest.items() for found in _conductors(name, _values(one))]
+    if (
+        not conductors
+    ):  # one that was added to a graph, and is in its first round, has no channels there yet
+        conductors = [_of_round(name) for name, one in newest.items() if _is_round(_values(one))]
     if not conductors:
         return None
     own = min(conductors, key=lambda found: (_depth(found.at), _round(newest, found) is None))
@@ -118,7 +122,7 @@ def run_of(newest: Mapping[str, "CheckpointTuple"]) -> dict[str, Any] | None:
     if one_round is not None and "rounds" in _values(newest[one_round]):  # it has begun
         rounds = _with_unfinished(newest, one_round)
         if own.prefix:  # what the messages hold is of the run before
-            values |= {"answer": "", "stopped": ""}
+            values |= {"question": _values(newest[one_round])["question"], "answer": "", "stopped": ""}
     asked = [value for _, channel, value in writes if channel == INTERRUPTS]
     return {
         **{name: values.get(name) or "" for name in ("question", "answer", "stopped")},
@@ -143,6 +147,16 @@ def _conductors(name: str, values: Mapping[str, Any]) -> Iterator[_Found]:
         added = channel.removesuffix("_turn")
         if added != channel and {f"{added}_rounds", f"{added}_run", f"{added}_question"} <= set(values):
             yield _Found(name, added, f"{added}_")
+
+
+def _is_round(values: Mapping[str, Any]) -> bool:
+    return {"rounds", "run", "question"} <= set(values) and "messages" not in values
+
+
+def _of_round(name: str) -> _Found:
+    at, _, last = name.rpartition("|")
+    node = last.partition(":")[0]
+    return _Found(at, node, f"{node}_")
 
 
 def _answer(messages: Iterable[Any], name: str) -> AIMessage | None:

@@ -74,7 +74,8 @@ def create_conductor(
             rendering the conversation.
         context_schema: As in `StateGraph`; workers' tools read it from the runtime.
         checkpointer: As in `StateGraph.compile`. Leave it out when the conductor is part of another
-            graph, whose saver it then shares. Pass `durability="sync"` to `invoke`: with LangGraph's
+            graph, whose saver it then shares. It must keep a thread's older checkpoints until the run is over
+            (`ShallowPostgresSaver` does not). Pass `durability="sync"` to `invoke`: with LangGraph's
             default a killed process may lose the newest saves, and then repeats what they held.
         store: As in `StateGraph.compile`.
         cache: As in `StateGraph.compile`; the conductor's own nodes are never cached.
@@ -246,6 +247,7 @@ def add_conductor(
 
     def begun(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         now = {channel: state.get(f"{name}_{channel}") for channel in _OWN}
+        loop.check_saved(now)
         turn = _turn(state)
         if now["turn"] != turn or not now["rounds"] or loop.over(now, config):
             now = loop.intake(state, config) | {"turn": turn}

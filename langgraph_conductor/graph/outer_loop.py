@@ -13,7 +13,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.conversation import question_blocks, question_of
 from langgraph_conductor.driving import inherited
-from langgraph_conductor.errors import BudgetExceededError, WorkerError
+from langgraph_conductor.errors import BudgetExceededError, SavedRunError, WorkerError
 from langgraph_conductor.events import Answered
 from langgraph_conductor.graph._langgraph import emit, has_saver, telling
 from langgraph_conductor.graph.accounts import (
@@ -141,8 +141,22 @@ class OuterLoop:
             "run": self.ledgers.new_run(chosen.budget, len(chosen.rounds)),
         }
 
+    def check_saved(self, state: Mapping[str, Any]) -> None:
+        """Refuse to go on with a run whose earlier rounds are gone.
+
+        Raises:
+            SavedRunError: If they are.
+        """
+        if state.get("run") is not None and state.get("rounds") is None:
+            raise SavedRunError("the rounds of this run")
+
     def numbered(self, state: Mapping[str, Any], config: RunnableConfig) -> RunnableConfig:
-        """The config of the next round: all that runs below it is marked with its number."""
+        """The config of the next round: all that runs below it is marked with its number.
+
+        Raises:
+            SavedRunError: If the earlier rounds are gone.
+        """
+        self.check_saved(state)
         heard = telling(inherited(config), tokens=self.options.over(config).tokens)
         return marked(heard, conductor_round=len(state.get("rounds") or ()))
 

@@ -8,14 +8,16 @@ checkpoint says of itself.
 
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Final
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import patch_config
 from langchain_core.runnables.graph import Graph as DrawableGraph
 from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.errors import EmptyChannelError, InvalidUpdateError
 from langgraph.pregel.protocol import PregelProtocol
-from langgraph.types import StateSnapshot
+from langgraph.types import StateSnapshot, StateUpdate
 
 from langgraph_conductor.driving import inherited
 from langgraph_conductor.errors import PlanError
@@ -210,21 +212,24 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         self, config: RunnableConfig, values: Any, as_node: str | None = None
     ) -> RunnableConfig:
         """Change its state from outside."""
-        return self._graph(config).update_state(config, values, as_node)
+        return self.bulk_update_state(config, [[StateUpdate(values, as_node)]])
 
     async def aupdate_state(
         self, config: RunnableConfig, values: Any, as_node: str | None = None
     ) -> RunnableConfig:
         """`update_state`, awaited."""
-        return await (await self._agraph(config)).aupdate_state(config, values, as_node)
+        return await self.abulk_update_state(config, [[StateUpdate(values, as_node)]])
 
     def bulk_update_state(self, config: RunnableConfig, updates: Any) -> RunnableConfig:
         """Change its state several times."""
-        return self._graph(config).bulk_update_state(config, updates)
+        with _beside_steps_that_wait():
+            return self._graph(config).bulk_update_state(config, updates)
 
     async def abulk_update_state(self, config: RunnableConfig, updates: Any) -> RunnableConfig:
         """`bulk_update_state`, awaited."""
-        return await (await self._agraph(config)).abulk_update_state(config, updates)
+        graph = await self._agraph(config)
+        with _beside_steps_that_wait():
+            return await graph.abulk_update_state(config, updates)
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> DrawableGraph:
         """The graph of the workflow in the run's options (`Options.workflow`), or of one step."""
@@ -251,6 +256,21 @@ def offered(pool: WorkerPool, options: Options) -> WorkerPool:
     return pool.offered(
         workers=options.workers, exclude=options.exclude, sample=options.sample, permute=options.permute
     )
+
+
+_EDITING: Final = (
+    "`update_state` inside a workflow ends the steps that wait beside the one it names; edit with "
+    "`langgraph_conductor.editing`, which lets them wait"
+)
+
+
+@contextmanager
+def _beside_steps_that_wait() -> Iterator[None]:
+    """LangGraph cannot keep what was just written to a `Newest` channel if its superstep is given up."""
+    try:
+        yield
+    except EmptyChannelError as error:
+        raise InvalidUpdateError(f"a step is over, and others beside it wait: {_EDITING}") from error
 
 
 def _record(result: Mapping[str, Any], index: int) -> StepRecord:
@@ -314,10 +334,7 @@ def _finish(state: Mapping[str, Any], result: Mapping[str, Any], config: Runnabl
     rounds: list[RoundRecord] = list(state.get("rounds") or ())
     size = len(state["workflow"]["steps"])
     if missing := [i for i in range(size) if out_channel(i) not in result]:
-        raise PlanError(
-            f"steps {missing} have not run: `update_state` inside a workflow ends the steps that wait beside the "
-            "one it names; edit with `langgraph_conductor.editing`, which lets them wait"
-        )
+        raise PlanError(f"steps {missing} have not run: {_EDITING}")
     steps = [_record(result, i) for i in range(size)]
     begin = min(step["started_at"] for step in steps)
     end = max(step["started_at"] + step["seconds"] for step in steps)

@@ -27,7 +27,7 @@ from tests.long_tests.postgres import running_postgres
 STEPS, SIZE = 5, 20_000
 BYTES_LIMIT = 4.5
 
-SECONDS, STOPPED_AT = 0.4, 2
+SECONDS, STOPPED_AT = 1.0, 2
 RESUME_LIMIT = 1.2
 
 RUNS, CONNECTIONS = 200, 20

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,17 +37,20 @@ class Calls:
         process: Named in every line.
         seconds: How long a call takes.
         gates: Calls that never end: whoever waits for the file `reached` of one may then kill the process.
+        deadly: Calls at whose beginning the process kills itself.
     """
 
     log: Path | None = None
     process: str = ""
     seconds: float = 0.0
     gates: tuple[Call, ...] = ()
+    deadly: tuple[Call, ...] = ()
 
     def make(self, who: str, round_: int, step: int) -> str:
         """A call; gives what it says."""
         call = Call(who, round_, step)
         self._write(call, "begun")
+        self._die(call)
         if call in self.gates:
             self._stand_still(call)
             time.sleep(3600)
@@ -58,12 +62,17 @@ class Calls:
         """`make`, awaited."""
         call = Call(who, round_, step)
         self._write(call, "begun")
+        self._die(call)
         if call in self.gates:
             self._stand_still(call)
             await asyncio.sleep(3600)
         await asyncio.sleep(self.seconds)
         self._write(call, "ended")
         return said(call)
+
+    def _die(self, call: Call) -> None:
+        if call in self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def _stand_still(self, call: Call) -> None:
         if self.log is not None:

@@ -11,14 +11,21 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from typing import Any
 
+from tests.long_tests.calls import Call
 from tests.long_tests.crashes import crash
 from tests.long_tests.kills import Kill, Killer
 from tests.long_tests.postgres import running_postgres
+from tests.long_tests.team import MODEL, RUNNABLE
 from tests.long_tests.victim import Victims
 
 SAVERS, MODES, DURABILITIES = ("sqlite", "postgres", "memory"), ("sync", "async"), ("sync", "async", "exit")
+
+
+NEXT_STEP = (Call(MODEL, 0, 3), Call(RUNNABLE, 0, 4))
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class Tally:
         finished_again: Kills after which a call was made again that had ended.
         calls_again: Calls that had ended and were made again, of all kills.
         lost: Runs that a fresh process did not finish.
+        faulty: Kills after which something was not as it has to be with `durability="sync"`.
         faults: What must not be with `durability="sync"`.
     """
 
@@ -39,6 +47,7 @@ class Tally:
     finished_again: int
     calls_again: int
     lost: int
+    faulty: int
     faults: tuple[str, ...]
 
     @classmethod
@@ -51,13 +60,14 @@ class Tally:
             sum(bool(kill.finished_again) for kill in found),
             sum(len(kill.finished_again) for kill in found),
             sum(not kill.finished for kill in found),
+            sum(bool(kill.faults) for kill in found),
             tuple(fault for kill in found for fault in kill.faults),
         )
 
     def __str__(self) -> str:
         return (
             f"{self.kills} kills, {self.saved_again} repeated a saved call, {self.finished_again} a call that had "
-            f"ended ({self.calls_again} calls), {self.lost} runs lost"
+            f"ended ({self.calls_again} calls), {self.lost} runs lost, {self.faulty} with a fault"
         )
 
 
@@ -75,6 +85,13 @@ def random_kills(
             yield kill
 
 
+def kills_at_next_step(killer: Killer, number: int, *, awaited: bool, durability: str) -> Iterator[Kill]:
+    """Runs that kill themselves when the steps begin that read what others have just said."""
+    for _ in range(number):
+        if kill := killer.itself(NEXT_STEP, killer.job(awaited=awaited, durability=durability)):
+            yield kill
+
+
 def random_crashes(place: Path, number: int, draw: random.Random, *, awaited: bool) -> Iterator[Kill]:
     """Crash runs with a saver in memory at moments drawn evenly from all."""
     _, size = crash(place, f"whole-{awaited}", None, awaited=awaited)
@@ -86,14 +103,29 @@ def random_crashes(place: Path, number: int, draw: random.Random, *, awaited: bo
             yield kill
 
 
+def counted(kills: Iterable[Kill], about: str, durability: str) -> bool:
+    """Count kills and print it; whether all was as it has to be."""
+    tally = Tally.of(kills)
+    print(f"durability={durability}, {about}: {tally}", flush=True)
+    if durability != "sync":
+        return True
+    for fault in tally.faults:
+        print(f"  {fault}", flush=True)
+    return not tally.faults
+
+
 def main() -> bool:
     """Kill, and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100, help="per saver and mode")
+    parser.add_argument(
+        "--at-next-step", type=int, default=20, help="of those, how many when the next steps begin"
+    )
     parser.add_argument("--savers", nargs="+", choices=SAVERS, default=SAVERS)
     parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
     parser.add_argument("--durability", nargs="+", choices=DURABILITIES, default=DURABILITIES)
     given = parser.parse_args()
+    next_step_kills = min(given.kills, given.at_next_step)
     logging.getLogger(
         "concurrent.futures"
     ).disabled = True  # threads of crashed runs that find everything dead
@@ -102,25 +134,20 @@ def main() -> bool:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         victims = stack.enter_context(Victims(place / "errors"))
         postgres = stack.enter_context(running_postgres()) if "postgres" in given.savers else None
-        for durability in given.durability:
-            for saver in given.savers:
-                for mode in given.modes:
-                    draw, awaited = random.Random(f"{durability}-{saver}-{mode}"), mode == "async"
-                    if saver == "memory":
-                        if durability != "sync":
-                            continue  # a process that is killed takes it along, whatever the durability
-                        kills = random_crashes(place, given.kills, draw, awaited=awaited)
-                    else:
-                        killer = Killer(victims, place, postgres if saver == "postgres" else None)
-                        kills = random_kills(
-                            killer, given.kills, draw, awaited=awaited, durability=durability
-                        )
-                    tally = Tally.of(kills)
-                    print(f"durability={durability}, {saver}, {mode}: {tally}", flush=True)
-                    if durability == "sync":
-                        good &= not tally.faults
-                        for fault in tally.faults:
-                            print(f"  {fault}", flush=True)
+        for durability, saver, mode in product(given.durability, given.savers, given.modes):
+            draw, awaited = random.Random(f"{durability}-{saver}-{mode}"), mode == "async"
+            about = f"{saver}, {mode}"
+            if saver != "memory":
+                killer = Killer(victims, place, postgres if saver == "postgres" else None)
+                kinds: dict[str, Any] = {"awaited": awaited, "durability": durability}
+                good &= counted(
+                    random_kills(killer, given.kills - next_step_kills, draw, **kinds), about, durability
+                )
+                next_step = kills_at_next_step(killer, next_step_kills, **kinds)
+                good &= counted(next_step, f"{about}, as the next steps begin", durability)
+            elif durability == "sync":  # a process that is killed takes it along, whatever the durability
+                crashes = random_crashes(place, given.kills, draw, awaited=awaited)
+                good &= counted(crashes, f"{about}, crashes", durability)
     return good
 
 

@@ -40,6 +40,7 @@ class Job:
         seconds: How long each call takes.
         calls: The calls it stands still in.
         saves: The saves it stands still at.
+        deadly: The calls it kills itself in, at once.
     """
 
     address: str
@@ -52,19 +53,21 @@ class Job:
     seconds: float = 0.005
     calls: tuple[Call, ...] = ()
     saves: tuple[Save, ...] = ()
+    deadly: tuple[Call, ...] = ()
 
     @classmethod
     def read(cls, line: str) -> "Job":
         """From JSON."""
         found = json.loads(line)
-        found["calls"] = tuple(Call(*call) for call in found["calls"])
+        for name in ("calls", "deadly"):
+            found[name] = tuple(Call(*call) for call in found[name])
         found["saves"] = tuple(Save(**save) for save in found["saves"])
         return cls(**found)
 
 
 def do(job: Job) -> None:
     """Make the run."""
-    calls = Calls(Path(job.log), str(os.getpid()), job.seconds, job.calls)
+    calls = Calls(Path(job.log), str(os.getpid()), job.seconds, job.calls, job.deadly)
     config: Any = {"configurable": {"thread_id": job.thread}}
     given = None if job.resume else {"messages": [{"role": "user", "content": "What is it?"}]}
     how: Any = {"durability": job.durability}

@@ -1,13 +1,15 @@
 """Runs shown after they ran: `ask --html` and `show`."""
 
 import sqlite3
+import sys
 
 import pytest
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
-from langgraph_conductor import ACCEPT, Worker, WorkerPool, create_conductor, local
+from langgraph_conductor import ACCEPT, Worker, WorkerPool, add_conductor, create_conductor, local
+from langgraph_conductor.cli.savers import Place
 from langgraph_conductor.cli.showing import _newest, run_of
 from langgraph_conductor.testing import ScriptedModel, plan_text
 from tests.helpers import Recorder, ScriptedPlanner, ask, flow, thread
@@ -122,6 +124,45 @@ def test_a_conductor_inside_an_app_is_found(saver, show):
     assert "waits for an answer to: may I?" in done.stdout
 
 
+def added(saver, **options):
+    builder = StateGraph(MessagesState)
+    planner = ScriptedPlanner(flow(("a", "one", [])), flow(("a", "two", []), ("asks", "three", [0])))
+    workers = [
+        Worker("a", lambda t: f"said-{t.round}{t.index}"),
+        Worker("asks", lambda t: interrupt("may I?")),
+    ]
+    add_conductor(builder, planner, workers, name="team", max_rounds=2, **options)
+    builder.add_edge(START, "team")
+    return builder.compile(checkpointer=saver)
+
+
+def test_a_conductor_that_was_added_to_an_app_is_shown(saver, show):
+    app = added(saver)
+    app.invoke(ask("In a graph?"), thread("t"), durability="sync")
+    done = show("t")
+    assert "question: In a graph?" in done.stdout
+    assert "waits for an answer to: may I?" in done.stdout
+    assert "round 1: not over: 1 of 2 steps are" in done.stdout
+    assert "said-00" in done.stdout
+    app.invoke(Command(resume="yes"), thread("t"), durability="sync")
+    done = show("t")
+    assert "answer: yes" in done.stdout
+    assert "state:" not in done.stdout
+    app.invoke(ask("And now?"), thread("t"), durability="sync")
+    done = show("t")
+    assert "question: This is a conversation." in done.stdout
+    assert "state: there is no answer yet" in done.stdout
+    assert "\nanswer: \n" in done.stdout
+
+
+def test_a_person_who_ended_the_run_of_an_added_conductor_is_told(saver, show):
+    app = added(saver, approve=True)
+    app.invoke(ask("May it?"), thread("t"), durability="sync")
+    assert "waits for an answer to: Question: May it? 0. a: one" in show("t").stdout
+    app.invoke(Command(resume="ignore"), thread("t"), durability="sync")
+    assert "stopped: the run was ended by a person" in show("t").stdout
+
+
 def test_the_outermost_conductor_is_shown(saver, show):
     outer = create_conductor(
         ScriptedPlanner(flow(("a", "ask the team", []), ("team", "answer", [0]))),
@@ -225,3 +266,16 @@ def test_what_cannot_be_shown_says_why(saver, show, tmp_path):
     assert command("show", "t", "--saver", f"sqlite:{tmp_path / 'none.db'}").exit_code == 2
     assert not (tmp_path / "none.db").exists()
     assert command("show", "t", "--saver", str(tmp_path / "runs.db")).exit_code == 2
+
+
+def test_a_database_is_named_without_its_password(monkeypatch):
+    place = Place.of("postgresql://me:secret@db.example:5433/runs?sslmode=require")
+    assert str(place) == "postgresql://db.example:5433/runs"
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    done = command("show", "t", "--saver", "postgresql://me:secret@127.0.0.1/runs")
+    assert done.exit_code == 4
+    assert "pip install 'langgraph-conductor[postgres]'" in done.stderr
+    for wrong in ("mysql://me:secret@127.0.0.1/runs", "sqlite:", "runs.db"):
+        done = command("show", "t", "--saver", wrong)
+        assert done.exit_code == 2
+        assert "secret" not in done.stderr

@@ -2,9 +2,10 @@
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import InvalidUpdateError
 from langgraph.types import Command, interrupt
 
-from langgraph_conductor import PlanError, create_conductor
+from langgraph_conductor import PlanError, Worker, create_conductor
 from langgraph_conductor.editing import edit_round, open_rounds
 from tests.helpers import ScriptedPlanner, ask, flow, thread
 from tests.people import Paying, counted_once, ids, pool, several
@@ -258,9 +259,18 @@ def test_update_state_replaces_the_workflow(where, call):
     assert [len(a.tasks), len(p.tasks), len(c.tasks), len(planner.requests)] == [1, 1, 1, 1]
 
 
-def test_update_state_beside_a_step_that_waits_says_what_it_did(call):
+def test_update_state_beside_a_step_that_waits_says_what_it_would_do(call):
     _, _, app = several(plain)
     call(app, ask())
+    with pytest.raises(InvalidUpdateError, match=r"langgraph_conductor\.editing"):
+        call.update(app, innermost(app).config, by_hand(1, "by hand"), as_node="step_1")
+
+
+def test_update_state_beside_others_that_wait_says_what_it_did(call):
+    waiting = [Worker("p", lambda task: interrupt(task.subtask))]
+    both = flow(("p", "one", []), ("p", "two", []), ("p", "three", [0, 1]))
+    app = plain(InMemorySaver(), ScriptedPlanner(both), waiting)
+    call(app, ask())
     call.update(app, innermost(app).config, by_hand(1, "by hand"), as_node="step_1")
-    with pytest.raises(PlanError, match=r"steps \[2, 3, 4\] have not run.*langgraph_conductor.editing"):
+    with pytest.raises(PlanError, match=r"steps \[0, 2\] have not run.*langgraph_conductor.editing"):
         call(app, None)

@@ -7,9 +7,11 @@ import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.errors import InvalidUpdateError
-from langgraph.types import interrupt
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
 
-from langgraph_conductor import Worker, create_conductor
+from langgraph_conductor import Worker, add_conductor, create_conductor
+from langgraph_conductor.errors import SavedRunError
 from langgraph_conductor.state import Newest
 from tests.helpers import Recorder, ScriptedPlanner, ask, flow, thread
 
@@ -70,6 +72,39 @@ def test_a_state_that_was_changed_from_outside_is_gone_on_with():
     assert conductor.get_state(thread()).values["rounds"][0]["answer"] == "changed"
     result = conductor.invoke(None, thread(), durability="sync")
     assert [record["answer"] for record in result["rounds"]] == ["changed", "said-by-1-3"]
+
+
+class OnlyNewest(InMemorySaver):
+    """A saver that keeps no older checkpoints."""
+
+    def get_delta_channel_history(self, *, config, channels):
+        return {channel: {"writes": []} for channel in channels}
+
+    async def aget_delta_channel_history(self, *, config, channels):
+        return self.get_delta_channel_history(config=config, channels=channels)
+
+
+@pytest.mark.parametrize("rounds", [0, 1])
+@pytest.mark.parametrize("added", [False, True], ids=["own", "added"])
+def test_a_saver_that_has_lost_part_of_a_run_is_refused(run, added, rounds):
+    def work(task):
+        return interrupt("?") if task.round == rounds and task.index == 2 else said(task)
+
+    options = {"max_rounds": 2}
+    if added:
+        builder = StateGraph(MessagesState)
+        add_conductor(builder, ScriptedPlanner(CHAIN), [Worker("a", work)], **options)
+        builder.add_edge(START, "conductor")
+        graph = builder.compile(checkpointer=OnlyNewest())
+    else:
+        graph = create_conductor(
+            ScriptedPlanner(CHAIN), [Worker("a", work)], checkpointer=OnlyNewest(), **options
+        )
+    run(graph, ask(), thread(), durability="sync")
+    with pytest.raises(
+        SavedRunError, match="cannot be read back: the saver keeps only the newest checkpoint"
+    ):
+        run(graph, Command(resume="x"), thread(), durability="sync")
 
 
 def test_a_channel_has_one_writer():
