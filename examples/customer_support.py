@@ -43,7 +43,7 @@ PLANNER = ScriptedModel(
 )
 
 
-class Support(MessagesState):
+class Support(MessagesState, total=False):
     customer: str
 
 

@@ -10,7 +10,7 @@ The models are played. Put your own in: model strings such as `"openai:gpt-5"` i
 import sqlite3
 from typing import Any
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from langgraph_conductor import Worker, add_conductor  # conductor
@@ -40,7 +40,7 @@ PLANNER = ScriptedModel(
 )
 
 
-class Shop(MessagesState):
+class Shop(MessagesState, total=False):
     schema: str
     rows: str
 
@@ -101,7 +101,7 @@ builder.add_edge("answer", END)
 app = builder.compile()
 
 if __name__ == "__main__":
-    result = app.invoke({"messages": [{"role": "user", "content": "Which genre sells best?"}]})
+    result = app.invoke({"messages": [HumanMessage("Which genre sells best?")]})
     for message in result["messages"]:
         print(f"{message.name or message.type}: {message.text}")
     print(result["rows"])

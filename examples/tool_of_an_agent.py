@@ -7,7 +7,7 @@ The models are played. Put your own in: model strings such as `"openai:gpt-5"` i
 """
 
 from langchain.agents import create_agent
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
 
 from langgraph_conductor import Worker, create_conductor, local
 from langgraph_conductor.testing import ScriptedModel, plan_text
@@ -34,15 +34,15 @@ model = ScriptedModel(replies=[AIMessage("", tool_calls=[call]), "The team says:
 agent = create_agent(model, [ask_the_team])
 
 if __name__ == "__main__":
-    question = {"messages": [{"role": "user", "content": "What is 12.5% of 960?"}]}
-    for namespace, mode, part in agent.stream(
-        question,
+    for part in agent.stream(
+        {"messages": [HumanMessage("What is 12.5% of 960?")]},
         stream_mode=["custom", "updates"],
         subgraphs=True,
+        version="v2",
     ):
-        if mode == "custom" and part["type"] == "step_finished":
-            print(f"  {part['worker']}: {part['text']}")
-        elif mode == "updates" and not namespace:
-            for update in part.values():
+        if part["type"] == "custom" and part["data"]["type"] == "step_finished":
+            print(f"  {part['data']['worker']}: {part['data']['text']}")
+        elif part["type"] == "updates" and not part["ns"]:  # the agent's own
+            for update in part["data"].values():
                 message = update["messages"][-1]
                 print(f"{message.type}: {message.text or message.tool_calls[0]['name']}")

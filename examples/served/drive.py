@@ -4,10 +4,10 @@ import sys
 from typing import Any
 
 from langgraph_sdk import get_sync_client
+from langgraph_sdk.client import SyncLangGraphClient
 
 
-def main(url: str) -> None:
-    client = get_sync_client(url=url)
+def drive(client: SyncLangGraphClient) -> None:
     thread = client.threads.create()["thread_id"]
     run: Any = client.runs.stream  # of its overloads the type checker can choose none
 
@@ -40,4 +40,5 @@ def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:2024")
+    with get_sync_client(url=sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:2024") as sdk:
+        drive(sdk)

@@ -38,7 +38,7 @@ from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workers.forms import async_only
 from langgraph_conductor.workers.worker import check_name
 
-Question = Callable[[Mapping[str, Any]], str | list[Any]]
+Question = Callable[[Any], str | list[Any]]
 """Makes the question, text or content blocks, from a state."""
 
 

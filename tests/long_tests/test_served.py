@@ -58,8 +58,9 @@ def innermost(state):
     return state
 
 
-def test_the_example_is_driven_to_its_end(url, capsys):
-    runpy.run_path(str(EXAMPLE / "drive.py"))["main"](url)
+def test_the_example_is_driven_to_its_end(url, capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["drive.py", url])
+    runpy.run_path(str(EXAMPLE / "drive.py"), run_name="__main__")
     assert capsys.readouterr().out.splitlines() == [
         "event: workflow_planned",
         "Question: 12 boxes of 9 pens and 25 more, a dollar each?",

@@ -51,7 +51,7 @@ def test_config_key_checkpoint_map_tells_the_checkpoint_of_the_graph():
     """If this fails, what a step had paid before an interrupt is forgotten in another process."""
     config = config_inside_a_node()
     saver = _langgraph.saver_in(config)
-    _langgraph.keep_write(config, "spent_0", [1])
+    _langgraph.keep_write(config, "spent_0", 0, [1])
     (newest, *older) = saver.list(thread())
     kept = [
         write for saved in (newest, *older) for write in saved.pending_writes or () if write[1] == "spent_0"
