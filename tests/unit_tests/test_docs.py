@@ -43,7 +43,7 @@ def test_there_is_code_to_run():
     found = {path.name: len(examples_of(path)) for path in WITH_CODE if path != TRAINING}
     assert len(examples_of(TRAINING)) == 1
     assert found["README.md"] >= 3
-    assert found["conductor.py"] == 1
+    assert found["conductor.py"] == 2
     assert found["scripted.py"] == found["plans.py"] == found["providers.py"] == 1
 
 
