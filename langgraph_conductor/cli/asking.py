@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.state import CompiledStateGraph
-from langgraph.types import Command
+from langgraph.types import Command, StreamMode
 
 from langgraph_conductor import Budget
 from langgraph_conductor.cli.approving import answer, at_terminal, is_approval
@@ -253,6 +253,8 @@ async def _run(
     shows: Iterable[Show],
 ) -> dict[str, Any]:
     result: dict[str, Any] = {}
+    # Models stream where messages are asked for.
+    modes: list[StreamMode] = ["custom", "values", "messages"] if manner.tokens else ["custom", "values"]
     async with writing(manner.place) if manner.place else nullcontext(memory) as saver:
         conductor = build(checkpointer=saver, approve=manner.approve)
         chosen = {**options, **({"tokens": True} if manner.tokens else {})}
@@ -260,9 +262,8 @@ async def _run(
         parts: AsyncIterator[Any] = conductor.astream(
             given,
             {"configurable": configurable},
-            # Models stream where messages are asked for.
-            stream_mode=["custom", "values", *(["messages"] if manner.tokens else [])],
-            **({"durability": "sync"} if saver else {}),
+            stream_mode=modes,
+            durability="sync" if saver else None,
         )
         async for mode, part in parts:
             if mode == "custom":

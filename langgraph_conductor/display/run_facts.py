@@ -65,8 +65,8 @@ def facts_of(result: Mapping[str, Any]) -> RunFacts:
 def asked_in_words(value: Any) -> str:
     """What an interrupt asks, in words: those of the agent inbox have a description."""
     requests = value if isinstance(value, list) else [value]
-    told = [one.get("description") for one in requests if isinstance(one, Mapping)]
-    return "\n\n".join(told) if told and all(isinstance(one, str) and one for one in told) else str(value)
+    told = [one["description"] for one in requests if isinstance(one, Mapping) and one.get("description")]
+    return "\n\n".join(map(str, told)) if told and len(told) == len(requests) else str(value)
 
 
 def _question(result: Mapping[str, Any]) -> str:

@@ -16,8 +16,9 @@ from typing import Any
 _FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-default-apps",
-    "--disable-features=NetworkTimeServiceQuerying", "--disable-domain-reliability", "--metrics-recording-only",
-    "--no-pings", "--hide-scrollbars", "--proxy-bypass-list=<-loopback>",
+    # A frame in a process of its own may not be painted yet when the picture is taken.
+    "--disable-features=NetworkTimeServiceQuerying,IsolateSandboxedIframes",
+    "--disable-domain-reliability", "--metrics-recording-only", "--no-pings", "--hide-scrollbars", "--proxy-bypass-list=<-loopback>",
 )  # fmt: skip
 _OWN = ("//accounts.google.com", "//update.googleapis.com", "//clients2.google.com")
 """Whom the program itself asks for, with every flag against it: its updates, the time, accounts."""
