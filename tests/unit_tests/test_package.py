@@ -17,7 +17,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 def test_public_names():
     assert langgraph_conductor.__all__ == [
-        "create_conductor",
+        "create_conductor", "add_conductor",
         "Worker", "WorkerPool", "WorkerTask", "StepOutput",
         "Workflow", "Step", "parse_workflow", "ACCEPT", "compile_workflow",
         "Planner", "PlanRequest", "Plan", "ChatPlanner",
