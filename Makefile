@@ -59,7 +59,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --build-constraint constraints.txt \
-		-e ".[openai,anthropic,google,openrouter,vllm,mcp,local,cli,eval]" --group dev
+		-e ".[openai,anthropic,google,openrouter,vllm,mcp,local,cli,sqlite,postgres,eval]" --group dev
 	@touch $(READY)
 
 $(SERVED_READY): $(READY)
