@@ -34,9 +34,9 @@ from langgraph_conductor.train.tiny.conducting import (
     MOST_STEPS,
     Found,
     best_constant,
+    drawn_batches,
     mixed,
     random_routing,
-    drawn_batches,
     sought,
     varied,
 )
