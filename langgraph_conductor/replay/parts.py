@@ -131,7 +131,7 @@ class ReplayedPlanner:
 
         asked = Asked(key, "", PLANNER, sample, secrets_of(getattr(planner, "model", None)))
         reply = await replay.reply(asked, ensure_config(), live, _failed_plan)
-        plan: Plan = replace(_plan_of(reply), messages=tuple(prompt)) if key else reply["plan"]
+        plan: Plan = reply["plan"] if "plan" in reply else replace(_plan_of(reply), messages=tuple(prompt))
         if isinstance(plan, Plan) and isinstance(plan.workflow, Workflow):
             replay.workflows[number] = plan.workflow
         return plan

@@ -220,8 +220,9 @@ def test_samples_follow_the_probabilities_of_the_model():
     )
 
 
-def test_the_gradient_of_a_row_is_that_of_its_rollouts_one_by_one():
-    one = trainer(lora=None)
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_the_gradient_of_a_row_is_that_of_its_rollouts_one_by_one(temperature):
+    one = trainer(lora=None, improvement=Improvement(temperature=temperature))
     prompt = tokens(render(ASKS[0]))
     row = [
         _Rollout(prompt, tokens(text), advantage, ASKS[0])
@@ -234,7 +235,7 @@ def test_the_gradient_of_a_row_is_that_of_its_rollouts_one_by_one():
     total, spread = torch.zeros(()), []
     for rollout in row:
         ids = torch.tensor([rollout.prompt + rollout.tokens])
-        logs = one.model(ids).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        logs = (one.model(ids).logits[0, len(prompt) - 1 : -1] / temperature).log_softmax(-1)
         total = total - rollout.advantage * logs.gather(1, torch.tensor(rollout.tokens)[:, None]).mean()
         spread.append(-(logs.exp() * logs).sum(-1))
     total.backward()
@@ -273,6 +274,15 @@ def test_it_learns_what_is_rewarded_and_unlearns_it_when_the_advantage_is_negate
     )
     negated.improve(groups, favouring("aeiou"), tmp_path / "b")
     assert share(negated) < before
+
+
+def test_advantages_are_divided_by_the_deviation_where_the_settings_say_so():
+    scaled, plain = (
+        trainer(improvement=Improvement(scale_rewards=yes)).advantages(ASKS, [1.0, 0.9, 0.8])
+        for yes in (True, False)
+    )
+    assert plain == pytest.approx([0.1, 0.0, -0.1])
+    assert scaled[0] > 0.9
 
 
 def _plain(rewards):
@@ -365,6 +375,26 @@ def test_imitation_learns_the_texts_and_goes_on_where_it_was_broken_off(tmp_path
     again.imitate(examples, tmp_path / "broken")
     assert len(steps) == 120
     assert torch.allclose(weights(again), weights(whole), atol=1e-6)
+
+
+@pytest.mark.parametrize(("minutes", "kept"), [(1e-9, [False, True, True]), (8, [False] * 3)])
+def test_checkpoints_are_as_frequent_as_the_settings_say(tmp_path, monkeypatch, minutes, kept):
+    true = Masters.step
+    for way, settings in (("imitate", Imitation), ("improve", Improvement)):
+        found, folder = [], tmp_path / way
+
+        def step(self, *args, found=found, folder=folder):
+            found.append((folder / "checkpoint.pt").exists())
+            return true(self, *args)
+
+        monkeypatch.setattr(Masters, "step", step)
+        if way == "imitate":
+            one = trainer(imitation=settings(epochs=3, batch=3, save_minutes=minutes))
+            one.imitate([Example(ask, "yes") for ask in ASKS], folder)
+        else:
+            one = trainer(improvement=settings(steps=3, max_tokens=6, save_minutes=minutes))
+            one.improve(groups, favouring("aeiou"), folder)
+        assert found == kept, way
 
 
 def test_a_checkpoint_of_other_weights_is_refused(tmp_path):

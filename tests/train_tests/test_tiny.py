@@ -125,6 +125,17 @@ def test_plans_are_bound_to_the_grammar_while_rewards_are_learnt_from(made):
         assert line["parsed"] > 0.5, name
 
 
+def test_by_reward_alone_plans_of_one_step_are_learnt_with_hope(made):
+    folder, *_ = made
+    (alone,) = read_steps(folder / "reward-0" / "diagnostics")
+    assert {*alone["steps"]} == {"1"}
+    # All were wrong, which teaches nothing without hope.
+    assert alone["right"] == 0
+    assert alone["learning"]["gradient"] > 0
+    (named,) = read_steps(folder / "grpo-0" / "diagnostics")
+    assert {*named["steps"]} > {"1"}
+
+
 def test_right_plans_are_those_that_ran_and_were_right(made):
     folder, *_ = made
     rows = [json.loads(line) for line in (folder / "right" / "plans.jsonl").read_text().splitlines()]

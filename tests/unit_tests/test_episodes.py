@@ -14,6 +14,7 @@ from langgraph_conductor import (
     ChatPlanner,
     ConfigError,
     PlanError,
+    Usage,
     Worker,
     WorkerPool,
     create_conductor,
@@ -22,6 +23,7 @@ from langgraph_conductor import (
 from langgraph_conductor.budget import Ledger
 from langgraph_conductor.episodes import Episode
 from langgraph_conductor.planners import fixed
+from langgraph_conductor.planners.protocol import Attempt, PlanningError
 from langgraph_conductor.replay import Expenses, ReplyStore, current_sample
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.testing import ACCEPT_TEXT, ScriptedModel, plan_text
@@ -571,3 +573,17 @@ async def test_without_a_store_everybody_is_asked():
     for _ in range(2):
         await run_episode(TASK, fixed.single("a"), WorkerPool([Worker("a", model)]))
     assert called(model) == 2
+
+
+def test_a_planner_of_ones_own_that_fails_says_why_and_what_it_used():
+    attempts = (Attempt("text", "No.", "there is no plan in it"),)
+    failure = PlanningError(
+        PlanError("there is no plan in it", text="No."), attempts, Usage(calls=1, input_tokens=7)
+    )
+    episode = asyncio.run(
+        run_episode(TASK, ScriptedPlanner(failure), WorkerPool([Worker("a", lambda task: "42")]))
+    )
+    assert not episode.valid
+    assert "there is no plan in it" in episode.rounds[0]["plan"]["error"]["message"]
+    assert (episode.planner.calls, episode.planner.input_tokens) == (1, 7)
+    assert episode.score == 1.0

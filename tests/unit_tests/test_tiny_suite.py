@@ -196,18 +196,20 @@ def fakes(adapter, most):
     return ScriptedModel(replies=["x"])
 
 
-def test_pools_are_renamed_permuted_and_cut_and_keep_who_is_needed():
+def test_pools_are_as_served_or_renamed_permuted_and_cut_and_keep_who_is_needed():
     draw = random.Random(1)
-    sizes, orders = set(), set()
+    sizes, orders, served = set(), set(), 0
     for _ in range(60):
-        pool, named = naming.renamed_pool(fakes, draw, needed=["sorter", "digits"])
+        pool, named = naming.drawn_pool(fakes, draw, needed=["sorter", "digits"])
         sizes.add(len(pool))
         orders.add(tuple(pool.ordinals))
         assert {"sorter", "digits"} <= set(named)
         assert set(named.values()) == set(pool.names)
         for kind, name in named.items():
             assert pool[name].description in naming.DESCRIPTIONS[kind]
+        served += {worker.name: worker.description for worker in pool} == {**POOL}
     assert sizes == {5, 6, 7}
+    assert 20 < served < 40
 
 
 def test_unseen_names_and_words_are_unseen():

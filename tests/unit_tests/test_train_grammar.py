@@ -204,7 +204,7 @@ def test_what_cannot_be_written_is_refused_before_anything_is():
 
 def embedded(rng, anonymous, rounds=()):
     """What may be written about an embedded pool under other names, a planner that reads it, and the ask."""
-    offered, _ = naming.renamed_pool(lambda *_: ScriptedModel(replies=["-"]), rng)
+    offered, _ = naming.drawn_pool(lambda *_: ScriptedModel(replies=["-"]), rng)
     ask = Ask(TASK, offered, rounds)
     signs = sorted(
         {*SIGNS, *"".join(SUBTASKS.values()), *"".join(w.description + w.name for w in offered), ":"}

@@ -1,6 +1,7 @@
 """Groups: the same for the same step, questions without replacement, pools as offered, second rounds."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from pydantic import ValidationError
@@ -54,6 +55,24 @@ def test_every_question_comes_once_before_any_comes_again():
     asked = [group[0].task.id for step in range(5) for group in drawn(step)]
     assert sorted(asked[:10]) == sorted(asked[10:]) == sorted(task.id for task in TASKS)
     assert asked[:10] != asked[10:]
+
+
+def test_domains_take_turns_so_that_each_step_has_all_of_them():
+    tasks = [replace(task, domain="xyz"[i // 8]) for i, task in enumerate(evaluations.tasks(24))]
+    three = Improvement(questions=3, rollouts=2)
+
+    def domains(in_turn):
+        drawn = batches(tasks, pool(), three, seed=0, in_turn=in_turn)
+        return [{group[0].task.domain for group in drawn(step)} for step in range(16)]
+
+    assert all(found == {*"xyz"} for found in domains(True))
+    assert any(found != {*"xyz"} for found in domains(False))
+    drawn = batches(tasks, pool(), three, seed=0, in_turn=True)
+    first, second = (
+        [group[0].task.id for step in steps for group in drawn(step)] for steps in (range(8), range(8, 16))
+    )
+    assert sorted(first) == sorted(second) == sorted(task.id for task in tasks)
+    assert first != second
 
 
 def test_without_more_ado_the_whole_pool_is_offered_and_is_one_object():

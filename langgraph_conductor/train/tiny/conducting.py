@@ -15,7 +15,7 @@ from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.learning.asks import Ask, Example, Group
 from langgraph_conductor.train.learning.groups import question_at
 from langgraph_conductor.train.learning.trainer import Batches, Score
-from langgraph_conductor.train.tiny.naming import renamed_pool
+from langgraph_conductor.train.tiny.naming import drawn_pool
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import ALL, Step, Workflow
 
@@ -126,7 +126,7 @@ def sought(tasks: Sequence[Task], pool: WorkerPool, score: Score, seed: int = 0)
 
 
 def varied(found: Sequence[Found], model_of: ModelOf, times: int, seed: int = 0) -> list[Example]:
-    """What was right, under other names, numbers, wordings and companions, `times` over.
+    """What was right, `times` over, every time with workers that are drawn anew.
 
     One in four is a second round: after what was right the answer is accepted, after what was wrong comes what
     was right.
@@ -138,7 +138,7 @@ def varied(found: Sequence[Found], model_of: ModelOf, times: int, seed: int = 0)
             earlier = draw.choice((None, None, None, draw.choice((one.right, one.wrong))))
             records = [record for record in (one.right, earlier) if record]
             needed = {step["worker"] for record in records for step in record["steps"]}
-            pool, named = renamed_pool(model_of, draw, needed=needed)
+            pool, named = drawn_pool(model_of, draw, needed=needed)
             ask = Ask(one.task, pool, (_called(earlier, named),) if earlier else ())
             workflow = _workflow(_called(one.right, named))
             shown.append(Example(ask, ACCEPTED if earlier is one.right else plan_text(workflow, pool)))
@@ -178,17 +178,17 @@ def random_routing(tasks: Sequence[Task], pool: WorkerPool, seed: int = 0) -> It
         yield Example(Ask(task, pool), plan_text(Workflow(tuple(steps)), pool, anonymous=True))
 
 
-def renamed_batches(
+def drawn_batches(
     tasks: Sequence[Task], model_of: ModelOf, questions: int, rollouts: int, *, seed: int, version: str
 ) -> Batches:
-    """Groups for learning from rewards: each question with names, numbers and companions of its own."""
+    """Groups for learning from rewards: each question with workers that are drawn anew."""
 
     def batch(step: int) -> Sequence[Group]:
         groups = []
         for place in range(step * questions, (step + 1) * questions):
             task = question_at(tasks, place, seed, in_turn=True)
             draw = random.Random(f"names:{seed}:{place}")  # noqa: S311 - no secret is made here
-            pool, _ = renamed_pool(
+            pool, _ = drawn_pool(
                 model_of, draw, needed=[part.skill for part in parts_of(task)], version=version
             )
             groups.append([Ask(task, pool)] * rollouts)

@@ -81,14 +81,16 @@ UNSEEN_PEOPLE: Final = (
 """Names that say nothing of a worker; these are in no training data."""
 
 
-def renamed_pool(
+def drawn_pool(
     model_of: ModelOf,
     draw: random.Random,
     *,
     needed: Iterable[str] = (),
     version: str = "",
 ) -> tuple[WorkerPool, dict[str, str]]:
-    """The embedded workers under names and in words drawn anew, some of them left out, in an order drawn anew.
+    """The embedded workers, half of the time as they are served, else under other names and in other words.
+
+    Then names, words and order are drawn anew, and some workers are left out.
 
     Args:
         model_of: As of `local.workers`.
@@ -99,6 +101,8 @@ def renamed_pool(
     Returns:
         The pool, and who is called what.
     """
+    if draw.random() < 0.5:
+        return _pool(model_of, {kind: kind for kind in POOL}, POOL, version)
     people = draw.sample(PEOPLE, len(POOL))
     by_person = draw.random() < 0.5
     named = {kind: people.pop() if by_person else draw.choice(NAMES[kind]) for kind in POOL}

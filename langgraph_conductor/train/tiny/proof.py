@@ -34,9 +34,9 @@ from langgraph_conductor.train.tiny.conducting import (
     MOST_STEPS,
     Found,
     best_constant,
+    drawn_batches,
     mixed,
     random_routing,
-    renamed_batches,
     sought,
     varied,
 )
@@ -171,7 +171,7 @@ class Proof:
         """The named conductor, improved by rewards."""
         settings = self.recipe.named
         with self._world() as world, self._scorer(world.planner("")) as scorer:
-            drawn = renamed_batches(
+            drawn = drawn_batches(
                 self._learning(seed, self.recipe.composed),
                 world.model_of,
                 settings.questions,

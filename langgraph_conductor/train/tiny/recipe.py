@@ -8,7 +8,7 @@ from langgraph_conductor.train.learning.rewards import Rewards
 from langgraph_conductor.train.learning.settings import Imitation, Improvement, Lora, Settings
 
 _NAMED: Final = Improvement(
-    steps=60,
+    steps=40,
     questions=12,
     rollouts=8,
     learning_rate=3e-4,
@@ -32,7 +32,7 @@ class Recipe(Settings):
     composed_tried: int = 110
     """The same of two skills."""
     varied: int = 8
-    """Times each right plan is shown, each time under other names."""
+    """Times each right plan is shown, every time with workers that are drawn anew."""
     imitation: Imitation = Imitation(epochs=1, batch=8, learning_rate=1e-3)
     learnt_from: int = 240
     """Questions that rewards are learnt from; every seed has the same, in its own order."""

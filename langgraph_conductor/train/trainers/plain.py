@@ -32,7 +32,6 @@ Advantages = Callable[[Sequence[Ask], Sequence[float | None]], Sequence[float]]
 """The advantages of a group, from what was asked and the rewards."""
 
 _CHECKPOINT: Final = "checkpoint.pt"
-_MINUTES: Final = 8.0
 _PHASES: Final = ("planning", "executing", "training")
 
 
@@ -156,7 +155,7 @@ class PlainTrainer:
         optimiser = self._optimiser(settings.learning_rate, settings.clip_norm)
         rate = _schedule(settings.learning_rate, steps, settings.warmup_ratio, "cosine")
         self.model.train()
-        with _Progress(optimiser, folder, _MINUTES) as progress:
+        with _Progress(optimiser, folder, settings.save_minutes) as progress:
             while progress.done < steps:
                 drawn = _drawn(len(tokens), progress.done * settings.batch, settings.batch, self.seed)
                 chosen = [tokens[i] for i in drawn]
