@@ -18,9 +18,11 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.graph._langgraph import inner_config
 from langgraph_conductor.graph.left import Left
-from langgraph_conductor.graph.workflow_node import WorkflowNode, by_hand
-from langgraph_conductor.records import Approval, CallRecord, StepOutput, StepRecord
-from langgraph_conductor.state import out_channel
+from langgraph_conductor.graph.standing import NOTHING, standing
+from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow
+from langgraph_conductor.records import Approval
+from langgraph_conductor.state import Standing, out_channel
+from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Workflow
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
@@ -52,10 +54,10 @@ class OpenRound:
     runs: bool
     _graph: Graph
     _node: WorkflowNode
+    _pool: WorkerPool
     _config: RunnableConfig
     _values: Mapping[str, Any]
-    _steps: Mapping[int, Mapping[str, Any]]
-    _calls: tuple[CallRecord, ...]
+    _stands: Standing
 
 
 def open_rounds(app: Graph, config: RunnableConfig, *, conductor: Graph | None = None) -> list[OpenRound]:
@@ -63,11 +65,12 @@ def open_rounds(app: Graph, config: RunnableConfig, *, conductor: Graph | None =
 
     Args:
         app: The conductor, or the graph it is part of; it has a checkpointer.
-        config: With the `thread_id`.
-        conductor: The conductor, where a tool or a function calls it: LangGraph cannot see through those.
+        config: That of the run: its `thread_id`, and what was chosen for it.
+        conductor: The conductor, where a tool or a function calls it, once in a task: LangGraph cannot see
+            through those. Nor does it see graphs that keep a thread of their own (`checkpointer=True`).
 
     Raises:
-        ValueError: If `app` has no checkpointer.
+        ValueError: If `app` has no checkpointer, or `config` no thread.
     """
     return drive(_open_rounds(app, config, conductor), _call)
 
@@ -120,16 +123,19 @@ def _open_rounds(
     saver = app.checkpointer
     if not saver or saver is True:
         raise ValueError("the graph has no checkpointer, so nothing of a run is kept that could be edited")
-    thread = config["configurable"]["thread_id"]
+    thread = config.get("configurable", {}).get("thread_id")
+    if thread is None:
+        raise ValueError('there is no thread to look at: give {"configurable": {"thread_id": ...}}')
     found: list[OpenRound] = []
-    waiting: list[tuple[Any, str, tuple[str, ...]]] = [(app, "", ())]
+    waiting: list[tuple[Any, str, tuple[str, ...], RunnableConfig]] = [(app, "", (), config)]
     while waiting:
-        graph, namespace, path = waiting.pop(0)
+        graph, namespace, path, options = waiting.pop(0)
         here = inner_config(saver, thread, namespace)
         state = yield _Ask(graph, "get_state", (here,))
         values = state.values
         if isinstance(graph, WorkflowNode):
             graph = graph.graph_of(values)
+            options = {}  # they are not for conductors that are workers
         inside = dict(graph.get_subgraphs())
         node = inside.get("workflow")
         if isinstance(node, WorkflowNode) and state.next in (("approve",), ("workflow",)):
@@ -137,11 +143,12 @@ def _open_rounds(
             if runs := state.next == ("workflow",):
                 below = _below(namespace, state.tasks[0])
                 left = yield _Ask(node, "left", (inner_config(saver, thread, below),))
-            found.append(_open_round(path, graph, node, here, values, left, runs=runs))
+            pool = node.offered(options)
+            found.append(_open_round(path, graph, node, pool, here, values, left, runs=runs))
         for task in state.tasks:
             child = inside.get(task.name, conductor)
             if child is not None:
-                waiting.append((child, _below(namespace, task), (*path, task.name)))
+                waiting.append((child, _below(namespace, task), (*path, task.name), options))
     return found
 
 
@@ -153,30 +160,30 @@ def _open_round(
     path: tuple[str, ...],
     graph: Graph,
     node: WorkflowNode,
+    pool: WorkerPool,
     config: RunnableConfig,
     values: Mapping[str, Any],
     left: Left,
     *,
     runs: bool,
 ) -> OpenRound:
-    stands = values.get("stands") or {"steps": {}, "discarded": []}
-    steps = {int(index): stood for index, stood in stands["steps"].items()}
-    steps |= {
-        record["index"]: {"output": left.channels[out_channel(record["index"])], "record": record}
-        for record in left.finished
-    }
-    calls = [call for index, kept in left.kept.items() if index not in steps for call in kept.calls]
+    before = values.get("stands") or NOTHING
+    steps = dict(before["steps"])
+    for record in left.finished:
+        output = left.channels[out_channel(record["index"])]
+        steps[str(record["index"])] = {"output": output, "record": record}
+    calls = [call for index, kept in left.kept.items() if str(index) not in steps for call in kept.calls]
     return OpenRound(
         path,
         Workflow.from_json(values["workflow"]),
-        {index: step["output"]["text"] for index, step in sorted(steps.items())},
+        {int(index): steps[index]["output"]["text"] for index in sorted(steps, key=int)},
         runs,
         graph,
         node,
+        pool,
         config,
         values,
-        steps,
-        (*stands["discarded"], *calls),
+        {"steps": steps, "discarded": [*before["discarded"], *calls]},
     )
 
 
@@ -186,32 +193,16 @@ def _edit(
     if workflow is None and not outputs:
         raise ValueError("there is nothing to change: give a workflow, or outputs")
     now = found.workflow if workflow is None else workflow
-    found._node.check(now)
+    check_workflow(now, found._pool, found._values.get("rounds") or [])
     size = len(now.steps)
     if unknown := [index for index in outputs if index not in range(size)]:
         raise ValueError(f"there is no step {unknown[0]}: the workflow has steps 0 to {size - 1}")
     if silent := [index for index, text in outputs.items() if not text.strip()]:
         raise ValueError(f"step {silent[0]} would have said nothing")
-    steps: dict[str, Any] = {}
-    same, kept = set[int](), set[int]()  # steps with the output they had; with the record they had
-    for index, step in enumerate(now.steps):
-        before = found.workflow.steps[index] if index < len(found.workflow.steps) else None
-        stood = found._steps.get(index)
-        if stood and before == step and same.issuperset(now.reads(index)):
-            steps[str(index)] = stood
-            same.add(index)
-            kept.add(index)
-        if index in outputs:
-            said = StepOutput(index, step.worker, step.subtask, outputs[index], "ok").to_json()
-            record: StepRecord = stood["record"] if stood and index in kept else by_hand(index, said)
-            steps[str(index)] = {"output": said, "record": {**record, "status": "ok", "edited": True}}
-            same.discard(index)
-    void = [stood["record"] for index, stood in found._steps.items() if index not in kept]
-    calls = [*found._calls, *(call for record in void for call in record["model_calls"])]
-    values: dict[str, Any] = {"stands": {"steps": steps, "discarded": calls}}
+    values: dict[str, Any] = {"stands": standing(found._stands, found.workflow, now, outputs)}
     if workflow is not None:
         planned = found._values["plan"].get("approval", {}).get("planned") or found.workflow.to_json()
         approval = Approval(said="edit", planned=planned)
         values |= {"workflow": now.to_json(), "plan": {**found._values["plan"], "approval": approval}}
-    asked = found.runs and "approve" in found._graph.nodes
-    yield _Ask(found._graph, "update_state", (found._config, values, "approve" if asked else "plan"))
+        values["is_answer"] = found._node.is_answer(now)
+    yield _Ask(found._graph, "update_state", (found._config, values, "approve" if found.runs else "plan"))

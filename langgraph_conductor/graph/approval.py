@@ -20,6 +20,8 @@ from langgraph_conductor.graph._langgraph import (
     forget_answer,
     node,
 )
+from langgraph_conductor.graph.standing import NOTHING, standing
+from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow
 from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import Approval, PlanRecord, Rejected, without_steps
 from langgraph_conductor.state import RoundState
@@ -56,27 +58,28 @@ class Said:
     reason: str = ""
 
 
-def approval_node(
-    approve: Callable[[Workflow], bool], offered: Callable[[RunnableConfig], WorkerPool]
-) -> Runnable[Any, Any]:
-    """The node between `plan` and `workflow`.
+def approval_node(workflows: WorkflowNode) -> Runnable[Any, Any]:
+    """The node between `plan` and `workflow`, for workflows that a person is asked about.
 
     Args:
-        approve: Whether a person is asked of a workflow.
-        offered: The workers of a run, which an edited workflow may name.
+        workflows: Where it runs then; knows which workers an edited workflow may name.
     """
 
     def decide(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
         planned = Workflow.from_json(state["workflow"] or {})
-        if not approve(planned):
-            return {}
-        said = _asked(planned, state, offered(config))
+        said = _asked(planned, state, workflows.offered(config))
         record = state["plan"]
+        stands = state.get("stands") or NOTHING
         if said.kind == "accept":
             return {"plan": {**record, "approval": Approval(said="accept")}}
         if said.kind == "edit" and said.workflow is not None:
             edited = Approval(said="edit", planned=planned.to_json())
-            return {"workflow": said.workflow.to_json(), "plan": {**record, "approval": edited}}
+            return {
+                "workflow": said.workflow.to_json(),
+                "is_answer": workflows.is_answer(said.workflow),
+                "plan": {**record, "approval": edited},
+                "stands": standing(stands, planned, said.workflow),
+            }
         rejected = [
             *(state.get("rejected") or ()),
             Rejected(workflow=planned.to_json(), reason=said.reason),
@@ -92,7 +95,8 @@ def approval_node(
         )
         emit(config, event)
         if again:
-            return {"rejected": rejected, "workflow": None, "final": False}
+            nothing = standing(stands, planned, None)
+            return {"rejected": rejected, "workflow": None, "final": False, "stands": nothing}
         stopped: PlanRecord = {**record, "approval": Approval(said="stop", planned=planned.to_json())}
         last = without_steps(len(rounds), stopped, accepted=False)
         return {"workflow": None, "plan": stopped, "final": True, "rounds": [*rounds, last]}
@@ -120,7 +124,7 @@ def _asked(planned: Workflow, state: RoundState, pool: WorkerPool) -> Said:
         try:
             said = said_in(answer)
             if said.workflow is not None:
-                pool.check(said.workflow)
+                check_workflow(said.workflow, pool, state.get("rounds") or [])
             return said
         except ValueError as error:
             wrong = str(error)
@@ -188,7 +192,7 @@ def _edited(args: Any) -> Workflow:
     if isinstance(given, str):
         try:
             given = json.loads(given)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"the edited workflow is no JSON: {error}") from None
     if isinstance(given, Workflow):
         return given

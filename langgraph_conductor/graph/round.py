@@ -32,7 +32,7 @@ from langgraph_conductor.graph.kept import (
 )
 from langgraph_conductor.graph.ledgers import Ledgers, budget_of
 from langgraph_conductor.graph.telling import tell_budget, watching
-from langgraph_conductor.graph.workflow_node import WorkflowNode, chosen_outputs, offered
+from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow, offered
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.fixed import SOLVE
 from langgraph_conductor.planners.protocol import Plan, Planner, PlanningError, PlanRequest
@@ -80,6 +80,8 @@ def build_round(
         approve: Whether a person is asked before a workflow runs.
     """
     secrets = secrets_of(getattr(planner, "model", None))
+    workflow_node = WorkflowNode(graphs, ledgers, options, getattr(planner, "is_answer", None))
+    asks = approve if callable(approve) else _always if approve else _never
 
     def logic(
         state: RoundState, config: RunnableConfig, work: Work, kept: Kept
@@ -147,8 +149,9 @@ def build_round(
         _tell_planned(config, number, workflow, record)
         tell_budget(config, number, ledger)
         update: dict[str, Any] = {"workflow": workflow, "plan": record, "final": plan.final}
-        update["is_answer"] = plan.is_answer
-        if workflow is None:
+        if isinstance(plan.workflow, Workflow):
+            update["is_answer"] = workflow_node.is_answer(plan.workflow)
+        else:
             update["rounds"] = [*rounds, without_steps(number, record, accepted=True)]
         return update
 
@@ -182,23 +185,14 @@ def build_round(
         input_schema=PlanInput,
         metadata={"conductor_role": "planner"},
     )
-    builder.add_node("workflow", WorkflowNode(graphs, ledgers, options))
+    builder.add_node("workflow", workflow_node)
     builder.add_edge(START, "plan")
-    if approve:
-        asks = approve if callable(approve) else _always
-        builder.add_node(
-            "approve", approval_node(asks, lambda given: offered(graphs.pool, options.over(given)))
-        )
-        builder.add_conditional_edges(
-            "plan", router("what_next", _unless_accepted("approve")), ["approve", END]
-        )
-        builder.add_conditional_edges(
-            "approve", router("approved", _once_approved), ["workflow", "plan", END]
-        )
-    else:
-        builder.add_conditional_edges(
-            "plan", router("what_next", _unless_accepted("workflow")), ["workflow", END]
-        )
+    # It is there even if nobody is asked: a run may have been left before it by a conductor that asks.
+    builder.add_node("approve", approval_node(workflow_node))
+    builder.add_conditional_edges(
+        "plan", router("what_next", _once_planned(asks)), ["approve", "workflow", END]
+    )
+    builder.add_conditional_edges("approve", router("approved", _once_approved), ["workflow", "plan", END])
     return builder.compile(name="round")
 
 
@@ -235,9 +229,16 @@ def _always(_: Workflow) -> bool:
     return True
 
 
-def _unless_accepted(then: str) -> Callable[[RoundState, RunnableConfig], str]:
+def _never(_: Workflow) -> bool:
+    return False
+
+
+def _once_planned(asks: Callable[[Workflow], bool]) -> Callable[[RoundState, RunnableConfig], str]:
     def what_next(state: RoundState, config: RunnableConfig) -> str:
-        return END if state["workflow"] is None else then
+        if state["workflow"] is None:
+            return END
+        # Said once and saved with the plan: asked anew with the person's answer, it might say otherwise.
+        return "approve" if asks(Workflow.from_json(state["workflow"])) else "workflow"
 
     return what_next
 
@@ -267,9 +268,7 @@ def _check(plan: Any, request: PlanRequest) -> None:
     if not isinstance(plan, Plan):
         raise PlanError(f"a planner must return a Plan, not {type(plan).__name__}")
     if isinstance(plan.workflow, Workflow):
-        request.pool.check(plan.workflow)
-        for step in plan.workflow.steps:
-            chosen_outputs([*request.rounds], step.earlier)
+        check_workflow(plan.workflow, request.pool, [*request.rounds])
     elif plan.workflow is not ACCEPT:
         raise PlanError(f"a plan holds a Workflow or ACCEPT, not {type(plan.workflow).__name__}")
     elif not request.may_accept:

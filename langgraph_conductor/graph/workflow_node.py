@@ -6,8 +6,7 @@ node is itself of LangGraph's graph protocol and rebuilds the graph from what th
 checkpoint says of itself.
 """
 
-import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -33,6 +32,7 @@ from langgraph_conductor.graph.compiler import (
 )
 from langgraph_conductor.graph.ledgers import Ledgers, budget_of, with_accounts
 from langgraph_conductor.graph.left import Left, left_of
+from langgraph_conductor.graph.standing import NOTHING, by_hand
 from langgraph_conductor.options import OPTIONS, Options
 from langgraph_conductor.records import RoundRecord, StepOutput, StepRecord, latest_answered
 from langgraph_conductor.state import (
@@ -45,7 +45,6 @@ from langgraph_conductor.state import (
     spec_channel,
     stands_channel,
 )
-from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Workflow
 
@@ -57,16 +56,22 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         graphs: Where compiled graphs come from.
         ledgers: Where the run's ledger is.
         options: Defaults of what may differ from run to run.
+        is_answer: Whether what a workflow ends with is an answer; left out, it always is.
     """
 
     name = "workflow"
 
     def __init__(
-        self, graphs: WorkflowGraphs, ledgers: Ledgers | None = None, options: Options | None = None
+        self,
+        graphs: WorkflowGraphs,
+        ledgers: Ledgers | None = None,
+        options: Options | None = None,
+        is_answer: Callable[[Workflow], bool] | None = None,
     ) -> None:
         self._graphs = graphs
         self._ledgers = ledgers or Ledgers()
         self._options = options or Options()
+        self._is_answer = is_answer
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run it."""
@@ -109,7 +114,9 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         options = self._options.over(config)
         pool = offered(self._graphs.pool, options)
         workflow = Workflow.from_json(state["workflow"])
-        pool.check(workflow)  # it may have been edited since it was planned
+        check_workflow(
+            workflow, pool, state.get("rounds") or []
+        )  # it may have been edited since it was planned
         given: dict[str, Any] = {
             QUESTION: state["question"],
             ROUND: len(state.get("rounds") or ()),
@@ -122,7 +129,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         for i, step in enumerate(workflow.steps):
             if step.earlier:
                 given[earlier_channel(i)] = chosen_outputs(state.get("rounds") or [], step.earlier)
-        stands = state.get("stands") or {"steps": {}, "discarded": []}
+        stands = state.get("stands") or NOTHING
         for index, stood in stands["steps"].items():
             given[stands_channel(int(index))] = stood
         rounds, run = state.get("rounds") or [], state.get("run")
@@ -181,13 +188,13 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         """The graph whose state holds `values`."""
         return self._graphs.get(shape_of_values(values) or self._any_shape())
 
-    def check(self, workflow: Workflow) -> None:
-        """Refuse a workflow that its workers cannot run.
+    def is_answer(self, workflow: Workflow) -> bool:
+        """Whether what a workflow ends with is an answer, and not only help to find one."""
+        return self._is_answer is None or bool(self._is_answer(workflow))
 
-        Raises:
-            PlanError: If a step's worker is not there, or may not be last.
-        """
-        self._graphs.pool.check(workflow)
+    def offered(self, config: RunnableConfig) -> WorkerPool:
+        """The workers of a run."""
+        return offered(self._graphs.pool, self._options.over(config))
 
     def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
         """State of the workflow that ran or runs in this namespace."""
@@ -279,25 +286,6 @@ def _record(result: Mapping[str, Any], index: int) -> StepRecord:
     return {**record, "text": output["text"]}
 
 
-def by_hand(index: int, output: Mapping[str, Any]) -> StepRecord:
-    """The record of a step whose output a person wrote before it had one."""
-    return {
-        "index": index,
-        "worker": output["worker"],
-        "answered_by": output["worker"],
-        "subtask": output["subtask"],
-        "granted": [],
-        "status": output["status"],
-        "calls": 0,
-        "error": None,
-        "usage": Usage().to_json() | {"busy_seconds": 0.0},
-        "model_calls": [],
-        "started_at": time.time(),
-        "seconds": 0.0,
-        "edited": True,
-    }
-
-
 def previous_outputs(rounds: list[RoundRecord]) -> dict[str, Any] | None:
     """What a step granted history reads: the outputs of the latest round that gave an answer.
 
@@ -311,6 +299,22 @@ def previous_outputs(rounds: list[RoundRecord]) -> dict[str, Any] | None:
         for s in record["steps"]
     ]
     return {"round": record["round"], "outputs": outputs}
+
+
+def check_workflow(workflow: Workflow, pool: WorkerPool, rounds: list[RoundRecord]) -> None:
+    """Refuse a workflow that cannot be run.
+
+    Args:
+        workflow: What is to run.
+        pool: Who is offered.
+        rounds: The rounds before.
+
+    Raises:
+        PlanError: If a step's worker is not there, or may not be last, or a step is granted what is not there.
+    """
+    pool.check(workflow)
+    for step in workflow.steps:
+        chosen_outputs(rounds, step.earlier)
 
 
 def chosen_outputs(rounds: list[RoundRecord], chosen: Iterable[tuple[int, int]]) -> list[dict[str, Any]]:

@@ -78,7 +78,6 @@ class Plan:
         usage: Use of the planner's model. Calls of LangChain models are counted by the conductor
             itself; this is for planners that call something else, and the two are never added.
         final: Whether no further planner call is wanted after this round.
-        is_answer: Whether the workflow's output is an answer to the question, and not only help to find one.
     """
 
     workflow: Workflow | Accept
@@ -88,7 +87,6 @@ class Plan:
     attempts: tuple[Attempt, ...] = ()
     usage: Usage = field(default_factory=Usage)
     final: bool = False
-    is_answer: bool = True
 
     def __post_init__(self) -> None:
         typed = {"text": str, "usage": Usage, "attempts": tuple}
@@ -124,7 +122,9 @@ class Planner(Protocol):
 
     A planner that knows beforehand which workers it will name may also have `check(pool)`, which
     raises `PlanError`: then a conductor that could never work is refused when it is built. One whose
-    model costs money may have `prices` (see `prices.price_table`) and `model`, a chat model.
+    model costs money may have `prices` (see `prices.price_table`) and `model`, a chat model. One whose
+    workflows may only help to find the answer may have `is_answer(workflow)`, which says whether what a
+    workflow ends with is one; a person's edit is put to it, too.
     """
 
     def plan(self, request: PlanRequest) -> Plan:

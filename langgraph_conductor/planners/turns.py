@@ -8,7 +8,6 @@ step, so that everything a conductor does around rounds holds for turns too.
 
 import json
 import re
-from dataclasses import replace
 from typing import Any, Final, Literal, get_args
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
@@ -86,11 +85,15 @@ class TurnsPlanner(ChatPlanner):
 
     def plan(self, request: PlanRequest) -> Plan:
         """The next turn; the end, without a call, if a verifier accepted the newest work."""
-        return _ended() if accepted(request.rounds) else _marked(super().plan(request))
+        return _ended() if accepted(request.rounds) else super().plan(request)
 
     async def aplan(self, request: PlanRequest) -> Plan:
         """`plan`, awaited."""
-        return _ended() if accepted(request.rounds) else _marked(await super().aplan(request))
+        return _ended() if accepted(request.rounds) else await super().aplan(request)
+
+    def is_answer(self, workflow: Workflow) -> bool:
+        """Whether it ends with work."""
+        return _role(workflow.steps[-1].subtask) == "work"
 
     def render(self, request: PlanRequest) -> list[BaseMessage]:
         """The prompt for `request`."""
@@ -125,7 +128,7 @@ class TurnsPlanner(ChatPlanner):
             raise PlanError(f"there is no worker {worker!r}; choose from {', '.join(names)}", text=text)
         if role not in get_args(Role):
             raise PlanError(f"the role must be think, work or verify, not {role!r}", text=text)
-        if role == "verify" and not any(role_of(record) == "work" for record in request.rounds):
+        if role == "verify" and not any(r["answer"] and role_of(r) == "work" for r in request.rounds):
             raise PlanError("there is no work yet that could be verified", text=text)
         if not subtask.strip():
             raise PlanError("the subtask is empty; say what the worker shall do", text=text)
@@ -147,9 +150,11 @@ class TurnsPlanner(ChatPlanner):
 
 def role_of(record: RoundRecord) -> Role | None:
     """The role of a turn, by how its subtask begins; `None` if it is none."""
-    for step in record["steps"][-1:]:
-        return next((role for role, words in _ROLES.items() if step["subtask"].startswith(words)), None)
-    return None
+    return _role(record["steps"][-1]["subtask"]) if record["steps"] else None
+
+
+def _role(subtask: str) -> Role | None:
+    return next((role for role, words in _ROLES.items() if subtask.startswith(words)), None)
 
 
 def accepted(rounds: tuple[RoundRecord, ...]) -> bool:
@@ -162,14 +167,6 @@ def accepted(rounds: tuple[RoundRecord, ...]) -> bool:
 
 def _ended() -> Plan:
     return Plan(ACCEPT, final=True)
-
-
-def _marked(plan: Plan) -> Plan:
-    """The plan, which gives an answer if its one step is work."""
-    works = isinstance(plan.workflow, Workflow) and plan.workflow.steps[0].subtask.startswith(
-        _ROLES["work"]
-    )
-    return replace(plan, is_answer=works)
 
 
 def _turn_shown(record: RoundRecord) -> str:

@@ -256,7 +256,17 @@ def test_everyone_says_whose_graph_it_is(told):
     assert ("chain", "app") in said.pop("langgraph")
     assert {name for _, name in said.pop("langchain_create_agent")} >= {"agent", "tooled", "lookup"}
     assert {kind for kind, _ in said.pop("langchain_chat_model")} == {"llm"}
-    names = {"conductor", "intake", "round", "plan", "workflow", "branch_0_2_3_4", "function", "team", "answer"}
+    names = {
+        "conductor",
+        "intake",
+        "round",
+        "plan",
+        "workflow",
+        "branch_0_2_3_4",
+        "function",
+        "team",
+        "answer",
+    }
     assert {name for _, name in said.pop("langgraph_conductor")} == names | {f"step_{i}" for i in range(5)}
     assert not said
 
