@@ -4,12 +4,15 @@ import json
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import GraphDrained
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt.interrupt import HumanInterrupt
+from langgraph.runtime import RunControl
 from langgraph.types import Command
 from pydantic import TypeAdapter
 
-from langgraph_conductor import Budget, Usage, Worker, add_conductor, create_conductor
+from langgraph_conductor import Budget, Step, Usage, Worker, Workflow, add_conductor, create_conductor
+from langgraph_conductor.editing import edit_round, open_rounds
 from langgraph_conductor.graph.approval import MOST_REJECTIONS, said_in
 from langgraph_conductor.testing import ScriptedModel, plan_text
 from tests.helpers import Recorder, ScriptedPlanner, ask, flow, thread
@@ -134,6 +137,8 @@ def test_rejections_end(run):
         ({"type": "edit", "args": {"workflow": {"steps": []}}}, "at least one step"),
         ({"type": "edit", "args": {"workflow": "{"}}, "no JSON"),
         ({"type": "edit", "args": None}, "an edit gives"),
+        ({"type": "edit", "args": "[" * 100_000}, "no JSON"),
+        (Workflow((Step("a", "x", earlier=((5, 0),)),)), "no step 0 in a round 5"),
         ({"type": "response", "args": " "}, "what is to be planned otherwise"),
         ({"type": "perhaps"}, "answer with"),
         (7, "answer with"),
@@ -161,6 +166,65 @@ def test_only_some_workflows_are_asked_about():
     assert conductor.invoke(ask(), thread("one"))["answer"] == "a-0-0"
     assert "__interrupt__" in conductor.invoke(ask(), thread("two"))
     assert seen == [ONE, TWO]
+
+
+def test_what_was_said_of_a_workflow_once_is_not_asked_again(run):
+    calls, a = [], Recorder("a")
+    conductor = conductor_of(
+        ScriptedPlanner(ONE), a, approve=lambda _: bool(calls.append(1)) or len(calls) == 1
+    )
+    asked(run(conductor, ask(), thread()))
+    assert "ended by a person" in run(conductor, Command(resume={"type": "ignore"}), thread())["stopped"]
+    assert [len(calls), a.tasks] == [1, []]
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_run_that_was_left_before_it_asked_is_asked_about(asks):
+    control, saver, a = RunControl(), InMemorySaver(), Recorder("a")
+
+    class Draining(ScriptedPlanner):
+        def plan(self, request):
+            control.request_drain()
+            return super().plan(request)
+
+    planner = Draining(ONE)
+    with pytest.raises(GraphDrained):
+        conductor_of(planner, a, checkpointer=saver).invoke(ask(), thread(), control=control)
+    goes_on = conductor_of(planner, a, checkpointer=saver, approve=asks)
+    assert asked(goes_on.invoke(None, thread()))["action_request"]["action"] == "run_workflow"
+    assert goes_on.invoke(Command(resume=True), thread())["answer"] == "a-0-0"
+    assert len(planner.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "then"),
+    [
+        ({"type": "response", "args": "another"}, flow(("b", "other", []))),
+        ({"type": "edit", "args": {"workflow": flow(("b", "other", [])).to_json()}}, ONE),
+    ],
+)
+def test_what_a_person_wrote_for_one_workflow_does_not_go_into_another(answer, then, run):
+    a, b = Recorder("a"), Recorder("b")
+    conductor = conductor_of(ScriptedPlanner(TWO, then), a, b)
+    run(conductor, ask(), thread())
+    edit_round(*open_rounds(conductor, thread()), outputs={0: "by hand"})
+    run(conductor, None, thread())
+    result = run(conductor, Command(resume=answer), thread())
+    result = run(conductor, Command(resume="accept"), thread()) if "__interrupt__" in result else result
+    (step,) = result["rounds"][0]["steps"]
+    assert (result["answer"], step["worker"], len(b.tasks)) == ("b-0-0", "b", 1)
+
+
+def test_what_a_person_wrote_stays_where_the_edited_workflow_has_the_step(run):
+    a, b = Recorder("a"), Recorder("b")
+    conductor = conductor_of(ScriptedPlanner(TWO), a, b)
+    run(conductor, ask(), thread())
+    edit_round(*open_rounds(conductor, thread()), outputs={0: "by hand"})
+    run(conductor, None, thread())
+    edited = flow(("a", "one", []), ("b", "otherwise", [0]))
+    result = run(conductor, Command(resume=edited), thread())
+    assert [step["text"] for step in result["rounds"][0]["steps"]] == ["by hand", "b-0-1"]
+    assert [a.tasks, b.tasks[0].inputs[0].text] == [[], "by hand"]
 
 
 def test_in_a_graph_it_was_added_to(run):

@@ -5,9 +5,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import InvalidUpdateError
 from langgraph.types import Command, interrupt
 
-from langgraph_conductor import PlanError, Worker, create_conductor
+from langgraph_conductor import Budget, PlanError, Step, Worker, Workflow, create_conductor
 from langgraph_conductor.editing import edit_round, open_rounds
-from tests.helpers import ScriptedPlanner, ask, flow, thread
+from tests.helpers import Recorder, ScriptedPlanner, ask, flow, thread
 from tests.people import Paying, counted_once, ids, pool, several
 from tests.places import added, plain, subgraph, worker
 
@@ -205,6 +205,52 @@ def test_what_does_not_fit_is_refused_and_changes_nothing():
     with pytest.raises(ValueError, match="no checkpointer"):
         open_rounds(create_conductor(ScriptedPlanner(CHAIN), pool(a, Paying("p"), c)), thread())
     assert open_rounds(app, thread("another")) == []
+
+
+def test_an_edit_that_could_not_run_is_refused():
+    (a, *_), _, app = chained(plain)
+    app.invoke(ask(), thread())
+    (found,) = open_rounds(app, thread(exclude=["c"]))
+    with pytest.raises(PlanError, match="no worker 'c'"):
+        edit_round(found, workflow=flow(("c", "x", [])))
+    with pytest.raises(PlanError, match="no step 0 in a round 5"):
+        edit_round(found, workflow=Workflow((Step("a", "x", earlier=((5, 0),)),)))
+    assert app.invoke(Command(resume="yes"), thread())["answer"] == "c-0-2"
+    assert len(a.tasks) == 1
+    with pytest.raises(ValueError, match="no thread to look at"):
+        open_rounds(app, {})
+
+
+def test_a_step_that_becomes_the_last_one_is_asked_again_as_that(call):
+    (a, p, _), _, app = chained(plain)
+    call(app, ask())
+    call.edit(call.open_round(app), workflow=flow(("a", "x", [])))
+    done = call(app, None)
+    assert [task.is_final for task in a.tasks] == [False, True]
+    counted_once(done, a, p)
+
+
+def test_what_a_person_wrote_is_the_last_step_of_a_shorter_workflow_too(call):
+    (a, *_), _, app = chained(plain)
+    call(app, ask())
+    call.edit(call.open_round(app), outputs={0: "by hand"})
+    call(app, None)
+    call.edit(call.open_round(app), workflow=flow(("a", "x", [])))
+    assert call(app, None).answer == "by hand"
+    assert len(a.tasks) == 1
+
+
+def test_a_refused_step_that_a_person_wrote_does_not_end_the_run(call):
+    a, b, p = Paying("a"), Paying("b"), Recorder("p", lambda task: interrupt("?"))
+    plan = flow(("a", "x", []), ("b", "y", [0]), ("p", "?", [1]))
+    options = {"budget": Budget(calls=1), "max_rounds": 2}
+    app = plain(InMemorySaver(), ScriptedPlanner(plan, flow(("b", "z", []))), pool(a, b, p), **options)
+    app.invoke(ask(), thread())
+    edit_round(*open_rounds(app, thread()), outputs={1: "by hand", 2: "told"})
+    result = app.invoke(None, thread(budget=Budget(calls=9)))
+    (_, wrote, _), second = (record["steps"] for record in result["rounds"])
+    assert (wrote["status"], wrote["error"], wrote.get("refusal")) == ("ok", None, None)
+    assert (result["stopped"], second[0]["text"]) == ("", "b-1-0")
 
 
 # --- LangGraph's own way -------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 
 from langgraph_conductor import (
     Plan,
@@ -14,9 +16,9 @@ from langgraph_conductor import (
     Workflow,
     create_conductor,
 )
-from langgraph_conductor.planners.turns import TurnsPlanner
+from langgraph_conductor.planners.turns import _ROLES, TurnsPlanner
 from langgraph_conductor.testing import ScriptedModel
-from tests.helpers import Recorder, ScriptedPlanner, ask, question
+from tests.helpers import Recorder, ScriptedPlanner, ask, question, thread
 from tests.unit_tests.test_planners import SchemaModel
 
 
@@ -134,3 +136,26 @@ def test_outputs_that_are_not_there_are_refused_before_anybody_is_called():
     for wrong in ([0], [(0, -1)], [(0, "x")], "all"):
         with pytest.raises(PlanError, match="earlier must"):
             Step("a", "z", (), wrong)
+
+
+@pytest.mark.parametrize(
+    ("role", "becomes", "answer"), [("think", "work", "a-0-0"), ("work", "think", "b-1-0")]
+)
+def test_the_role_of_a_turn_is_that_of_what_ran(role, becomes, answer, run):
+    _, _, conductor = team(
+        turn("a", role), turn("b", "work" if becomes == "think" else "think"), approve=True,
+        checkpointer=InMemorySaver(), max_rounds=2,
+    )  # fmt: skip
+    run(conductor, ask(), thread())
+    edited = Workflow((Step("a", f"{_ROLES[becomes]} it all."),))
+    run(conductor, Command(resume=edited), thread())
+    assert run(conductor, Command(resume="accept"), thread())["answer"] == answer
+
+
+def test_work_that_failed_cannot_be_accepted(run):
+    model, workers, conductor = team(
+        turn("a", "work"), turn("judge", "verify"), turn("b", "work"), max_rounds=2
+    )
+    workers["a"].reply = PermissionError("no")
+    assert run(conductor, ask())["answer"] == "b-1-0"
+    assert "no work yet that could be verified" in model.prompts[-1]
