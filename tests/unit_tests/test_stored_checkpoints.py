@@ -13,6 +13,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.types import Command, interrupt
 
+from langgraph_conductor.cli.savers import Place
 from langgraph_conductor.cli.showing import saved_run
 from tests.helpers import thread
 from tests.make_checkpoint import KILLED, PLANS, QUESTION, WAITING, conductor
@@ -100,7 +101,7 @@ def test_it_is_resumed_awaited_too(file):
 
 
 def test_the_command_shows_it(file):
-    rounds = saved_run(f"sqlite:{file}", WAITING)["rounds"]
+    rounds = saved_run(Place.of(f"sqlite:{file}"), WAITING)["rounds"]
     assert [texts(record) for record in rounds] == [FIRST_ROUND, ["seen in round 1"]]
 
 
