@@ -17,10 +17,9 @@ from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.graph._langgraph import inner_config
-from langgraph_conductor.graph.left import Left
+from langgraph_conductor.graph.left import Done, Left, done_of
 from langgraph_conductor.graph.workflow_node import WorkflowNode, by_hand
-from langgraph_conductor.records import Approval, CallRecord, StepOutput, StepRecord
-from langgraph_conductor.state import out_channel
+from langgraph_conductor.records import Approval, StepOutput, StepRecord
 from langgraph_conductor.workflow import Workflow
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
@@ -54,8 +53,7 @@ class OpenRound:
     _node: WorkflowNode
     _config: RunnableConfig
     _values: Mapping[str, Any]
-    _steps: Mapping[int, Mapping[str, Any]]
-    _calls: tuple[CallRecord, ...]
+    _done: Done
 
 
 def open_rounds(app: Graph, config: RunnableConfig, *, conductor: Graph | None = None) -> list[OpenRound]:
@@ -159,24 +157,17 @@ def _open_round(
     *,
     runs: bool,
 ) -> OpenRound:
-    stands = values.get("stands") or {"steps": {}, "discarded": []}
-    steps = {int(index): stood for index, stood in stands["steps"].items()}
-    steps |= {
-        record["index"]: {"output": left.channels[out_channel(record["index"])], "record": record}
-        for record in left.finished
-    }
-    calls = [call for index, kept in left.kept.items() if index not in steps for call in kept.calls]
+    done = done_of(left, values.get("stands"))
     return OpenRound(
         path,
         Workflow.from_json(values["workflow"]),
-        {index: step["output"]["text"] for index, step in sorted(steps.items())},
+        {index: step["output"]["text"] for index, step in done.steps.items()},
         runs,
         graph,
         node,
         config,
         values,
-        steps,
-        (*stands["discarded"], *calls),
+        done,
     )
 
 
@@ -196,7 +187,7 @@ def _edit(
     same, kept = set[int](), set[int]()  # steps with the output they had; with the record they had
     for index, step in enumerate(now.steps):
         before = found.workflow.steps[index] if index < len(found.workflow.steps) else None
-        stood = found._steps.get(index)
+        stood = found._done.steps.get(index)
         if stood and before == step and same.issuperset(now.reads(index)):
             steps[str(index)] = stood
             same.add(index)
@@ -206,8 +197,8 @@ def _edit(
             record: StepRecord = stood["record"] if stood and index in kept else by_hand(index, said)
             steps[str(index)] = {"output": said, "record": {**record, "status": "ok", "edited": True}}
             same.discard(index)
-    void = [stood["record"] for index, stood in found._steps.items() if index not in kept]
-    calls = [*found._calls, *(call for record in void for call in record["model_calls"])]
+    void = [stood["record"] for index, stood in found._done.steps.items() if index not in kept]
+    calls = [*found._done.calls, *(call for record in void for call in record["model_calls"])]
     values: dict[str, Any] = {"stands": {"steps": steps, "discarded": calls}}
     if workflow is not None:
         planned = found._values["plan"].get("approval", {}).get("planned") or found.workflow.to_json()
