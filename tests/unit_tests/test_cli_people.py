@@ -73,6 +73,29 @@ def test_a_person_edits_it_in_an_editor(team, say, monkeypatch, tmp_path):
     assert [task.subtask for task in team[1]["b"].tasks] == ["Do it so."]
 
 
+@pytest.mark.parametrize(
+    ("editor", "reason"),
+    [
+        ("false", "exit status 1"),
+        ("/nonexistent/vi", "No such file"),
+        ("vi 'unclosed", "No closing quotation"),
+        ("rm", "No such file"),
+        ("{latin}", "can't decode"),
+    ],
+)  # fmt: skip
+def test_an_editor_that_fails_leads_back_to_the_menu(team, say, monkeypatch, tmp_path, editor, reason):
+    script = tmp_path / "latin.sh"
+    script.write_text("#!/bin/sh\nprintf '\\351' > \"$1\"\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("EDITOR", editor.format(latin=script))
+    done = say("e\na\n", "ask", "What is it?", "--approve", "--quiet")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "from a\n"
+    assert "gave no workflow" in done.stderr
+    assert reason in done.stderr
+    assert len(team[0].requests) == 1
+
+
 def test_a_person_who_stops_the_run_is_told_and_pays_no_worker(team, say):
     done = say("s\n", "ask", "What is it?", "--approve", "--quiet")
     assert done.exit_code == 1
