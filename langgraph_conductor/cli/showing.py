@@ -11,8 +11,10 @@ from langgraph_conductor.display import describe
 from langgraph_conductor.display.run_facts import INTERRUPTS, facts_of, verdict
 from langgraph_conductor.display.words import short
 from langgraph_conductor.errors import ConductorError
-from langgraph_conductor.graph.accounts import usage_of
+from langgraph_conductor.graph._langgraph import comes_next
+from langgraph_conductor.graph.accounts import ended_by_budget, unanswered, usage_of
 from langgraph_conductor.graph.compiler import is_branch
+from langgraph_conductor.graph.ledgers import own_rounds
 from langgraph_conductor.graph.left import Done, Left, done_of, left_of
 from langgraph_conductor.records import RoundRecord, StepRecord
 from langgraph_conductor.state import Newest
@@ -26,7 +28,8 @@ _WIDTH: Final = 400
 def saved_run(place: Place, thread: str) -> dict[str, Any]:
     """The newest run of a thread, in the form of a conductor's result.
 
-    Of an interrupted run, the last round holds the steps that are over.
+    Of an interrupted run, the last round holds the steps that are over. `failure` is the error of one that failed
+    as a whole, else `None`.
 
     Args:
         place: Where it is saved.
@@ -126,8 +129,12 @@ def run_of(newest: Mapping[str, "CheckpointTuple"]) -> dict[str, Any] | None:
         if own.prefix:  # what the messages hold is of the run before
             values |= {"question": _values(newest[one_round])["question"], "answer": "", "stopped": ""}
     asked = [value for _, channel, value in writes if channel == INTERRUPTS]
+    failure = None
+    if not own.prefix and comes_next(newest[own.at], "answer"):
+        failure = unanswered(rounds, ended_by_budget(own_rounds(values.get("run"), rounds)))
     return {
         **{name: values.get(name) or "" for name in ("question", "answer", "stopped")},
+        "failure": failure,
         "messages": values.get("messages") or [],
         "rounds": rounds,
         "usage": values.get("usage") or usage_of(rounds),
@@ -256,7 +263,10 @@ def describe_saved(result: Mapping[str, Any]) -> str:
     facts = facts_of(result)
     lines = [f"question: {short(facts.question, _WIDTH)}"]
     if not facts.answer:
-        lines.append("state: there is no answer yet")
+        failed = result["failure"] and short(str(result["failure"]).replace("\n  - ", "; "), _WIDTH)
+        lines.append(
+            f"state: it failed as a whole: {failed}" if failed else "state: there is no answer yet"
+        )
         lines += [f"waits for an answer to: {short(asked, _WIDTH)}" for asked in facts.waits_for]
         lines += [f"round {r['round']}: {verdict(r, facts.rounds)}" for r in facts.rounds[-1:]]
     return "\n".join([*lines, "", describe(result)])
