@@ -17,11 +17,10 @@ from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.graph._langgraph import inner_config
-from langgraph_conductor.graph.left import Left
-from langgraph_conductor.graph.standing import NOTHING, standing
+from langgraph_conductor.graph.left import Done, Left, done_of
+from langgraph_conductor.graph.standing import standing
 from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow
 from langgraph_conductor.records import Approval
-from langgraph_conductor.state import Standing, out_channel
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Workflow
 
@@ -57,7 +56,7 @@ class OpenRound:
     _pool: WorkerPool
     _config: RunnableConfig
     _values: Mapping[str, Any]
-    _stands: Standing
+    _done: Done
 
 
 def open_rounds(app: Graph, config: RunnableConfig, *, conductor: Graph | None = None) -> list[OpenRound]:
@@ -167,23 +166,18 @@ def _open_round(
     *,
     runs: bool,
 ) -> OpenRound:
-    before = values.get("stands") or NOTHING
-    steps = dict(before["steps"])
-    for record in left.finished:
-        output = left.channels[out_channel(record["index"])]
-        steps[str(record["index"])] = {"output": output, "record": record}
-    calls = [call for index, kept in left.kept.items() if str(index) not in steps for call in kept.calls]
+    done = done_of(left, values.get("stands"))
     return OpenRound(
         path,
         Workflow.from_json(values["workflow"]),
-        {int(index): steps[index]["output"]["text"] for index in sorted(steps, key=int)},
+        {index: step["output"]["text"] for index, step in done.steps.items()},
         runs,
         graph,
         node,
         pool,
         config,
         values,
-        {"steps": steps, "discarded": [*before["discarded"], *calls]},
+        done,
     )
 
 
@@ -199,7 +193,7 @@ def _edit(
         raise ValueError(f"there is no step {unknown[0]}: the workflow has steps 0 to {size - 1}")
     if silent := [index for index, text in outputs.items() if not text.strip()]:
         raise ValueError(f"step {silent[0]} would have said nothing")
-    values: dict[str, Any] = {"stands": standing(found._stands, found.workflow, now, outputs)}
+    values: dict[str, Any] = {"stands": standing(found._done, found.workflow, now, outputs)}
     if workflow is not None:
         planned = found._values["plan"].get("approval", {}).get("planned") or found.workflow.to_json()
         approval = Approval(said="edit", planned=planned)

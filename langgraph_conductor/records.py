@@ -207,7 +207,8 @@ class RoundRecord(TypedDict):
     final: bool
     """Whether no further planning is wanted."""
     discarded: NotRequired[list[CallRecord]]
-    """Model calls of steps that a person's edit made void; they were paid, and are in the usage."""
+    """Model calls of steps that a person's edit made void, and in a round that is not over, of steps that are not;
+    they were paid, and are in the usage."""
     is_answer: NotRequired[bool]
     """`False` if its output helps to find the answer, but is none."""
     wall_seconds: float

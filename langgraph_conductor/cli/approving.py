@@ -70,7 +70,11 @@ def _edited(workflow: Mapping[str, Any]) -> dict[str, Any] | None:
     """The workflow as the person has it; `None` if it is empty or cannot be read."""
     text = json.dumps(workflow, ensure_ascii=False, indent=2)
     if editor := os.environ.get("VISUAL") or os.environ.get("EDITOR"):
-        changed = _in_editor(editor, text)
+        try:
+            changed = _in_editor(editor, text)
+        except (subprocess.CalledProcessError, OSError, ValueError) as error:
+            _say(f"the editor {editor!r} gave no workflow: {error}")
+            return None
     else:
         _say(f"{text}\ntype another one as JSON, and end it with an empty line:")
         changed = "\n".join(iter(_line, ""))
@@ -84,6 +88,13 @@ def _edited(workflow: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _in_editor(editor: str, text: str) -> str:
+    """What the person made of `text`.
+
+    Raises:
+        CalledProcessError: If the editor says that it failed, or was left so that nothing shall change.
+        OSError: If it cannot be started, or has removed the file.
+        ValueError: If its command cannot be split into words, or what it wrote is no UTF-8.
+    """
     with TemporaryDirectory() as folder:
         file = Path(folder, "workflow.json")
         file.write_text(f"{text}\n", encoding="utf-8")

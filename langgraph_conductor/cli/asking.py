@@ -178,11 +178,16 @@ def resume(build: Build, options: Mapping[str, Any], manner: Manner) -> dict[str
     """The result of a run that was broken off, once it has gone on to its end; see `run`.
 
     Raises:
-        ConductorError: If there is none, or it is over.
+        ConductorError: If there is none, or it is over, be it that it failed as a whole.
     """
     if manner.place is None:
         raise typer.BadParameter("give --saver, where the run is saved")
     saved = saved_run(manner.place, manner.thread)
+    if failure := saved["failure"]:
+        raise ConductorError(
+            f"the run of thread {manner.thread!r} failed as a whole, and nothing of it is tried again; a new "
+            f"question goes on with the thread: {_ask(manner)}; why it failed: {failure}"
+        ) from failure
     if _over(saved):
         raise ConductorError(f"the run of thread {manner.thread!r} is over; `show` shows it")
     if any(is_approval(one.value) for one in saved[INTERRUPTS]):
@@ -191,7 +196,7 @@ def resume(build: Build, options: Mapping[str, Any], manner: Manner) -> dict[str
 
 
 def _over(saved: Mapping[str, Any]) -> bool:
-    return bool(saved["answer"] or saved["stopped"])
+    return bool(saved["answer"] or saved["stopped"] or saved["failure"])
 
 
 async def _made(place: Place) -> None:
@@ -201,6 +206,10 @@ async def _made(place: Place) -> None:
 
 def _go_on(manner: Manner) -> str:
     return f"langgraph-conductor resume {manner.thread} --saver {manner.place}"
+
+
+def _ask(manner: Manner) -> str:
+    return f"langgraph-conductor ask QUESTION --thread {manner.thread} --saver {manner.place}"
 
 
 def _followed(

@@ -11,9 +11,13 @@ from langgraph_conductor.display import describe
 from langgraph_conductor.display.run_facts import INTERRUPTS, facts_of, verdict
 from langgraph_conductor.display.words import short
 from langgraph_conductor.errors import ConductorError
-from langgraph_conductor.graph.accounts import usage_of
+from langgraph_conductor.graph._langgraph import comes_next
+from langgraph_conductor.graph.accounts import ended_by_budget, unanswered, usage_of
+from langgraph_conductor.graph.compiler import is_branch
+from langgraph_conductor.graph.ledgers import own_rounds
+from langgraph_conductor.graph.left import Done, Left, done_of, left_of
 from langgraph_conductor.records import RoundRecord, StepRecord
-from langgraph_conductor.state import Newest, out_channel, record_channel
+from langgraph_conductor.state import Newest
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
@@ -24,7 +28,8 @@ _WIDTH: Final = 400
 def saved_run(place: Place, thread: str) -> dict[str, Any]:
     """The newest run of a thread, in the form of a conductor's result.
 
-    Of an interrupted run, the last round holds the steps that are over.
+    Of an interrupted run, the last round holds the steps that are over. `failure` is the error of one that failed
+    as a whole, else `None`.
 
     Args:
         place: Where it is saved.
@@ -124,8 +129,12 @@ def run_of(newest: Mapping[str, "CheckpointTuple"]) -> dict[str, Any] | None:
         if own.prefix:  # what the messages hold is of the run before
             values |= {"question": _values(newest[one_round])["question"], "answer": "", "stopped": ""}
     asked = [value for _, channel, value in writes if channel == INTERRUPTS]
+    failure = None
+    if not own.prefix and comes_next(newest[own.at], "answer"):
+        failure = unanswered(rounds, ended_by_budget(own_rounds(values.get("run"), rounds)))
     return {
         **{name: values.get(name) or "" for name in ("question", "answer", "stopped")},
+        "failure": failure,
         "messages": values.get("messages") or [],
         "rounds": rounds,
         "usage": values.get("usage") or usage_of(rounds),
@@ -188,8 +197,10 @@ def _with_unfinished(newest: Mapping[str, "CheckpointTuple"], one_round: str) ->
         rounds and rounds[-1]["plan"] == planned["plan"]
     ):  # it is over, and the conductor has not noted it yet
         return rounds
-    flow = _child(newest, one_round, "workflow")
-    steps = [] if flow is None else _finished(_values(newest[flow]), len(planned["workflow"]["steps"]))
+    done = _done(newest, one_round)
+    steps: list[StepRecord] = [
+        one["record"] | {"text": one["output"]["text"]} for one in done.steps.values()
+    ]
     over = len(steps) == len(planned["workflow"]["steps"])
     part: RoundRecord = {
         "round": len(rounds),
@@ -204,32 +215,43 @@ def _with_unfinished(newest: Mapping[str, "CheckpointTuple"], one_round: str) ->
     }
     if planned.get("is_answer") is False:
         part["is_answer"] = False
+    if done.calls:
+        part["discarded"] = [*done.calls]
     return [*rounds, part]
 
 
+def _done(newest: Mapping[str, "CheckpointTuple"], one_round: str) -> Done:
+    """What is done of a round; after an edit its workflow has not begun anew yet."""
+    flow = _child(newest, one_round, "workflow")
+    left = Left() if flow is None else left_of(newest[flow], _with_branches(newest, flow))
+    return done_of(left, _values(newest[one_round]).get("stands"))
+
+
+def _with_branches(newest: Mapping[str, "CheckpointTuple"], flow: str) -> dict[str, Any]:
+    """What the channels of a workflow hold, and those of its branches."""
+    found = _values(newest[flow])
+    for name, node in _inside(newest, flow):
+        if is_branch(node):
+            found |= _with_branches(newest, name)
+    return found
+
+
 def _child(newest: Mapping[str, "CheckpointTuple"], own: str, node: str) -> str | None:
-    """The namespace of the graph that `node` runs at the newest checkpoint of `own`, and not at an earlier one."""
+    """The namespace of the graph that `node` runs at the newest checkpoint of `own`."""
+    return next((name for name, of in _inside(newest, own) if of == node), None)
+
+
+def _inside(newest: Mapping[str, "CheckpointTuple"], own: str) -> Iterator[tuple[str, str]]:
+    """The graphs that run at the newest checkpoint of `own`, and not at an earlier one: namespace and node."""
     at = newest[own].config["configurable"]["checkpoint_id"]
-    inside = (
-        name
-        for name, one in newest.items()
-        if name.startswith(f"{own}|{node}:" if own else f"{node}:")
-        and one.metadata.get("parents", {}).get(own) == at
-        and name.count("|") == _depth(own)
-    )
-    return next(inside, None)
+    for name, one in newest.items():
+        above, _, last = name.rpartition("|")
+        if name and above == own and one.metadata.get("parents", {}).get(own) == at:
+            yield name, last.partition(":")[0]
 
 
 def _depth(own: str) -> int:
     return own.count("|") + 1 if own else 0
-
-
-def _finished(values: Mapping[str, Any], size: int) -> list[StepRecord]:
-    return [
-        values[record_channel(i)] | {"text": values[out_channel(i)]["text"]}
-        for i in range(size)
-        if values.get(record_channel(i)) and values.get(out_channel(i))
-    ]
 
 
 def describe_saved(result: Mapping[str, Any]) -> str:
@@ -241,7 +263,10 @@ def describe_saved(result: Mapping[str, Any]) -> str:
     facts = facts_of(result)
     lines = [f"question: {short(facts.question, _WIDTH)}"]
     if not facts.answer:
-        lines.append("state: there is no answer yet")
+        failed = result["failure"] and short(str(result["failure"]).replace("\n  - ", "; "), _WIDTH)
+        lines.append(
+            f"state: it failed as a whole: {failed}" if failed else "state: there is no answer yet"
+        )
         lines += [f"waits for an answer to: {short(asked, _WIDTH)}" for asked in facts.waits_for]
         lines += [f"round {r['round']}: {verdict(r, facts.rounds)}" for r in facts.rounds[-1:]]
     return "\n".join([*lines, "", describe(result)])

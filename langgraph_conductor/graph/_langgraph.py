@@ -14,6 +14,8 @@
   was taken below, LangGraph keeps it at the outermost checkpoint, and hands it to whoever asks next.
 * `_reset_interrupt_counter` makes a repeated call reuse the answers people gave to its interrupts, as
   LangGraph's own retries do.
+* `_CHANNEL_BRANCH_TO` names the channel by which an edge leads to a node: where no graph is at hand, as for what
+  shows a saved run, a checkpoint tells by it which node comes next.
 """
 
 import logging
@@ -36,6 +38,7 @@ from langgraph._internal._constants import (  # noqa: TID251 - the one place
 )
 from langgraph._internal._runnable import RunnableCallable  # noqa: TID251 - the one place
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.graph.state import _CHANNEL_BRANCH_TO
 from langgraph.pregel._retry import _reset_interrupt_counter
 
 from langgraph_conductor.events import EVENT_VERSION, Event
@@ -202,6 +205,11 @@ def inner_config(saver: BaseCheckpointSaver[Any], thread: str, namespace: str) -
     """The config under which a graph looks at its own state in `namespace`, wherever it lies."""
     where = {CONFIG_KEY_CHECKPOINTER: saver, "thread_id": thread, "checkpoint_ns": namespace}
     return {"configurable": where}
+
+
+def comes_next(saved: CheckpointTuple, node: str) -> bool:
+    """Whether a graph that was left at this checkpoint goes on with `node`."""
+    return _CHANNEL_BRANCH_TO.format(node) in (saved.checkpoint.get("updated_channels") or ())
 
 
 def scoped(config: RunnableConfig, channels: Iterable[str], without: Iterable[str]) -> RunnableConfig:

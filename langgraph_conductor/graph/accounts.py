@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from langgraph_conductor.records import ErrorRecord, RoundRecord
+from langgraph_conductor.errors import BudgetExceededError, WorkerError
+from langgraph_conductor.records import ErrorRecord, RoundRecord, latest_answered
 from langgraph_conductor.usage import Usage
 
 
@@ -71,6 +72,30 @@ def ended_by_budget(rounds: Iterable[RoundRecord]) -> ErrorRecord | None:
     """The refusal that ended the run, if one did."""
     told = (part.get("refusal") for record in rounds for part in (record["plan"], *record["steps"]))
     return next((refusal for refusal in told if refusal), None)
+
+
+def unanswered(
+    rounds: Iterable[RoundRecord], refusal: ErrorRecord | None
+) -> WorkerError | BudgetExceededError | None:
+    """Why a run has no answer that is over; `None` if it has one, or a person ended it.
+
+    Args:
+        rounds: Its rounds.
+        refusal: The refusal of its budget that ended it, if one did.
+    """
+    rounds = [*rounds]
+    if latest_answered(rounds) is not None or stopped_by_person(rounds):
+        return None
+    if refusal:
+        why = "no worker gave an answer within the budget"
+        return BudgetExceededError(why, limit=refusal["limit"], causes=causes(rounds))
+    of_steps = [step["error"] for record in rounds for step in record["steps"] if step["error"]]
+    return WorkerError(
+        "no worker gave an answer",
+        causes=causes(rounds),
+        infrastructure=all(error["infrastructure"] for error in of_steps),
+        errors=[error for _, error in failures(rounds)],
+    )
 
 
 def stopped_by_person(rounds: Iterable[RoundRecord]) -> str:

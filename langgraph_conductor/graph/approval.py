@@ -20,7 +20,8 @@ from langgraph_conductor.graph._langgraph import (
     forget_answer,
     node,
 )
-from langgraph_conductor.graph.standing import NOTHING, standing
+from langgraph_conductor.graph.left import Left, done_of
+from langgraph_conductor.graph.standing import standing
 from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow
 from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import Approval, PlanRecord, Rejected, without_steps
@@ -69,7 +70,7 @@ def approval_node(workflows: WorkflowNode) -> Runnable[Any, Any]:
         planned = Workflow.from_json(state["workflow"] or {})
         said = _asked(planned, state, workflows.offered(config))
         record = state["plan"]
-        stands = state.get("stands") or NOTHING
+        done = done_of(Left(), state.get("stands"))
         if said.kind == "accept":
             return {"plan": {**record, "approval": Approval(said="accept")}}
         if said.kind == "edit" and said.workflow is not None:
@@ -78,7 +79,7 @@ def approval_node(workflows: WorkflowNode) -> Runnable[Any, Any]:
                 "workflow": said.workflow.to_json(),
                 "is_answer": workflows.is_answer(said.workflow),
                 "plan": {**record, "approval": edited},
-                "stands": standing(stands, planned, said.workflow),
+                "stands": standing(done, planned, said.workflow),
             }
         rejected = [
             *(state.get("rejected") or ()),
@@ -95,7 +96,7 @@ def approval_node(workflows: WorkflowNode) -> Runnable[Any, Any]:
         )
         emit(config, event)
         if again:
-            nothing = standing(stands, planned, None)
+            nothing = standing(done, planned, None)
             return {"rejected": rejected, "workflow": None, "final": False, "stands": nothing}
         stopped: PlanRecord = {**record, "approval": Approval(said="stop", planned=planned.to_json())}
         last = without_steps(len(rounds), stopped, accepted=False)

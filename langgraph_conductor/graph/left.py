@@ -9,8 +9,8 @@ from langgraph.types import StateSnapshot
 
 from langgraph_conductor.graph.compiler import is_branch
 from langgraph_conductor.graph.kept import Kept
-from langgraph_conductor.records import StepRecord
-from langgraph_conductor.state import kept_channel, record_channel
+from langgraph_conductor.records import CallRecord
+from langgraph_conductor.state import Standing, kept_channel, out_channel, record_channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,29 +25,55 @@ class Left:
     channels: Mapping[str, Any] = field(default_factory=dict)
     kept: Mapping[int, Kept] = field(default_factory=dict)
 
-    @property
-    def finished(self) -> list[StepRecord]:
-        """The records of the steps that were over."""
-        prefix = record_channel("")
-        return [value for channel, value in self.channels.items() if channel.startswith(prefix) and value]
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What is done of a round that is not over.
+
+    Args:
+        steps: The `output` and `record` of each step that is over, by index. It ran, or stands since an edit.
+        calls: Model calls that were paid and are in none of these records.
+    """
+
+    steps: Mapping[int, Mapping[str, Any]]
+    calls: tuple[CallRecord, ...]
 
 
-def left_of(saved: CheckpointTuple, state: StateSnapshot) -> Left:
+def done_of(left: Left, stands: Standing | None) -> Done:
+    """It, of what the workflow had done, and what stands since an edit before it began."""
+    before = stands or Standing(steps={}, discarded=[])
+    steps = {int(index): stood for index, stood in before["steps"].items()}
+    steps |= {
+        record["index"]: {"output": output, "record": record}
+        for channel, record in left.channels.items()
+        if channel.startswith(record_channel("")) and record
+        if (output := left.channels.get(out_channel(record["index"])))
+    }
+    calls = [call for index, kept in left.kept.items() if index not in steps for call in kept.calls]
+    return Done(dict(sorted(steps.items())), (*before["discarded"], *calls))
+
+
+def left_of(saved: CheckpointTuple, channels: Mapping[str, Any]) -> Left:
     """It, as a saver has it.
 
     Args:
         saved: The checkpoint of the workflow.
+        channels: What its channels hold, and those of its branches.
+    """
+    return Left(channels, _kept(saved))
+
+
+def channels_of(state: StateSnapshot) -> dict[str, Any]:
+    """What the channels of a workflow hold, with what was written since, and those of its branches.
+
+    Args:
         state: Its state, with that of its branches.
     """
-    return Left(_channels(state), _kept(saved))
-
-
-def _channels(state: StateSnapshot) -> dict[str, Any]:
     found = dict(state.values)
     for task in state.tasks:
         found |= task.result or {}
         if is_branch(task.name) and isinstance(task.state, StateSnapshot):
-            found |= _channels(task.state)
+            found |= channels_of(task.state)
     return found
 
 

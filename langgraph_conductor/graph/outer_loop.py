@@ -13,16 +13,10 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.conversation import question_blocks, question_of
 from langgraph_conductor.driving import inherited
-from langgraph_conductor.errors import BudgetExceededError, SavedRunError, WorkerError
+from langgraph_conductor.errors import SavedRunError
 from langgraph_conductor.events import Answered
 from langgraph_conductor.graph._langgraph import emit, has_saver, telling
-from langgraph_conductor.graph.accounts import (
-    causes,
-    ended_by_budget,
-    failures,
-    stopped_by_person,
-    usage_of,
-)
+from langgraph_conductor.graph.accounts import ended_by_budget, stopped_by_person, unanswered, usage_of
 from langgraph_conductor.graph.approval import Approve
 from langgraph_conductor.graph.checks import check_bounds, check_offer
 from langgraph_conductor.graph.compiler import WorkflowGraphs
@@ -178,17 +172,8 @@ class OuterLoop:
         refusal = ended_by_budget(own_rounds(state.get("run"), rounds))
         stopped = refusal["message"] if refusal else stopped_by_person(rounds)
         answered = latest_answered(rounds)
-        if answered is None and not stopped_by_person(rounds):
-            if refusal:
-                why = "no worker gave an answer within the budget"
-                raise BudgetExceededError(why, limit=refusal["limit"], causes=causes(rounds))
-            of_steps = [step["error"] for r in rounds for step in r["steps"] if step["error"]]
-            raise WorkerError(
-                "no worker gave an answer",
-                causes=causes(rounds),
-                infrastructure=all(error["infrastructure"] for error in of_steps),
-                errors=[error for _, error in failures(rounds)],
-            )
+        if failed := unanswered(rounds, refusal):
+            raise failed
         text = answered["answer"] if answered else ""
         usage = usage_of(rounds)
         about = {

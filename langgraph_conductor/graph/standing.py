@@ -2,46 +2,43 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
+from langgraph_conductor.graph.left import Done
 from langgraph_conductor.records import StepOutput, StepRecord
 from langgraph_conductor.state import Standing
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workflow import Workflow
 
-NOTHING: Final[Standing] = {"steps": {}, "discarded": []}
-"""Nothing was begun."""
-
 
 def standing(
-    before: Standing, was: Workflow, now: Workflow | None, outputs: Mapping[int, str] | None = None
+    done: Done, was: Workflow, now: Workflow | None, outputs: Mapping[int, str] | None = None
 ) -> Standing:
     """What stands of `was` in `now`: the steps that are the same, and read the same.
 
     Args:
-        before: What stood, or had run, of the workflow that was.
+        done: What had run of the workflow that was, or stood already.
         was: It.
         now: What takes its place; `None` if that is to be planned.
         outputs: A person's texts in place of what steps have said, by index.
     """
     outputs = outputs or {}
     steps: dict[str, Any] = {}
-    same, kept = set[int](), set[str]()  # steps with the output they had; with the record they had
+    same, kept = set[int](), set[int]()  # steps with the output they had; with the record they had
     for index, step in enumerate(now.steps if now else ()):
-        at = str(index)
-        stood = before["steps"].get(at)
+        stood = done.steps.get(index)
         if stood and now and _alike(was, now, index, stood["record"]) and same.issuperset(now.reads(index)):
-            steps[at] = stood
+            steps[str(index)] = stood
             same.add(index)
-            kept.add(at)
+            kept.add(index)
         if index in outputs:
             said = StepOutput(index, step.worker, step.subtask, outputs[index], "ok").to_json()
-            record = stood["record"] if stood and at in kept else by_hand(index, said)
-            steps[at] = {"output": said, "record": _mended(record)}
+            record = stood["record"] if stood and index in kept else by_hand(index, said)
+            steps[str(index)] = {"output": said, "record": _mended(record)}
             same.discard(index)
-    void = [stood["record"] for at, stood in before["steps"].items() if at not in kept]
+    void = [stood["record"] for index, stood in done.steps.items() if index not in kept]
     calls = [call for record in void for call in record["model_calls"]]
-    return {"steps": steps, "discarded": [*before["discarded"], *calls]}
+    return {"steps": steps, "discarded": [*done.calls, *calls]}
 
 
 def _alike(was: Workflow, now: Workflow, index: int, record: StepRecord) -> bool:

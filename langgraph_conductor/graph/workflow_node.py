@@ -31,8 +31,8 @@ from langgraph_conductor.graph.compiler import (
     shape_of_values,
 )
 from langgraph_conductor.graph.ledgers import Ledgers, budget_of, with_accounts
-from langgraph_conductor.graph.left import Left, left_of
-from langgraph_conductor.graph.standing import NOTHING, by_hand
+from langgraph_conductor.graph.left import Left, channels_of, done_of, left_of
+from langgraph_conductor.graph.standing import by_hand
 from langgraph_conductor.options import OPTIONS, Options
 from langgraph_conductor.records import RoundRecord, StepOutput, StepRecord, latest_answered
 from langgraph_conductor.state import (
@@ -129,17 +129,13 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         for i, step in enumerate(workflow.steps):
             if step.earlier:
                 given[earlier_channel(i)] = chosen_outputs(state.get("rounds") or [], step.earlier)
-        stands = state.get("stands") or NOTHING
-        for index, stood in stands["steps"].items():
+        for index, stood in (state.get("stands") or {"steps": {}})["steps"].items():
             given[stands_channel(int(index))] = stood
         rounds, run = state.get("rounds") or [], state.get("run")
-        by_index = {int(index): stood["record"] for index, stood in stands["steps"].items()}
-        by_index |= {record["index"]: record for record in left.finished}
-        finished = [*by_index.values()]  # their records hold what they had spent
-        calls = [call for i, done in left.kept.items() if i not in by_index for call in done.calls]
-        calls += stands["discarded"]
+        done = done_of(left, state.get("stands"))
+        finished = [step["record"] for step in done.steps.values()]  # they hold what was spent on them
         budget = budget_of(run, self._options, config)
-        ledger = self._ledgers.of(run, budget, rounds, state.get("plan"), finished, calls)
+        ledger = self._ledgers.of(run, budget, rounds, state.get("plan"), finished, done.calls)
         inner = with_accounts(inherited(config or {}), ledger, left.kept)
         # A chain needs a superstep per step and one to end, whatever limit the host runs under. The
         # saver and the namespace in the config have to arrive untouched.
@@ -161,7 +157,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         if config is None or saved is None:
             return Left()
         graph = self._rebuilt(saved)
-        return left_of(saved, graph.get_state(config, subgraphs=bool(branches_of(graph))))
+        return left_of(saved, channels_of(graph.get_state(config, subgraphs=bool(branches_of(graph)))))
 
     async def aleft(self, config: RunnableConfig | None) -> Left:
         """`left`, awaited."""
@@ -169,7 +165,8 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         if config is None or saved is None:
             return Left()
         graph = self._rebuilt(saved)
-        return left_of(saved, await graph.aget_state(config, subgraphs=bool(branches_of(graph))))
+        state = await graph.aget_state(config, subgraphs=bool(branches_of(graph)))
+        return left_of(saved, channels_of(state))
 
     def _rebuilt(self, saved: CheckpointTuple | None) -> Graph:
         values = saved.checkpoint["channel_values"] if saved else {}

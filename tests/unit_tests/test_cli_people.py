@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+from langgraph.types import interrupt
 from typer.testing import CliRunner
 
 from langgraph_conductor import Plan, Worker, WorkerPool, local
@@ -73,6 +74,29 @@ def test_a_person_edits_it_in_an_editor(team, say, monkeypatch, tmp_path):
     assert [task.subtask for task in team[1]["b"].tasks] == ["Do it so."]
 
 
+@pytest.mark.parametrize(
+    ("editor", "reason"),
+    [
+        ("false", "exit status 1"),
+        ("/nonexistent/vi", "No such file"),
+        ("vi 'unclosed", "No closing quotation"),
+        ("rm", "No such file"),
+        ("{latin}", "can't decode"),
+    ],
+)  # fmt: skip
+def test_an_editor_that_fails_leads_back_to_the_menu(team, say, monkeypatch, tmp_path, editor, reason):
+    script = tmp_path / "latin.sh"
+    script.write_text("#!/bin/sh\nprintf '\\351' > \"$1\"\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("EDITOR", editor.format(latin=script))
+    done = say("e\na\n", "ask", "What is it?", "--approve", "--quiet")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "from a\n"
+    assert "gave no workflow" in done.stderr
+    assert reason in done.stderr
+    assert len(team[0].requests) == 1
+
+
 def test_a_person_who_stops_the_run_is_told_and_pays_no_worker(team, say):
     done = say("s\n", "ask", "What is it?", "--approve", "--quiet")
     assert done.exit_code == 1
@@ -119,6 +143,64 @@ def test_a_run_that_waits_says_so_without_a_terminal(team, say, tmp_path, monkey
     assert done.exit_code == 1
     assert "waits for a person, and stdin is no terminal" in done.stderr
     assert command("resume", "none", *kept).exit_code == 1
+
+
+def test_a_run_that_failed_as_a_whole_is_over_and_its_thread_goes_on(team, tmp_path):
+    kept = ("--saver", f"sqlite:{tmp_path / 'runs.db'}")
+    planner, workers = team
+    workers["a"].reply = workers["b"].reply = PermissionError("the disk is locked")
+    failed = command("ask", "What is it?", "--quiet", "--thread", "t", *kept)
+    assert failed.exit_code == 1
+    assert "no worker gave an answer" in failed.stderr
+    workers["a"].reply = workers["b"].reply = "mended"
+    shown = command("show", "t", *kept)
+    assert "state: it failed as a whole: no worker gave an answer; round 0, step 0 (a)" in shown.stdout
+    tasks = len(workers["a"].tasks)
+    done = command("resume", "t", "--quiet", *kept)
+    assert done.exit_code == 1
+    assert "the run of thread 't' failed as a whole, and nothing of it is tried again" in done.stderr
+    assert "PermissionError: the disk is locked" in done.stderr
+    assert (
+        f"langgraph-conductor ask QUESTION --thread t --saver sqlite:{tmp_path / 'runs.db'}" in done.stderr
+    )
+    assert (len(workers["a"].tasks), len(planner.requests)) == (tasks, 1)
+    done = command("ask", "And now?", "--quiet", "--thread", "t", *kept)
+    assert (done.exit_code, done.stdout) == (0, "mended\n"), done.stderr
+    asked = json.dumps(planner.requests[1].question)
+    assert "What is it?" in asked
+    assert "And now?" in asked
+    shown = command("show", "t", *kept)
+    assert "answer: mended" in shown.stdout
+    assert "state:" not in shown.stdout
+
+
+def test_a_run_whose_budget_left_it_without_an_answer_is_over(monkeypatch, tmp_path):
+    kept = ("--quiet", "--thread", "t", "--saver", f"sqlite:{tmp_path / 'runs.db'}")
+    priced = Worker("a", chat("yes"), price={"input": 1, "output": 1_000_000})
+    monkeypatch.setattr(local, "planner", lambda: ScriptedPlanner(flow(("a", "x", []))))
+    monkeypatch.setattr(local, "workers", lambda: WorkerPool([priced]))
+    assert command("ask", "What is it?", *kept, "--limit-usd", "0.5").exit_code == 7
+    done = command("resume", "t", *kept[0:1], *kept[3:])
+    assert done.exit_code == 7
+    assert "no worker gave an answer within the budget" in done.stderr
+    assert command("ask", "And now?", *kept).stdout == "yes\n"
+
+
+def test_a_run_that_waits_after_a_round_without_an_answer_is_not_over(monkeypatch, say, tmp_path):
+    class Asking(ScriptedPlanner):
+        def plan(self, asked):
+            if asked.rounds:
+                assert interrupt("once more?") == "yes"
+            return super().plan(asked)
+
+    kept = ("--quiet", "--saver", f"sqlite:{tmp_path / 'runs.db'}")
+    planner = Asking(flow(("a", "x", [])), flow(("b", "y", [])))
+    pool = [Worker("a", Recorder("a", ValueError("no")), retries=0), Worker("b", lambda task: "at last")]
+    monkeypatch.setattr(local, "planner", lambda: planner)
+    monkeypatch.setattr(local, "workers", lambda: WorkerPool(pool))
+    say("", "ask", "What is it?", "--max-rounds", "2", "--thread", "t", *kept)  # the terminal is closed
+    assert "is not over; go on with it" in say("", "ask", "Another?", "--thread", "t", *kept).stderr
+    assert say("yes\n", "resume", "t", "--max-rounds", "2", *kept).stdout == "at last\n"
 
 
 @pytest.mark.parametrize("given", [("--thread", "t"), ("--saver", "sqlite:x.db")])

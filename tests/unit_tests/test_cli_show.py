@@ -10,9 +10,12 @@ from langgraph.types import Command, interrupt
 
 from langgraph_conductor import ACCEPT, Worker, WorkerPool, add_conductor, create_conductor, local
 from langgraph_conductor.cli.savers import Place
-from langgraph_conductor.cli.showing import _newest, run_of
+from langgraph_conductor.cli.showing import _newest, run_of, saved_run
+from langgraph_conductor.display.retelling import retold
+from langgraph_conductor.editing import edit_round, open_rounds
 from langgraph_conductor.testing import ScriptedModel, plan_text
 from tests.helpers import Recorder, ScriptedPlanner, ask, flow, thread
+from tests.people import Paying, paid, pool
 from tests.unit_tests.test_cli import command
 
 
@@ -227,6 +230,88 @@ def test_a_step_that_stopped_the_run_leaves_the_others_shown(saver, show):
     done = show("t")
     assert "round 0: not over: 1 of 2 steps are" in done.stdout
     assert "said:    first" in done.stdout
+
+
+def said(round_):
+    return {step["index"]: step["text"] for step in round_["steps"]}
+
+
+def asking_in_a_branch(saver, **options):
+    """A step that pays, and then asks a person, as the second of a branch."""
+    a, p = Paying("a", lambda task: task.subtask.upper()), Paying("p", lambda task: interrupt("may I?"))
+    forked = flow(("a", "slow", []), ("a", "first", []), ("p", "second", [1]), ("a", "join", [0, 2]))
+    return (a, p), create_conductor(ScriptedPlanner(forked), pool(a, p), checkpointer=saver, **options)
+
+
+def found(tmp_path):
+    """The newest round of the thread, and what is retold of its steps."""
+    result = saved_run(Place.of(f"sqlite:{tmp_path / 'runs.db'}"), "t")
+    told = [event["text"] for event in retold(result["rounds"]) if event["type"] == "step_finished"]
+    return result, result["rounds"][-1], told
+
+
+def test_steps_that_are_over_in_branches_are_shown_and_every_paid_call_counts(saver, show, tmp_path):
+    workers, conductor = asking_in_a_branch(saver)
+    conductor.invoke(ask(), thread("t"), durability="sync")
+    result, last, told = found(tmp_path)
+    assert said(last) == {0: "SLOW", 1: "FIRST"}
+    assert told == ["SLOW", "FIRST"]
+    assert result["usage"]["total"]["calls"] == paid(*workers) == 3
+    assert result["usage"]["by_worker"]["p"]["calls"] == 1  # it was paid before it asked
+    assert "round 0: not over: 2 of 4 steps are" in show("t").stdout
+    conductor.invoke(Command(resume="yes"), thread("t"), durability="sync")
+    result, last, _ = found(tmp_path)
+    assert said(last) == {0: "SLOW", 1: "FIRST", 2: "yes", 3: "JOIN"}
+    assert result["usage"]["total"]["calls"] == paid(*workers)
+
+
+def test_steps_that_are_over_in_a_branch_in_a_branch_are_shown(saver, tmp_path):
+    nested = flow(
+        ("a", "slow", []), ("a", "first", []), ("a", "b", [1]), ("a", "c", [1]), ("p", "deep", [3]), ("a", "d", [2, 4]),
+        ("a", "join", [0, 5]),
+    )  # fmt: skip
+    workers = [Worker("a", lambda task: task.subtask.upper()), Worker("p", lambda task: interrupt("?"))]
+    conductor = create_conductor(ScriptedPlanner(nested), workers, checkpointer=saver)
+    conductor.invoke(ask(), thread("t"), durability="sync")
+    assert said(found(tmp_path)[1]) == {0: "SLOW", 1: "FIRST", 2: "B", 3: "C"}
+
+
+def test_what_stands_after_an_edit_is_shown_and_every_paid_call_counts(saver, show, tmp_path):
+    workers, conductor = asking_in_a_branch(saver)
+    conductor.invoke(ask(), thread("t"), durability="sync")
+    edit_round(open_rounds(conductor, thread("t"))[0], outputs={0: "EDITED"})
+    result, last, told = found(tmp_path)
+    assert said(last) == {0: "EDITED", 1: "FIRST"}
+    assert [bool(step.get("edited")) for step in last["steps"]] == [True, False]
+    assert told == ["EDITED", "FIRST"]
+    assert result["usage"]["total"]["calls"] == paid(*workers) == 3
+    edit_round(open_rounds(conductor, thread("t"))[0], outputs={1: "OTHER"})
+    assert said(found(tmp_path)[1]) == {0: "EDITED", 1: "OTHER"}
+    conductor.invoke(None, thread("t"), durability="sync")
+    result, last, _ = found(tmp_path)  # it runs again, and waits
+    assert said(last) == {0: "EDITED", 1: "OTHER"}
+    assert result["usage"]["total"]["calls"] == paid(*workers) == 4
+    assert "round 0: not over: 2 of 4 steps are" in show("t").stdout
+
+
+def test_what_a_person_wrote_before_the_workflow_may_run_is_shown(saver, tmp_path):
+    _, conductor = asking_in_a_branch(saver, approve=True)
+    conductor.invoke(ask(), thread("t"), durability="sync")
+    edit_round(open_rounds(conductor, thread("t"))[0], outputs={1: "BY HAND"})
+    assert said(found(tmp_path)[1]) == {1: "BY HAND"}
+    conductor.invoke(None, thread("t"), durability="sync")  # it asks again
+    assert said(found(tmp_path)[1]) == {1: "BY HAND"}
+
+
+def test_calls_of_what_an_edit_made_void_count_while_the_run_waits(saver, tmp_path):
+    (a, p), conductor = asking_in_a_branch(saver)
+    conductor.invoke(ask(), thread("t"), durability="sync")
+    other = flow(("a", "other", []), ("a", "first", []), ("p", "second", [1]), ("a", "join", [0, 2]))
+    edit_round(open_rounds(conductor, thread("t"))[0], workflow=other)
+    result, last, _ = found(tmp_path)
+    assert said(last) == {1: "FIRST"}
+    assert result["usage"]["by_worker"]["a"]["calls"] == paid(a) == 2
+    assert result["usage"]["total"]["calls"] == paid(a, p) == 3
 
 
 def test_showing_changes_nothing(saver, show, tmp_path):

@@ -102,6 +102,22 @@ def test_a_graph_looks_at_its_own_state_where_it_is_told_to():
     assert {saved.config["configurable"]["checkpoint_ns"] for saved in saver.list(thread())} == {"outer:1"}
 
 
+def test_a_checkpoint_tells_which_node_comes_next():
+    """If this fails, `show`, `ask` and `resume` take a run that failed as a whole for one that can go on."""
+    saver, builder = InMemorySaver(), StateGraph(State)
+    builder.add_node("one", lambda state: {"a": 1})
+    builder.add_node("two", lambda state: {"b": 1})
+    builder.add_edge(START, "one")
+    builder.add_conditional_edges("one", lambda state: "two", ["two"])
+    graph = builder.compile(checkpointer=saver)
+    for given, stop, node in (({"a": 0}, ["two"], "two"), (None, [], "")):
+        graph.invoke(given, thread(), interrupt_before=stop)
+        saved = saver.get_tuple(thread())
+        assert [name for name in ("one", "two") if _langgraph.comes_next(saved, name)] == [node][
+            : bool(node)
+        ]
+
+
 def test_an_answer_without_an_id_is_forgotten_once_it_is_taken():
     """If this fails, a person's answer may be handed to another question; see `forget_answer`."""
     seen = []
