@@ -19,7 +19,6 @@ from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.rewards import Task
 from langgraph_conductor.train.learning.settings import Imitation, Improvement, Lora
 from langgraph_conductor.train.results.diagnostics import read_steps
-from langgraph_conductor.train.tiny import contenders
 from langgraph_conductor.train.tiny import proof as module
 from langgraph_conductor.train.tiny.__main__ import main
 from langgraph_conductor.train.tiny.contenders import OfSeed, turned
@@ -74,7 +73,6 @@ def made(tmp_path_factory):
     small = Suite(whole.name, {"train": whole.tasks("train"), "test": whole.tasks("test")[:4]}, whole.about)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "tiny_suite", lambda: small)
-        patch.setattr(contenders, "MOST_PLAN_TOKENS", 400)  # the toy's tokens are letters
         proof = Proof(folder, say=said.append, recipe=RECIPE)
         for stage in proof.stages([0, 1]):
             proof.run(stage)

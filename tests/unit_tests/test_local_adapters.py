@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import xllamacpp
@@ -145,6 +146,29 @@ def test_the_shipped_ones_are_all_there_and_small():
     card = (shipped.FOLDER / "README.md").read_text()
     assert all(adapter.sha256 in card for adapter in found.values())
     assert "complementary by construction" in card
+
+
+def rows(text):
+    """The rows of a text's tables, by their first cell and the names of their columns."""
+    found, head = {}, None
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if not line.startswith("|") or set(line) <= set("|- "):
+            head = head if line.startswith("|") else None
+        elif head is None:
+            head = cells
+        else:
+            found[cells[0]] = dict(zip(head[1:], cells[1:], strict=True))
+    return found
+
+
+def test_the_figures_of_the_readme_are_those_of_the_card():
+    readme = Path(local.__file__).parents[2] / "README.md"
+    told = rows(readme.read_text().split("## Training a conductor")[1].split("\n## ")[0])
+    found = rows((shipped.FOLDER / "README.md").read_text())
+    assert len(told) >= 15
+    for strategy, cells in told.items():
+        assert cells.items() <= found[strategy].items()
 
 
 def test_a_damaged_one_is_not_used(tmp_path):

@@ -32,8 +32,15 @@ class Server:
 
     def running(self) -> int:
         """How many requests the engine works on at this moment."""
+        return self._metric("vllm:num_requests_running")
+
+    def iterations(self) -> int:
+        """How many forward passes the engine has made; each serves every request that runs then."""
+        return self._metric("vllm:iteration_tokens_total_count")
+
+    def _metric(self, name: str) -> int:
         lines = httpx.get(f"{self.url}/metrics", timeout=30).text.splitlines()
-        return int(sum(float(x.split()[-1]) for x in lines if x.startswith("vllm:num_requests_running")))
+        return int(sum(float(line.split()[-1]) for line in lines if line.startswith(name)))
 
     def end(self, *signals: int) -> None:
         """End all its processes: the API server and the engine's, which are in its process group."""

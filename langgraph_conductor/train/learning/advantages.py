@@ -35,9 +35,9 @@ class Recursion(Settings):
     second rounds of the very rollouts in the group, and without them it stays."""
     normalise: Literal["across", "per_round"] = "across"
     """`"across"`, the paper: rewards are compared with the whole group's. First rounds, being discounted, then
-    lie below the mean as a whole; that pushes no plan over another, it is only noise. `"per_round"`, the code:
-    each round is compared with itself alone, and `"scale"` is laid on the advantages, since a spread of one's own
-    would undo it."""
+    lie below the mean as a whole; that pushes no plan over another, but no first round counts as good.
+    `"per_round"`, the code: each round is compared with itself alone, and `"scale"` is laid on the advantages,
+    since a spread of one's own would undo it."""
     show_plan: bool = True
     """Whether a planner is shown the earlier plan beside its answer; the paper shows the answer alone, the code's
     second version both."""

@@ -11,7 +11,6 @@ from langchain_core.messages import BaseMessage
 
 from langgraph_conductor.evals import Strategy
 from langgraph_conductor.evals.suites.tiny_questions import parts_of
-from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS
 from langgraph_conductor.local.specialists import GENERALIST, specialist
 from langgraph_conductor.planners import Plan, Planner, PlanRequest, fixed
 from langgraph_conductor.planners.fixed import FixedPlanner
@@ -42,6 +41,7 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workflow import Workflow
 
+_MOST_BOUND_TOKENS: Final = 512  # who was never taught the form cuts it into many more tokens than it takes
 _LIST: Final = re.compile(r"[\w-]+(?:, [\w-]+)+(?: and [\w-]+)?")
 
 
@@ -90,7 +90,7 @@ class Bound:
 
     def _ask(self, messages: Sequence[BaseMessage], request: PlanRequest) -> Future[tuple[int, ...]]:
         bound = self._grammar(Ask(Task(text_of(request.question), "", "exact"), request.pool))
-        return self._engine.ask("", messages, MOST_PLAN_TOKENS, bound)
+        return self._engine.ask("", messages, _MOST_BOUND_TOKENS, bound)
 
     def _read(self, messages: Sequence[BaseMessage], tokens: tuple[int, ...], request: PlanRequest) -> Plan:
         text = self._engine.tokenizer.decode(tokens, skip_special_tokens=True)

@@ -42,11 +42,13 @@ class Recipe(Settings):
     """A right plan is worth a little less for each step: else steps that do no harm are learnt too."""
     named: Improvement = _NAMED
     """Of the conductor that is shown names and descriptions."""
-    again: Improvement = _NAMED.model_copy(update={"steps": 6})
-    """Of second rounds."""
+    again: Improvement = _NAMED.model_copy(update={"steps": 6, "learning_rate": 1e-4})
+    """Of second rounds, at a third of the rate: what they teach first is to accept."""
     begun: int = 64
     """Questions with first rounds to go on from."""
-    recursion: Recursion = Recursion()
+    recursion: Recursion = Recursion(normalise="per_round")
+    """First rounds are compared with first rounds: beside second ones, all of them are below the mean, no plan is
+    good, and nothing keeps the policy from accepting where there is no answer yet."""
     form_shown: int = 1500
     """Plans of random routing that teach the anonymous conductor the form."""
     anonymous: Improvement = _NAMED.model_copy(
