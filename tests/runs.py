@@ -57,7 +57,7 @@ def rich_run(latency: float = 0.0) -> dict[str, Any]:
         ],
     )
     workers = [
-        Worker("archivist", looking, tools=[search, broken], price=PRICE, description="Looks things up."),
+        Worker("archivist", looking, tools=[search, broken], description="Looks things up."),
         Worker("writer", chat("A draft. " + STORABLE, latency=latency, max_tokens=400), price=PRICE),
         Worker("down", _failing, retries=0),
         Worker("weak", _failing, retries=0, fallback="writer"),
