@@ -16,7 +16,18 @@ from langgraph.types import StateSnapshot
 
 from tests.long_tests.calls import Call, Calls, Line, of, reached, read
 from tests.long_tests.savers import Save, Saved, opened, saved
-from tests.long_tests.team import AGENT, FUNCTION, INNER, MODEL, PLANNER, TEXTS, TOOL, conductor, rounds_of
+from tests.long_tests.team import (
+    AGENT,
+    FUNCTION,
+    INNER,
+    MODEL,
+    PLANNER,
+    RUNNABLE,
+    TEXTS,
+    TOOL,
+    conductor,
+    rounds_of,
+)
 from tests.long_tests.victim import Job, Victims
 
 SOON: Final = 30.0
@@ -51,12 +62,19 @@ MOMENTS: Final[dict[str, Moment]] = {
     "with three parallel steps in flight": Moment(
         (Call(FUNCTION, 0, 0), Call(AGENT, 0, 1), Call(INNER, 0, 2)), done=PLANNED
     ),
-    "with one parallel step in flight and two saved": Moment(
-        (Call(FUNCTION, 0, 0),), done=PLANNED | {(0, 1), (0, 2)}
+    "with one branch in flight and the other over": Moment(
+        (Call(FUNCTION, 0, 0),), done=PLANNED | {(0, 1), (0, 2), (0, 4)}
     ),
-    "inside a tool call": Moment((Call(TOOL, 0, 1),), done=PLANNED | {(0, 0), (0, 2)}),
+    "with one branch ahead of the other": Moment(
+        (Call(FUNCTION, 0, 0), Call(RUNNABLE, 0, 4)), done=PLANNED | {(0, 1), (0, 2)}
+    ),
+    "inside a tool call": Moment((Call(TOOL, 0, 1),), done=PLANNED | {(0, 0), (0, 2), (0, 3)}),
     "between parallel steps and those after them": Moment(
-        saves=(Save("round|workflow", 1),), done=PLANNED | {(0, 0), (0, 1), (0, 2)}
+        saves=(Save("round|workflow|branch_0_3", 1), Save("round|workflow|branch_1_2_4", 1)),
+        done=PLANNED | {(0, 0), (0, 1), (0, 2)},
+    ),
+    "between branches and the step after them": Moment(
+        saves=(Save("round|workflow", 1),), done=PLANNED | {(0, index) for index in range(5)}
     ),
     "between rounds": Moment(saves=(Save("", 2),), done=FIRST_ROUND),
     "while planning again": Moment((Call(PLANNER, 1, -1),), done=FIRST_ROUND),

@@ -134,17 +134,19 @@ def saved(saver: BaseCheckpointSaver[Any], thread: str) -> Saved:
                 steps.add((number, -1))
             elif _cut(here.get("kept_planner", [])):
                 running.add((number, -1))
-        elif parts[1].startswith("workflow:") and len(parts) == 2:
-            numbers[space] = number = start["round"]
-            for index in _numbered(here, "record"):
-                steps.add((number, index))
-            for index in _numbered(here, "kept"):
-                if _cut(here[f"kept_{index}"]) and (number, index) not in steps:
-                    running.add((number, index))
+            continue
+        if len(parts) == 2:
+            numbers[space] = start["round"]
+        number = numbers["|".join(parts[:2])]
+        inner = [part for part in parts[2:] if not part.startswith("branch_")]
+        if not inner:  # the workflow, or a branch of it
+            steps |= {(number, index) for index in _numbered(here, "record")}
+            kept = [index for index in _numbered(here, "kept") if _cut(here[f"kept_{index}"])]
+            running |= {(number, index) for index in kept}
         else:
-            where = numbers["|".join(parts[:2])], int(parts[2].split(":")[0].removeprefix("step_"))
+            where = number, int(inner[0].split(":")[0].removeprefix("step_"))
             calls |= _inside(here, parts, where)
-    return Saved(frozenset(calls), frozenset(steps), frozenset(running))
+    return Saved(frozenset(calls), frozenset(steps), frozenset(running - steps))
 
 
 def _written(found: list[CheckpointTuple]) -> dict[str, list[Any]]:
