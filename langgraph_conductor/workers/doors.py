@@ -42,12 +42,10 @@ def metered(config: RunnableConfig, meter: Meter, watcher: Watcher | None = None
     for around in given:
         if isinstance(around, Door):
             around.meter.inner.add(meter)
-    doors: list[BaseCallbackHandler] = [Door(meter, others)]
+    doors: list[BaseCallbackHandler] = [Door(meter, others, watcher)]
     if meter.guards:
         doors += [AsyncDoor(meter, others), AsyncTextDoor(meter, others)]
         logging.getLogger(handle_event.__module__).addFilter(_not_ours)  # once: it is the same object
-    if watcher is not None:
-        doors.append(watcher)
     if not isinstance(callbacks, BaseCallbackManager):
         return {**config, "callbacks": [*others, *doors]}
     manager = callbacks.copy()
@@ -92,19 +90,55 @@ def _not_ours(record: logging.LogRecord) -> bool:
 
 
 class Door(BaseCallbackHandler):
-    """Sees every call; makes the ones that are not awaited wait."""
+    """Sees every call; makes the ones that are not awaited wait.
+
+    LangChain takes its time for every handler, so this one also hears what a `Watcher` is told.
+    """
 
     run_inline = True  # the sums are ready when the call returns, also under asyncio
     raise_error = True
 
-    def __init__(self, meter: Meter, others: list[BaseCallbackHandler]) -> None:
+    def __init__(
+        self, meter: Meter, others: list[BaseCallbackHandler], watcher: Watcher | None = None
+    ) -> None:
         self.meter = meter
         self.others = others
+        self._watcher = watcher
+
+    @property
+    def ignore_chain(self) -> bool:
+        """Whether LangChain leaves it alone with what is neither model nor tool."""
+        return True
+
+    @property
+    def ignore_agent(self) -> bool:
+        """Whether it does with tools."""
+        return self._watcher is None
+
+    def on_tool_start(self, serialized: dict[str, Any], input_str: str, **about: Any) -> None:
+        """A tool is called (called by LangChain)."""
+        if self._watcher:
+            self._watcher.on_tool_start(serialized, input_str, **about)
+
+    def on_tool_end(self, output: Any, **about: Any) -> None:
+        """It has given something."""
+        if self._watcher:
+            self._watcher.on_tool_end(output, **about)
+
+    def on_tool_error(self, error: BaseException, **about: Any) -> None:
+        """It has failed, or paused."""
+        if self._watcher:
+            self._watcher.on_tool_error(error, **about)
+
+    def on_llm_new_token(self, token: Any, **about: Any) -> None:
+        """A model that streams has said a little more."""
+        if self._watcher:
+            self._watcher.on_llm_new_token(token, **about)
 
     def on_chat_model_start(
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **about: Any
     ) -> None:
-        """A call begins (called by LangChain)."""
+        """A call begins."""
         caller = currentframe()
         self._begin(run_id, [m for batch in messages for m in batch], about, caller and caller.f_back)
 

@@ -7,7 +7,6 @@ from threading import Lock
 from typing import Any, Final
 from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langgraph.errors import GraphBubbleUp
 
@@ -23,16 +22,14 @@ Tell = Callable[[str, dict[str, Any]], None]
 """Is told what happens: `"token"` (text), `"tool_started"` or `"tool_finished"` (a `ToolRecord`)."""
 
 
-class Watcher(BaseCallbackHandler):
-    """Records tool calls, and tells of them and of tokens (called by LangChain).
+class Watcher:
+    """Records tool calls, and tells of them and of tokens; its methods are those of LangChain's handlers.
 
     Args:
         tell: Is told of each.
         secrets: Keys, to be kept out of what is told.
         tokens: Whether to tell of tokens.
     """
-
-    run_inline = True  # what is recorded is there when the call returns, also under asyncio
 
     def __init__(self, tell: Tell, secrets: Sequence[str] = (), *, tokens: bool = False) -> None:
         self.tools: list[ToolRecord] = []
@@ -113,4 +110,7 @@ def _text(output: Any) -> str:
 
 
 def _as_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except (TypeError, ValueError, RecursionError):  # keys that are no text, or a value that holds itself
+        return str(value)
