@@ -139,12 +139,13 @@ class Door(BaseCallbackHandler):
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **about: Any
     ) -> None:
         """A call begins."""
-        caller = currentframe()
-        self._begin(run_id, [m for batch in messages for m in batch], about, caller and caller.f_back)
+        self._begin(run_id, [m for batch in messages for m in batch], about, currentframe())
 
     def _begin(
-        self, run_id: UUID, messages: list[BaseMessage], about: dict[str, Any], caller: FrameType | None
+        self, run_id: UUID, messages: list[BaseMessage], about: dict[str, Any], called: FrameType | None
     ) -> None:
+        # A frame that is kept in a variable of its own holds itself, and all of the run, until it is collected.
+        caller = called and called.f_back
         if self.meter.guards and caller and caller.f_code.co_flags & CO_COROUTINE:
             return  # an awaited call: `AsyncDoor` is asked next, and may wait without blocking
         begun = self.meter.begin(run_id, messages, about)
@@ -159,8 +160,7 @@ class Door(BaseCallbackHandler):
         self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **about: Any
     ) -> None:
         """The same of a model that is no chat model."""
-        caller = currentframe()
-        self._begin(run_id, _as_messages(prompts), about, caller and caller.f_back)
+        self._begin(run_id, _as_messages(prompts), about, currentframe())
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """A call is answered."""
