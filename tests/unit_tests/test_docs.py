@@ -31,7 +31,8 @@ WITH_CODE = [path for path in [*TEXTS, TRAINING, *MODULES] if "```python" in pat
 
 
 @pytest.mark.parametrize("path", WITH_CODE, ids=lambda p: str(p.relative_to(ROOT)))
-def test_code_blocks_run(path, monkeypatch):
+def test_code_blocks_run(path, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     with FakeProviders() as providers:
         for name, value in providers.environment().items():
             monkeypatch.setenv(name, value)
