@@ -17,13 +17,19 @@ TRAIN_PYTHON ?= python3.11
 TRAIN := .venv-train
 TRAIN_READY := $(TRAIN)/.ready
 
-.PHONY: demo test test-vllm test-train test-learning lint bench model setup clean
+# The server of LangGraph's own tools, for tests alone.
+SERVED_READY := $(VENV)/.served
+
+.PHONY: demo test test-long test-vllm test-train test-learning lint bench model setup clean
 
 demo: model  ## Answer a few questions offline and show every step
 	@$(BIN)/langgraph-conductor demo
 
 test: model  ## Every test; no network but loopback
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+test-long: $(SERVED_READY)  ## Killed processes, PostgreSQL, a served app, a browser; needs Debian's `postgresql` and `chromium`
+	$(BIN)/python -m pytest -q -x --timeout=300 --durations=5 tests/long_tests
 
 test-vllm: $(VLLM_MODELS)  ## Against a real vLLM server on the CPU; 5 minutes and 4 GB the first time
 	$(BIN)/python -m pytest -q -x --timeout=300 --durations=5 tests/vllm_tests
@@ -53,8 +59,12 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --build-constraint constraints.txt \
-		-e ".[openai,anthropic,google,openrouter,vllm,mcp,local,cli,eval]" --group dev
+		-e ".[openai,anthropic,google,openrouter,vllm,mcp,local,cli,sqlite,postgres,eval]" --group dev
 	@touch $(READY)
+
+$(SERVED_READY): $(READY)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --build-constraint constraints.txt --group served
+	@touch $@
 
 $(VLLM_READY): constraints-vllm.txt
 	@command -v $(VLLM_PYTHON) > /dev/null || { echo "The vLLM tests need Python 3.11; run: make VLLM_PYTHON=/path/to/python3.11"; exit 1; }

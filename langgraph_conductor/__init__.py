@@ -12,7 +12,7 @@ from langgraph_conductor.errors import (
     PlanError,
     WorkerError,
 )
-from langgraph_conductor.graph import compile_workflow, create_conductor
+from langgraph_conductor.graph import add_conductor, compile_workflow, create_conductor
 from langgraph_conductor.lazy import lazily
 from langgraph_conductor.planners import ChatPlanner, Plan, Planner, PlanRequest
 from langgraph_conductor.records import StepOutput, WorkerTask
@@ -29,6 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     # build
     "create_conductor",
+    "add_conductor",
     # workers
     "Worker",
     "WorkerPool",

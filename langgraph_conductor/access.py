@@ -11,9 +11,10 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 
 from langgraph_conductor.conversation import question_blocks
+from langgraph_conductor.errors import SavedRunError
 from langgraph_conductor.prompts import with_attachments, worker_prompt
 from langgraph_conductor.records import ContentBlock, StepOutput, WorkerTask
-from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, out_channel, spec_channel
+from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, earlier_channel, out_channel, spec_channel
 from langgraph_conductor.workflow import ALL, Access, readable_steps
 
 
@@ -24,7 +25,7 @@ def grants_previous(access: Access) -> bool:
 
 def readable_channels(index: int, access: Access) -> tuple[str, ...]:
     """The channels of the run-time graph that step `index` may read."""
-    channels = [QUESTION, ROUND, spec_channel(index)]
+    channels = [QUESTION, ROUND, spec_channel(index), earlier_channel(index)]
     if grants_previous(access):
         channels.append(PREVIOUS)
     return (*channels, *(out_channel(j) for j in readable_steps(index, access)))
@@ -33,10 +34,17 @@ def readable_channels(index: int, access: Access) -> tuple[str, ...]:
 def worker_task(
     state: Mapping[str, Any], index: int, subtask: str, access: Access, *, is_final: bool
 ) -> WorkerTask:
-    """What the worker of step `index` is handed, from the channels granted to it."""
+    """What the worker of step `index` is handed, from the channels granted to it.
+
+    Raises:
+        SavedRunError: If an output that is granted was saved, and is gone.
+    """
     question = copied_question(state.get(QUESTION))
+    if lost := [j for j in readable_steps(index, access) if out_channel(j) not in state]:
+        raise SavedRunError(f"what steps {lost} said")
     inputs = tuple(StepOutput(**state[out_channel(j)]) for j in readable_steps(index, access))
-    previous = tuple(StepOutput(**output) for output in _history(state, access)["outputs"])
+    before = [*_history(state, access)["outputs"], *(state.get(earlier_channel(index)) or ())]
+    previous = tuple(StepOutput(**output) for output in before)
     prompt = worker_prompt(question, subtask, inputs, previous, is_final=is_final)
     return WorkerTask(
         question=question,
@@ -65,6 +73,7 @@ def granted(state: Mapping[str, Any], index: int, access: Access) -> list[list[i
     """(round, step) of every output step `index` may read, for the record."""
     history = _history(state, access)
     earlier = [[history["round"], output["index"]] for output in history["outputs"]]
+    earlier += [[chosen["round"], chosen["index"]] for chosen in state.get(earlier_channel(index)) or ()]
     return earlier + [[state.get(ROUND) or 0, j] for j in readable_steps(index, access)]
 
 

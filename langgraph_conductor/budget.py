@@ -107,6 +107,11 @@ class BudgetLeft:
     def __str__(self) -> str:
         return _limits(self)
 
+    def to_json(self) -> dict[str, Any]:
+        """The limits there are, money as text."""
+        found = {name: getattr(self, name) for name in self.__slots__}
+        return {name: str(v) if name == "usd" else v for name, v in found.items() if v is not None}
+
 
 @dataclass(slots=True, eq=False)
 class Reservation:

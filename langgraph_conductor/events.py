@@ -1,19 +1,38 @@
 """Progress, as typed JSON events in LangGraph's `custom` stream.
 
-    for namespace, event in conductor.stream(..., stream_mode="custom", subgraphs=True):
+    for event in conductor.stream(question, stream_mode="custom"):
         print(event["type"], event)
 
-Events come from inside the conductor's subgraphs, so `subgraphs=True` is needed to see them.
+A conductor's events are in the stream of the graph it stands in: of its own, if it is called alone, or of the
+graph it was added to (`add_conductor`). A conductor that is a subgraph, or works for another one, is heard by
+those who ask for the streams of subgraphs (`subgraphs=True`).
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from typing_extensions import TypedDict
 
 from langgraph_conductor.records import ErrorRecord
 
+EVENT_VERSION: Final = 1
+"""Grows with every change that a reader of events would notice; new types and new keys are none."""
 
-class WorkflowPlanned(TypedDict):
+
+class _Stamped(TypedDict, total=False):
+    version: int
+    """`EVENT_VERSION`; there in every event that is sent."""
+    time: float
+    """Unix time; there in every event that is sent."""
+
+
+class PlanningStarted(_Stamped):
+    """A round begins."""
+
+    type: Literal["planning_started"]
+    round: int
+
+
+class WorkflowPlanned(_Stamped):
     """A round has its workflow; no worker has run for it yet."""
 
     type: Literal["workflow_planned"]
@@ -28,7 +47,19 @@ class WorkflowPlanned(TypedDict):
     seconds: float
 
 
-class StepStarted(TypedDict):
+class WorkflowRejected(_Stamped):
+    """A person did not let the workflow of a round run."""
+
+    type: Literal["workflow_rejected"]
+    round: int
+    workflow: dict[str, Any]
+    reason: str
+    """What the person wants instead; may be empty."""
+    again: bool
+    """Whether another one is planned; else the run ends."""
+
+
+class StepStarted(_Stamped):
     """A worker begins its subtask."""
 
     type: Literal["step_started"]
@@ -37,9 +68,65 @@ class StepStarted(TypedDict):
     worker: str
     subtask: str
     granted: list[list[int]]
+    final: bool
+    """Whether it is the last step, whose output is the answer."""
 
 
-class StepFinished(TypedDict):
+class Token(_Stamped):
+    """A model that streams has said a little more; told where the option `tokens` asks for it."""
+
+    type: Literal["token"]
+    round: int
+    step: int | None
+    """`None` for the planner."""
+    worker: str
+    """Empty for the planner."""
+    text: str
+    final: bool
+    """Whether it is of the last step, whose output is the answer."""
+
+
+class ToolStarted(_Stamped):
+    """A worker, or the planner, calls a tool."""
+
+    type: Literal["tool_started"]
+    round: int
+    step: int | None
+    worker: str
+    tool: str
+    input: str
+    """As in `ToolRecord`."""
+
+
+class ToolFinished(_Stamped):
+    """The tool is done."""
+
+    type: Literal["tool_finished"]
+    round: int
+    step: int | None
+    worker: str
+    tool: str
+    input: str
+    output: str
+    error: str
+    seconds: float
+
+
+class Fallback(_Stamped):
+    """Somebody failed for good, and another is asked."""
+
+    type: Literal["fallback"]
+    round: int
+    step: int | None
+    """`None` if the planner failed."""
+    worker: str
+    """Who failed; empty for the planner."""
+    instead: str
+    """Who is asked; empty if the earlier answer is kept."""
+    error: ErrorRecord
+
+
+class StepFinished(_Stamped):
     """A worker is done."""
 
     type: Literal["step_finished"]
@@ -55,7 +142,18 @@ class StepFinished(TypedDict):
     seconds: float
 
 
-class RoundFinished(TypedDict):
+class BudgetTold(_Stamped):
+    """What is left of the run's budget, after a plan or a step."""
+
+    type: Literal["budget"]
+    round: int
+    left: dict[str, Any]
+    """Of each limit there is: `usd` as text, `tokens`, `calls`, `seconds`."""
+    refusal: ErrorRecord | None
+    """Why no further call is made, once one was refused."""
+
+
+class RoundFinished(_Stamped):
     """All steps of a round are done."""
 
     type: Literal["round_finished"]
@@ -63,4 +161,29 @@ class RoundFinished(TypedDict):
     answer: str
 
 
-Event = WorkflowPlanned | StepStarted | StepFinished | RoundFinished
+class Answered(_Stamped):
+    """The run is over."""
+
+    type: Literal["answer"]
+    text: str
+    rounds: int
+    usage: dict[str, Any]
+    """As in the conductor's result."""
+    stopped: str
+    """Why it ended before its time, or empty."""
+
+
+Event = (
+    PlanningStarted
+    | WorkflowPlanned
+    | WorkflowRejected
+    | StepStarted
+    | Token
+    | ToolStarted
+    | ToolFinished
+    | Fallback
+    | StepFinished
+    | BudgetTold
+    | RoundFinished
+    | Answered
+)

@@ -31,6 +31,8 @@ class Options:
             are shown names or descriptions.
         rounds: Rounds of an earlier run of the same question: the run goes on from them. They count for
             `max_rounds`, and their usage is in the result's, but a budget is for the rounds to come.
+        tokens: Whether events tell of tokens, where a model streams: one that is built with `streaming=True`, or
+            all where the caller asks LangGraph for `messages` too.
         workflow: For drawing alone: the workflow `get_graph(config, xray=True)` shows.
     """
 
@@ -42,6 +44,7 @@ class Options:
     sample: tuple[int, int] | None = None
     permute: int | None = None
     rounds: tuple[RoundRecord, ...] = ()
+    tokens: bool = False
     workflow: Workflow | None = None
 
     def __post_init__(self) -> None:
@@ -56,6 +59,8 @@ class Options:
         object.__setattr__(self, "exclude", _words("exclude", self.exclude))
         if self.sample is not None:
             object.__setattr__(self, "sample", _two_numbers(self.sample))
+        if not isinstance(self.tokens, bool):
+            raise ValueError(f"the option `tokens` is True or False, not {self.tokens!r}")
         if not isinstance(self.rounds, list | tuple) or not all(map(is_round, self.rounds)):
             raise ValueError(f"the option `rounds` is a list of records of rounds, not {self.rounds!r:.80}")
         object.__setattr__(self, "rounds", tuple(self.rounds))

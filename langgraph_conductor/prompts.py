@@ -22,7 +22,7 @@ PROMPT_VERSION: Final = 1
 
 PROMPT_TAGS: Final = (
     "overall_task", "previous_round", "step_subtask", "step_output", "your_subtask",
-    "previous_plan", "previous_answer",
+    "previous_plan", "previous_answer", "wish",
 )  # fmt: skip
 """Tags of the parts of a prompt."""
 
@@ -115,7 +115,8 @@ def worker_prompt(
 
 
 def _step_shown(output: StepOutput) -> str:
-    step = {"step": output.index, "worker": output.worker}
+    where = {} if output.round is None else {"round": output.round}
+    step = where | {"step": output.index, "worker": output.worker}
     shown = tagged("step_subtask", output.subtask, **step)
     return f"{shown}\n{tagged('step_output', output.text, **step, status=output.status)}"
 
@@ -165,6 +166,11 @@ no more than this allows.\
 """
 _REPAIR: Final = """\
 That plan cannot be used: {reason}. Nothing was run. Write the whole plan again with that mended.\
+"""
+
+_REJECTED: Final = """\
+A person looked at that plan before it was run and wants another one{reason} Nothing was run. Write the whole \
+plan anew.\
 """
 
 
@@ -245,3 +251,8 @@ def planner_prompt(
 def repair_prompt(reason: str) -> str:
     """The request to mend a plan, quoting what was wrong."""
     return _REPAIR.format(reason=reason.rstrip("."))
+
+
+def rejected_prompt(reason: str) -> str:
+    """The request for another plan, with what a person said of the first."""
+    return _REJECTED.format(reason=f":\n{tagged('wish', reason)}\n" if reason else ".")

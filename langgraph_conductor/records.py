@@ -27,6 +27,7 @@ class StepOutput:
         subtask: What it was asked.
         text: What it answered; empty if it failed.
         status: `"ok"`, or `"failed"` if there is no usable answer.
+        round: Number of its round, from 0, where it was granted out of an earlier one by itself.
     """
 
     index: int
@@ -34,10 +35,12 @@ class StepOutput:
     subtask: str
     text: str
     status: Status = "ok"
+    round: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON, for a state channel."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        found = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in found.items() if name != "round" or value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class WorkerTask:
         question: The question, as content blocks.
         subtask: The instruction for this step.
         inputs: Outputs of the steps the access list grants, in order.
-        previous: Outputs of the round before, if granted; else empty.
+        previous: Outputs of the round before, if granted, or those chosen from earlier rounds; else empty.
         index: Position of the step in its workflow, from 0.
         round: Number of the round, from 0.
         is_final: Whether this is the last step, whose output is the answer.
@@ -84,6 +87,22 @@ class ErrorRecord(TypedDict):
     """Of a call the budget did not allow: which of its limits."""
 
 
+class ToolRecord(TypedDict):
+    """One call of a tool."""
+
+    tool: str
+    """Its name."""
+    input: str
+    """What it was given, as JSON, cut where it is long."""
+    output: str
+    """What it gave, cut where it is long; empty if it failed."""
+    error: str
+    """Why it failed, or empty."""
+    started_at: float
+    """Unix time."""
+    seconds: float
+
+
 class CallRecord(TypedDict):
     """One model call."""
 
@@ -91,6 +110,8 @@ class CallRecord(TypedDict):
     """The worker it was made for; empty if for the planner."""
     model: str
     """Name of the model, as it was asked for."""
+    started_at: NotRequired[float]
+    """Unix time; missing in records of earlier versions."""
     seconds: float
     usage: dict[str, Any]
 
@@ -115,11 +136,35 @@ class StepRecord(TypedDict):
     """`Usage.to_json()` of the step, retries and what was used before interrupts included."""
     model_calls: list[CallRecord]
     """Every model call that answered, agents' inner ones included."""
+    tool_calls: NotRequired[list[ToolRecord]]
+    """Every call of a tool, in the order they ended; missing if there was none."""
     refusal: NotRequired[ErrorRecord]
     """Why no further call was made in the run, if its budget has ended by now."""
+    edited: NotRequired[bool]
+    """Whether a person wrote its output."""
+    possibly_repeated: NotRequired[bool]
+    """Whether the step was killed or cancelled while it ran, so that a call in flight may have been made, and
+    paid, once more."""
     started_at: float
     """Unix time."""
     seconds: float
+
+
+class Approval(TypedDict):
+    """What a person said of the workflow of a round before it ran."""
+
+    said: Literal["accept", "edit", "stop"]
+    """`"stop"`: it was not run, and the run ended."""
+    planned: NotRequired[dict[str, Any]]
+    """The workflow as it was planned, where another one ran or none."""
+
+
+class Rejected(TypedDict):
+    """A workflow that a person had planned anew."""
+
+    workflow: dict[str, Any]
+    reason: str
+    """What the person wants instead."""
 
 
 class PlanRecord(TypedDict):
@@ -135,7 +180,15 @@ class PlanRecord(TypedDict):
     """Why the fallback planned instead."""
     usage: dict[str, Any]
     model_calls: list[CallRecord]
+    tool_calls: NotRequired[list[ToolRecord]]
     refusal: NotRequired[ErrorRecord]
+    possibly_repeated: NotRequired[bool]
+    """As in `StepRecord`."""
+    started_at: NotRequired[float]
+    """Unix time; missing in records of earlier versions."""
+    rejected: NotRequired[list[Rejected]]
+    """Workflows of this round that a person had planned anew, oldest first; their planning is counted here too."""
+    approval: NotRequired[Approval]
     seconds: float
 
 
@@ -153,10 +206,35 @@ class RoundRecord(TypedDict):
     """The last non-empty output, or `""` if every step failed."""
     final: bool
     """Whether no further planning is wanted."""
+    discarded: NotRequired[list[CallRecord]]
+    """Model calls of steps that a person's edit made void, and in a round that is not over, of steps that are not;
+    they were paid, and are in the usage."""
+    is_answer: NotRequired[bool]
+    """`False` if its output helps to find the answer, but is none."""
     wall_seconds: float
     """From the first step's start to the last one's end."""
 
 
+def without_steps(number: int, plan: PlanRecord, *, accepted: bool) -> RoundRecord:
+    """The record of a round in which nothing ran: the last one."""
+    return {
+        "round": number,
+        "accepted": accepted,
+        "workflow": None,
+        "plan": plan,
+        "steps": [],
+        "answer": "",
+        "final": True,
+        "wall_seconds": 0.0,
+    }
+
+
 def latest_answered(rounds: Sequence[RoundRecord]) -> RoundRecord | None:
-    """The latest round that gave an answer: what a planner is shown, `all` grants, and the run returns."""
-    return next((record for record in reversed(rounds) if record["answer"]), None)
+    """The latest round that gave an answer: what a planner is shown, `all` grants, and the run returns.
+
+    If none was meant to, the latest one that said anything.
+    """
+    said = [record for record in rounds if record["answer"]]
+    meant = [record for record in said if record.get("is_answer", True)]
+    found = meant or said
+    return found[-1] if found else None

@@ -33,6 +33,8 @@ class Step:
         access: Positions (from 0) of the earlier steps whose subtask and output the worker may read,
             or `"all"` for every earlier step and, in a later round, the whole round before. A
             list, tuple, set or range is accepted and kept as a sorted tuple, without doubles.
+        earlier: (round, step) of outputs of earlier rounds it may read beside that, both from 0. Planners that
+            write many short plans choose them; the paper's dialect has no words for it.
 
     Raises:
         PlanError: If a part is missing or of the wrong type.
@@ -41,6 +43,7 @@ class Step:
     worker: str
     subtask: str
     access: Access = ()
+    earlier: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.worker, str) or not self.worker:
@@ -50,6 +53,7 @@ class Step:
         if storable(self.subtask) != self.subtask:
             raise PlanError("the subtask holds NUL or half a surrogate pair, which is not valid text")
         object.__setattr__(self, "access", _clean_access(self.access))
+        object.__setattr__(self, "earlier", _clean_earlier(self.earlier))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +139,8 @@ class Workflow:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The workflow as JSON: `{"steps": [{"worker", "subtask", "access"}]}`."""
-        return {
-            "steps": [
-                {
-                    "worker": step.worker,
-                    "subtask": step.subtask,
-                    "access": ALL if step.access == ALL else list(step.access),
-                }
-                for step in self.steps
-            ]
-        }
+        """The workflow as JSON: `{"steps": [{"worker", "subtask", "access"}]}`, `earlier` where there is any."""
+        return {"steps": [_step_json(step) for step in self.steps]}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Workflow":
@@ -187,6 +182,12 @@ def readable_steps(index: int, access: Access) -> tuple[int, ...]:
     return tuple(range(index)) if access == ALL else tuple(access)
 
 
+def _step_json(step: Step) -> dict[str, Any]:
+    access = ALL if step.access == ALL else list(step.access)
+    shown = {"worker": step.worker, "subtask": step.subtask, "access": access}
+    return shown | ({"earlier": [list(pair) for pair in step.earlier]} if step.earlier else {})
+
+
 def step_from_json(item: Any, index: int) -> Step:
     """One step from its JSON form; `index` is its position, for the error.
 
@@ -194,11 +195,11 @@ def step_from_json(item: Any, index: int) -> Step:
         PlanError: If a key is missing, unknown, or its value does not fit.
     """
     keys = {"worker", "subtask", "access"}
-    if not isinstance(item, Mapping) or set(item) != keys:
+    if not isinstance(item, Mapping) or set(item) - {"earlier"} != keys:
         found = sorted(map(str, item)) if isinstance(item, Mapping) else type(item).__name__
         raise PlanError(f"needs exactly the keys {sorted(keys)}, found {found}", step=index)
     try:
-        return Step(item["worker"], item["subtask"], item["access"])
+        return Step(item["worker"], item["subtask"], item["access"], item.get("earlier", ()))
     except PlanError as error:
         raise PlanError(error.reason, step=index) from None
 
@@ -230,6 +231,18 @@ def _clean_access(access: Any) -> Access:
         if type(item) is not int and item != ALL:
             raise PlanError(f'access must hold whole positions or "all", not {brief(item)}')
     return ALL if ALL in access else tuple(sorted(set(access)))
+
+
+def _clean_earlier(earlier: Any) -> tuple[tuple[int, int], ...]:
+    if not isinstance(earlier, list | tuple):
+        raise PlanError(f"earlier must be a list of [round, step], not {brief(earlier)}")
+    found = set()
+    for pair in earlier:
+        numbers = tuple(pair) if isinstance(pair, list | tuple) else ()
+        if len(numbers) != 2 or not all(type(n) is int and n >= 0 for n in numbers):
+            raise PlanError(f"earlier must hold [round, step], both from 0, not {brief(pair)}")
+        found.add(numbers)
+    return tuple(sorted(found))
 
 
 def _literal(values: Any) -> str:

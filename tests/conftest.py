@@ -33,3 +33,19 @@ def plan(request) -> Run:
     if request.param == "sync":
         return lambda planner, asked: planner.plan(asked)
     return lambda planner, asked: asyncio.run(planner.aplan(asked))
+
+
+@pytest.fixture(params=["sync", "async"])
+def call(request):
+    """A `tests.places.Call`, blocking, and again awaited."""
+    from tests.places import Call
+
+    return Call(request.param == "async")
+
+
+@pytest.fixture(params=["plain", "subgraph", "added", "tool", "worker"])
+def place(request):
+    """One of the places where users put a conductor; see `tests.places`."""
+    from tests import places
+
+    return getattr(places, request.param)

@@ -59,6 +59,7 @@ class FakeLangSmith:
         self.wire = wire
         self._requests: list[SentRequest] = []
         self._runs: dict[str, dict[str, Any]] = {}
+        self._ended: dict[str, set[str]] = {}
         self._lock = Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -177,15 +178,19 @@ class FakeLangSmith:
                 kind, run, *field = str(part.get_param("name", header="content-disposition")).split(".", 2)
                 if kind in ("post", "patch"):
                     value = json.loads(part.get_payload(decode=True))
-                    self._merge(run, {field[0]: value} if field else value)
+                    self._merge(kind, run, {field[0]: value} if field else value)
         elif path.endswith("/runs/batch"):
             batch = json.loads(request.body)
-            for run in [*batch.get("post", ()), *batch.get("patch", ())]:
-                self._merge(run["id"], run)
+            for kind in ("post", "patch"):
+                for run in batch.get(kind, ()):
+                    self._merge(kind, run["id"], run)
 
-    def _merge(self, run: str, news: dict[str, Any]) -> None:
-        known = self._runs.setdefault(run, {"id": run})
-        known.update({key: value for key, value in news.items() if value is not None})
+    def _merge(self, kind: str, run: str, news: dict[str, Any]) -> None:
+        known, ended = self._runs.setdefault(run, {"id": run}), self._ended.setdefault(run, set())
+        told = {key: value for key, value in news.items() if value is not None}
+        # The SDK may send how a run ended before how it began: the end stands.
+        known.update({key: value for key, value in told.items() if kind == "patch" or key not in ended})
+        ended.update(told if kind == "patch" else ())
 
 
 def _parts(body: bytes, content_type: str) -> Iterator[Message]:

@@ -1,20 +1,24 @@
-"""Commands: `ask`, `draw`, `check`, `eval`, `profile`, `train`, `demo`, `fetch`.
+"""Commands: `ask`, `resume`, `show`, `draw`, `check`, `eval`, `profile`, `train`, `demo`, `fetch`.
 
 Answers go to stdout, progress and errors to stderr.
 """
 
 import json
 import logging
+import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, ParamSpec
 
 import typer
 
-from langgraph_conductor.cli.exits import BUDGET, EXIT_CODES, one_line_errors
-from langgraph_conductor.display import describe, describe_setup
+from langgraph_conductor.cli.exits import BUDGET, EXIT_CODES, OTHER, one_line_errors
+from langgraph_conductor.display import describe, describe_setup, write_run_page
 from langgraph_conductor.display.words import printable
+
+if TYPE_CHECKING:
+    from langgraph_conductor.cli.asking import Manner
 
 P = ParamSpec("P")
 
@@ -29,6 +33,11 @@ app = typer.Typer(
 Config = Annotated[
     str | None,
     typer.Option("--config", "-c", help="A conductor.toml; without it the embedded models answer."),
+]
+
+Html = Annotated[
+    Path | None,
+    typer.Option(dir_okay=False, help="Also write the run to this file, as one HTML page without scripts."),
 ]
 
 
@@ -46,45 +55,151 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     return wrapped
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print answer, rounds and usage as JSON.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Show no progress, and of the report only the answer.")
+]
+MaxSteps = Annotated[int | None, typer.Option(min=1, help="Most steps of a workflow.")]
+MaxRounds = Annotated[int | None, typer.Option(min=1, help="Most rounds of planning and running.")]
+Offered = Annotated[
+    list[str] | None, typer.Option("--worker", help="Name or tag of a worker to offer; may be repeated.")
+]
+Excluded = Annotated[
+    list[str] | None, typer.Option(help="Name or tag of a worker not to offer; may be repeated.")
+]
+Approving = Annotated[
+    bool,
+    typer.Option(
+        "--approve", help="Ask at the terminal before a workflow runs: accept, edit, reject or stop."
+    ),
+]
+Tokens = Annotated[
+    bool | None,
+    typer.Option(
+        "--tokens/--no-tokens",
+        help="Show what models say as they say it; left out, where stdout is a terminal.",
+    ),
+]
+Log = Annotated[
+    Path | None,
+    typer.Option(dir_okay=False, help="Append every event to this file at once, as a line of JSON."),
+]
+SAVER: Final = "Where runs are saved: a file of SqliteSaver, or a database of PostgresSaver."
+SAVERS: Final = "sqlite:PATH|postgresql://..."
+Saver = Annotated[str, typer.Option(metavar=SAVERS, help=SAVER)]
+
+
 @command
 def ask(
     question: Annotated[str, typer.Argument(help="What to ask.")],
     config: Config = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print answer, rounds and usage as JSON.")
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show no progress, and of the report only the answer.")
-    ] = False,
-    max_steps: Annotated[int | None, typer.Option(min=1, help="Most steps of a workflow.")] = None,
-    max_rounds: Annotated[
-        int | None, typer.Option(min=1, help="Most rounds of planning and running.")
-    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    max_steps: MaxSteps = None,
+    max_rounds: MaxRounds = None,
     limit_usd: Annotated[str | None, typer.Option(help="Most US dollars, such as 0.50.")] = None,
     limit_seconds: Annotated[float | None, typer.Option(help="Most seconds.")] = None,
-    worker: Annotated[
-        list[str] | None, typer.Option(help="Name or tag of a worker to offer; may be repeated.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Name or tag of a worker not to offer; may be repeated.")
+    worker: Offered = None,
+    exclude: Excluded = None,
+    html: Html = None,
+    log: Log = None,
+    tokens: Tokens = None,
+    approve: Approving = False,
+    saver: Annotated[str | None, typer.Option(metavar=SAVERS, help=SAVER)] = None,
+    thread: Annotated[
+        str | None, typer.Option(help="The name of the conversation there; `resume` and `show` take it.")
     ] = None,
 ) -> None:
     """Answer a question. Progress goes to stderr, the report to stdout.
 
     Without --config the embedded models answer. They show the method at its smallest, not quality.
+    With --saver and --thread a run that was killed goes on with `resume`.
     """
-    from langgraph_conductor.cli.asking import check_choice, configured, limited, run
+    from langgraph_conductor.cli.asking import (
+        Manner,
+        check_choice,
+        check_terminal,
+        check_writable,
+        configured,
+        limited,
+        place_of,
+        run,
+    )
 
     _need_words(question)
+    place = place_of(saver, thread)
     chosen = configured(config)
     options = check_choice(chosen, worker, exclude)
-    bounds = {"max_steps": max_steps, "max_rounds": max_rounds}
-    conductor = chosen.build(
-        budget=limited(chosen.budget, limit_usd, limit_seconds),
-        **{name: value for name, value in bounds.items() if value is not None},
+    budget = limited(chosen.budget, limit_usd, limit_seconds)
+    for file in filter(None, (html, log)):
+        check_writable(file)  # before anything is paid
+    if approve:
+        check_terminal()
+    manner = Manner(
+        place=place, thread=thread or "", approve=approve, log=log, quiet=quiet, tokens=_tokens(tokens),
+        stdout=not as_json,
+    )  # fmt: skip
+    build = partial(chosen.build, budget=budget, **_bounds(max_steps, max_rounds))
+    _report(run(build, question, options, manner), manner, html, as_json=as_json)
+
+
+@command
+def resume(
+    thread: Annotated[str, typer.Argument(help="The name `ask` was given with --thread.")],
+    saver: Saver,
+    config: Config = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    max_steps: MaxSteps = None,
+    max_rounds: MaxRounds = None,
+    worker: Offered = None,
+    exclude: Excluded = None,
+    html: Html = None,
+    log: Log = None,
+    tokens: Tokens = None,
+    approve: Approving = False,
+) -> None:
+    """Go on with a run of `ask` that was killed, interrupted or waits for a person.
+
+    Give it the --config and the options it was begun with, but for its budget, which is saved. Nothing that was
+    saved is planned, run or paid again.
+    """
+    from langgraph_conductor.cli.asking import Manner, check_choice, check_writable, configured
+    from langgraph_conductor.cli.asking import resume as go_on
+    from langgraph_conductor.cli.savers import Place
+
+    place = Place.of(saver)
+    chosen = configured(config)
+    options = check_choice(chosen, worker, exclude)
+    for file in filter(None, (html, log)):
+        check_writable(file)
+    manner = Manner(
+        place=place,
+        thread=thread,
+        approve=approve,
+        log=log,
+        quiet=quiet,
+        tokens=_tokens(tokens),
+        stdout=not as_json,
     )
-    result = run(conductor, question, options, quiet=quiet)
-    typer.echo(_json(result) if as_json else printable(result["answer"]) if quiet else describe(result))
+    build = partial(chosen.build, **_bounds(max_steps, max_rounds))
+    _report(go_on(build, options, manner), manner, html, as_json=as_json)
+
+
+@command
+def show(
+    thread: Annotated[str, typer.Argument(help="The thread_id the run was given.")],
+    saver: Saver,
+    html: Html = None,
+) -> None:
+    """Show the newest run of a thread from its checkpoints, finished or interrupted. Nothing is run or changed."""
+    from langgraph_conductor.cli.savers import Place
+    from langgraph_conductor.cli.showing import describe_saved, saved_run
+
+    result = saved_run(Place.of(saver), thread)
+    if html:
+        write_run_page(result, html)
+    typer.echo(describe_saved(result))
 
 
 @command
@@ -282,6 +397,33 @@ def fetch() -> None:
 def _need_words(question: str) -> None:
     if not question.strip():
         raise typer.BadParameter("the question is empty")
+
+
+def _bounds(max_steps: int | None, max_rounds: int | None) -> dict[str, int]:
+    given = {"max_steps": max_steps, "max_rounds": max_rounds}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _tokens(said: bool | None) -> bool:
+    return sys.stdout.isatty() if said is None else said
+
+
+def _report(result: dict[str, Any], manner: "Manner", html: Path | None, *, as_json: bool) -> None:
+    """Write what is asked for.
+
+    Raises:
+        typer.Exit: If there is no answer.
+    """
+    if html:
+        write_run_page(result, html)
+    if as_json:
+        typer.echo(_json(result))
+    elif not manner.quiet:
+        typer.echo(describe(result))
+    elif not manner.streams:  # else it stands there
+        typer.echo(printable(result["answer"]))
+    if not result["answer"]:  # a person ended the run
+        raise typer.Exit(OTHER)
 
 
 def _json(result: dict[str, Any]) -> str:

@@ -1,22 +1,37 @@
-"""`langgraph-conductor ask`: runs a conductor and shows its progress on stderr."""
+"""`langgraph-conductor ask` and `resume`: run a conductor and show its progress on stderr."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import nullcontext
-from dataclasses import asdict
-from typing import Any
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command, StreamMode
 
 from langgraph_conductor import Budget
+from langgraph_conductor.cli.approving import answer, at_terminal, is_approval
 from langgraph_conductor.cli.exits import say
+from langgraph_conductor.cli.savers import Place, writing
+from langgraph_conductor.cli.showing import run_of, saved_checkpoints, saved_run
+from langgraph_conductor.cli.tokens import answer_as_it_comes
 from langgraph_conductor.config import ConductorConfig, read_conductor
-from langgraph_conductor.display import live
-from langgraph_conductor.display.live import Show
+from langgraph_conductor.display import event_log, live
+from langgraph_conductor.display.live import Show, has_tree
+from langgraph_conductor.display.retelling import retold
+from langgraph_conductor.display.run_facts import INTERRUPTS
 from langgraph_conductor.display.words import why
+from langgraph_conductor.errors import ConductorError
+from langgraph_conductor.events import Event
 
-_OWN_NAMESPACES = 2  # the round and the workflow in it; deeper ones are of conductors that are workers
+if TYPE_CHECKING:
+    from rich.console import Console
+
 _NOTE = 300
 
 
@@ -64,26 +79,164 @@ def limited(budget: Budget | None, usd: str | None, seconds: float | None) -> Bu
         raise typer.BadParameter(str(error)) from error
 
 
-def run(
-    conductor: CompiledStateGraph[Any, Any, Any, Any],
-    question: str,
-    options: Mapping[str, Any],
-    *,
-    quiet: bool = False,
-) -> dict[str, Any]:
+def check_writable(file: Path) -> None:
+    """Refuse a file that could not be written after the run.
+
+    Raises:
+        typer.BadParameter: If its folder is not there, or does not let it be written.
+    """
+    if not file.parent.is_dir():
+        raise typer.BadParameter(
+            f"there is no folder {str(file.parent)!r} to write {file.name!r} to; make it"
+        )
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise typer.BadParameter(f"{str(file)!r} may not be written; choose another file")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a run is kept, followed and approved.
+
+    Args:
+        place: Where it is saved, if it is.
+        thread: Under which id.
+        approve: Whether the person at the terminal is asked before a workflow runs.
+        log: The file its events go to.
+        quiet: Whether to show no progress.
+        tokens: Whether to show tokens as they come.
+        stdout: Whether they may go to stdout, where there is no tree of progress for them.
+    """
+
+    place: Place | None = None
+    thread: str = ""
+    approve: bool = False
+    log: Path | None = None
+    quiet: bool = False
+    tokens: bool = False
+    stdout: bool = False
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer is written to stdout as it comes."""
+        return self.tokens and self.stdout and (self.quiet or not has_tree(_console()))
+
+
+Build = Callable[..., CompiledStateGraph[Any, Any, Any, Any]]
+"""Builds the conductor, with `checkpointer` and `approve`."""
+
+
+def place_of(saver: str | None, thread: str | None) -> Place | None:
+    """Where a run is saved, if it is.
+
+    Raises:
+        typer.BadParameter: If one is given without the other, or it is of no known form.
+    """
+    if bool(saver) != bool(thread):
+        raise typer.BadParameter(
+            "--saver and --thread belong together: where the run is saved, and under which name"
+        )
+    return Place.of(saver) if saver else None
+
+
+def check_terminal() -> None:
+    """Refuse to approve where nobody can be asked.
+
+    Raises:
+        typer.BadParameter: If stdin is no terminal.
+    """
+    if not at_terminal():
+        raise typer.BadParameter(
+            "--approve asks at the terminal, and stdin is none; in a program, give create_conductor approve=True "
+            "and answer its interrupts with Command(resume=...)"
+        )
+
+
+def run(build: Build, question: str, options: Mapping[str, Any], manner: Manner) -> dict[str, Any]:
     """The conductor's result; its progress is shown on stderr while it runs.
 
     Args:
-        conductor: What `create_conductor` gave.
+        build: Builds the conductor.
         question: What to ask it.
         options: Options of this run.
-        quiet: Whether to show no progress.
-    """
-    from rich.console import Console
+        manner: How it is kept, followed and approved.
 
-    with nullcontext(_ignore) if quiet else live(Console(stderr=True)) as show:
-        # Awaited, since workers with MCP tools have no other way, and a running call can be cancelled.
-        result = asyncio.run(_run(conductor, question, options, show))
+    Raises:
+        ConductorError: If the thread holds a run that is not over, or a person is to be asked and there is none.
+    """
+    if manner.place:
+        asyncio.run(_made(manner.place))
+        saved = run_of(saved_checkpoints(manner.place, manner.thread))
+        if saved and not _over(saved):
+            raise ConductorError(
+                f"thread {manner.thread!r} holds a run that is not over; go on with it: {_go_on(manner)}; or give "
+                "another --thread"
+            )
+    return _followed(build, {"messages": [{"role": "user", "content": question}]}, options, manner, ())
+
+
+def resume(build: Build, options: Mapping[str, Any], manner: Manner) -> dict[str, Any]:
+    """The result of a run that was broken off, once it has gone on to its end; see `run`.
+
+    Raises:
+        ConductorError: If there is none, or it is over, be it that it failed as a whole.
+    """
+    if manner.place is None:
+        raise typer.BadParameter("give --saver, where the run is saved")
+    saved = saved_run(manner.place, manner.thread)
+    if failure := saved["failure"]:
+        raise ConductorError(
+            f"the run of thread {manner.thread!r} failed as a whole, and nothing of it is tried again; a new "
+            f"question goes on with the thread: {_ask(manner)}; why it failed: {failure}"
+        ) from failure
+    if _over(saved):
+        raise ConductorError(f"the run of thread {manner.thread!r} is over; `show` shows it")
+    if any(is_approval(one.value) for one in saved[INTERRUPTS]):
+        manner = replace(manner, approve=True)
+    return _followed(build, None, options, manner, retold(saved["rounds"]))
+
+
+def _over(saved: Mapping[str, Any]) -> bool:
+    return bool(saved["answer"] or saved["stopped"] or saved["failure"])
+
+
+async def _made(place: Place) -> None:
+    async with writing(place):
+        pass
+
+
+def _go_on(manner: Manner) -> str:
+    return f"langgraph-conductor resume {manner.thread} --saver {manner.place}"
+
+
+def _ask(manner: Manner) -> str:
+    return f"langgraph-conductor ask QUESTION --thread {manner.thread} --saver {manner.place}"
+
+
+def _followed(
+    build: Build, given: Any, options: Mapping[str, Any], manner: Manner, earlier: Iterable[Event]
+) -> dict[str, Any]:
+    """Run, and while it waits for the person at the terminal, ask and go on."""
+    memory = InMemorySaver() if manner.approve and manner.place is None else None
+    told = [*earlier]
+    with ExitStack() as stack:
+        shows: list[Show] = [told.append]
+        if manner.log:
+            shows.append(stack.enter_context(event_log(manner.log)))
+        if manner.streams:
+            shows.append(answer_as_it_comes(_write))
+        while True:
+            progress = nullcontext(_ignore) if manner.quiet else live(_console(), earlier=tuple(told))
+            with progress as show:
+                # Awaited, since workers with MCP tools have no other way, and a running call can be cancelled.
+                try:
+                    result = asyncio.run(_run(build, given, options, manner, memory, [*shows, show]))
+                except KeyboardInterrupt:
+                    if manner.place:
+                        say(f"note: to go on: {_go_on(manner)}")
+                    raise
+            if not result.get(INTERRUPTS):
+                break
+            given = Command(resume={one.id: _answered(one.value, manner) for one in result[INTERRUPTS]})
     for record in result["rounds"]:
         if error := record["plan"]["error"]:
             then = "the earlier answer was kept" if record["accepted"] else "one worker answered alone"
@@ -93,25 +246,52 @@ def run(
     return result
 
 
+def _answered(asked: Any, manner: Manner) -> Any:
+    if at_terminal():
+        return answer(asked)
+    then = f"at a terminal: {_go_on(manner)}" if manner.place else "ask at a terminal"
+    raise ConductorError(f"the run waits for a person, and stdin is no terminal; {then}")
+
+
 async def _run(
-    conductor: CompiledStateGraph[Any, Any, Any, Any],
-    question: str,
+    build: Build,
+    given: Any,
     options: Mapping[str, Any],
-    show: Show,
+    manner: Manner,
+    memory: InMemorySaver | None,
+    shows: Iterable[Show],
 ) -> dict[str, Any]:
     result: dict[str, Any] = {}
-    parts: AsyncIterator[Any] = conductor.astream(
-        {"messages": [{"role": "user", "content": question}]},
-        {"configurable": {"conductor": dict(options)}},
-        stream_mode=["custom", "values"],
-        subgraphs=True,
-    )
-    async for namespace, mode, part in parts:
-        if mode == "custom" and len(namespace) <= _OWN_NAMESPACES:
-            show(part)
-        elif not namespace:
-            result = part
+    # Models stream where messages are asked for.
+    modes: list[StreamMode] = ["custom", "values", "messages"] if manner.tokens else ["custom", "values"]
+    async with writing(manner.place) if manner.place else nullcontext(memory) as saver:
+        conductor = build(checkpointer=saver, approve=manner.approve)
+        chosen = {**options, **({"tokens": True} if manner.tokens else {})}
+        configurable = {"conductor": chosen, **({"thread_id": manner.thread or "ask"} if saver else {})}
+        parts: AsyncIterator[Any] = conductor.astream(
+            given,
+            {"configurable": configurable},
+            stream_mode=modes,
+            durability="sync" if saver else None,
+        )
+        async for mode, part in parts:
+            if mode == "custom":
+                for show in shows:
+                    show(part)
+            elif mode == "values":
+                result = part
     return result
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _write(text: str) -> None:
+    typer.echo(text, nl=False)
+    sys.stdout.flush()
 
 
 def _ignore(_: Any) -> None:

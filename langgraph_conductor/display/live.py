@@ -1,12 +1,12 @@
 """A run on a terminal while it goes on: a tree that is drawn anew several times a second. Needs `rich`."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from langgraph_conductor.display.progress import Progress, RoundProgress, StepProgress, line
-from langgraph_conductor.display.words import money, short, spent, tokens
+from langgraph_conductor.display.words import money, printable, short, spent, tokens
 from langgraph_conductor.events import Event
 
 if TYPE_CHECKING:
@@ -62,6 +62,11 @@ def _step(index: int, step: StepProgress, now: float, marks: dict[str, str]) -> 
     text.append(f"  {short(step.subtask, _SUBTASK)}", "italic")
     if step.state == "running":
         text.append(f"  running, {now - step.began:.1f} s", "yellow")
+        if step.doing:
+            # Of the answer itself as much as there is, of the others the last words.
+            text.append(
+                f"\n{printable(step.doing) if step.final else short(step.doing[-_SUBTASK:], _SUBTASK)}"
+            )
     elif step.state == "waiting":
         reads = ", ".join(map(str, step.reads))
         text.append("  waiting" + (f" for step {reads}" if reads else ""), "dim")
@@ -76,13 +81,21 @@ def _marked(state: str, words: str, marks: dict[str, str]) -> "Text":
     return Text().append(f"{marks[state]} ", _STYLES[state]).append(words)
 
 
+def has_tree(console: "Console") -> bool:
+    """Whether `live` draws a tree there."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 @contextmanager
-def live(console: "Console", clock: Callable[[], float] = time.monotonic) -> Iterator[Show]:
+def live(
+    console: "Console", clock: Callable[[], float] = time.monotonic, earlier: Iterable[Event] = ()
+) -> Iterator[Show]:
     """Show a run while it goes on: as a tree on a terminal, else as a line an event.
 
     Args:
         console: Where.
         clock: Gives seconds.
+        earlier: What was told of the run before it was interrupted; the tree holds it.
 
     Yields:
         What is to be told every event of the run.
@@ -98,16 +111,18 @@ def live(console: "Console", clock: Callable[[], float] = time.monotonic) -> Ite
         conductor = create_conductor(fixed.single("echo"), [Worker("echo", lambda task: task.subtask)])
         question = {"messages": [{"role": "user", "content": "Hello?"}]}
         with live(Console(stderr=True)) as show:
-            for _, event in conductor.stream(question, stream_mode="custom", subgraphs=True):
+            for event in conductor.stream(question, stream_mode="custom"):
                 show(event)
         ```
     """
-    if not console.is_terminal or console.is_dumb_terminal:
-        yield lambda event: console.out(line(event), highlight=False)
+    if not has_tree(console):
+        yield lambda event: console.out(told, highlight=False) if (told := line(event)) else None
         return
     from rich.live import Live
 
     progress = Progress(began=clock())
+    for event in earlier:
+        progress = progress.after(event, clock())
     over = False
     ascii_only = not console.encoding.lower().startswith("utf")
 

@@ -1,7 +1,7 @@
 """What a run has done so far, folded from its events; and the same as one plain line an event.
 
 progress = Progress()
-for namespace, event in conductor.stream(..., stream_mode="custom", subgraphs=True):
+for event in conductor.stream(..., stream_mode="custom"):
     progress = progress.after(event, time.monotonic())
 """
 
@@ -11,15 +11,20 @@ from typing import Literal
 from langgraph_conductor.display.words import REACHED, short, spent, why
 from langgraph_conductor.events import (
     Event,
+    Fallback,
     RoundFinished,
     StepFinished,
     StepStarted,
+    Token,
+    ToolFinished,
+    ToolStarted,
     WorkflowPlanned,
 )
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workflow import Workflow
 
 _WIDTH = 200
+_SAYING = 1_000
 
 StepState = Literal["waiting", "running", "done", "failed"]
 
@@ -37,6 +42,8 @@ class StepProgress:
         seconds: How long it took, once it is over.
         usage: What it used, once it is over.
         note: What else is to be said: why it failed, or who answered instead.
+        final: Whether its output is the answer; told once it runs.
+        doing: While it runs: the end of what it has said so far, or the tool it calls.
     """
 
     worker: str
@@ -47,6 +54,8 @@ class StepProgress:
     seconds: float = 0.0
     usage: Usage = field(default_factory=Usage)
     note: str = ""
+    final: bool = False
+    doing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +116,19 @@ class Progress:
         if not self.rounds:  # a resumed run does not plan again
             return self
         *before, current = self.rounds
+        if event["type"] == "workflow_rejected":
+            return replace(self, began=now, rounds=tuple(before))
         if event["type"] == "round_finished":
             return replace(self, began=now, rounds=(*before, replace(current, over=True)))
-        if event["step"] >= len(current.steps):
+        if (
+            event["type"] != "step_started"
+            and event["type"] != "step_finished"
+            and event["type"] != "token"
+            and event["type"] != "tool_started"
+            and event["type"] != "tool_finished"
+        ):
+            return self
+        if event["step"] is None or event["step"] >= len(current.steps):  # the planner, or a resumed run
             return self
         steps = list(current.steps)
         steps[event["step"]] = _after(steps[event["step"]], event, now)
@@ -132,16 +151,27 @@ def _planned(event: WorkflowPlanned) -> RoundProgress:
     )
 
 
-def _after(step: StepProgress, event: StepStarted | StepFinished, now: float) -> StepProgress:
-    if event["type"] == "step_started":
-        return replace(step, state="running", began=now)
-    return replace(
-        step,
-        state="done" if event["status"] == "ok" else "failed",
-        seconds=event["seconds"],
-        usage=Usage.from_json(event["usage"]),
-        note=_note(event),
-    )
+def _after(
+    step: StepProgress, event: StepStarted | StepFinished | Token | ToolStarted | ToolFinished, now: float
+) -> StepProgress:
+    match event["type"]:
+        case "step_started":
+            return replace(step, state="running", began=now, final=event["final"], doing="")
+        case "token":
+            return replace(step, doing=(step.doing + event["text"])[-_SAYING:])
+        case "tool_started":
+            return replace(step, doing=f"{event['tool']}({short(event['input'], _WIDTH)})")
+        case "tool_finished":
+            return replace(step, doing="")
+        case "step_finished":
+            return replace(
+                step,
+                state="done" if event["status"] == "ok" else "failed",
+                seconds=event["seconds"],
+                usage=Usage.from_json(event["usage"]),
+                note=_note(event),
+                doing="",
+            )
 
 
 def _note(event: StepFinished) -> str:
@@ -152,18 +182,39 @@ def _note(event: StepFinished) -> str:
 
 
 def line(event: Event) -> str:
-    """One event on one plain line."""
-    if event["type"] == "workflow_planned":
-        return _planned_line(event)
-    if event["type"] == "round_finished":
-        return _round_line(event)
-    where = f"round {event['round']}, step {event['step']} ({event['worker']})"
-    if event["type"] == "step_started":
-        return f"{where}: started: {short(event['subtask'], _WIDTH)}"
-    state = "done" if event["status"] == "ok" else "failed"
-    note = _note(event)
-    cost = spent(Usage.from_json(event["usage"]), event["seconds"])
-    return f"{where}: {state}, {cost}{f': {note}' if note else ''}"
+    """One event on one plain line; nothing of those that would only make it longer."""
+    match event["type"]:
+        case "workflow_planned":
+            return _planned_line(event)
+        case "round_finished":
+            return _round_line(event)
+        case "workflow_rejected":
+            then = "another one is planned" if event["again"] else "the run ends"
+            said = f": {short(event['reason'], _WIDTH)}" if event["reason"] else ""
+            return f"round {event['round']}: a person did not let the workflow run, {then}{said}"
+        case "step_started":
+            return f"{_where(event)}: started: {short(event['subtask'], _WIDTH)}"
+        case "step_finished":
+            state = "done" if event["status"] == "ok" else "failed"
+            note = _note(event)
+            cost = spent(Usage.from_json(event["usage"]), event["seconds"])
+            return f"{_where(event)}: {state}, {cost}{f': {note}' if note else ''}"
+        case "tool_finished":
+            told = f"failed: {event['error']}" if event["error"] else f"{event['seconds']:.1f} s"
+            return (
+                f"{_where(event)}: {event['tool']}({short(event['input'], _WIDTH)}): {short(told, _WIDTH)}"
+            )
+        case "fallback" if event["step"] is not None:
+            return f"{_where(event)}: {event['instead']} is asked instead: {why(event['error'], _WIDTH)}"
+        case "budget" if event["refusal"]:
+            return f"round {event['round']}: {why(event['refusal'], _WIDTH)}"
+    return ""
+
+
+def _where(event: StepStarted | StepFinished | ToolFinished | Fallback) -> str:
+    if event["step"] is None:
+        return f"round {event['round']}, planner"
+    return f"round {event['round']}, step {event['step']} ({event['worker']})"
 
 
 def _planned_line(event: WorkflowPlanned) -> str:

@@ -31,6 +31,11 @@ def short(text: str, width: int) -> str:
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
+def counted(n: int, what: str) -> str:
+    """How many of what, such as `3 steps`."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def tokens(usage: Usage) -> str:
     """Tokens sent and received."""
     return f"{usage.input_tokens}+{usage.output_tokens} tokens" if usage.calls else "no model"

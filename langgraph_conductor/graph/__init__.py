@@ -1,6 +1,6 @@
 """The LangGraph graphs: the conductor's loop, a round, a workflow compiled at run time."""
 
 from langgraph_conductor.graph.compiler import compile_workflow
-from langgraph_conductor.graph.conductor import create_conductor
+from langgraph_conductor.graph.conductor import add_conductor, create_conductor
 
-__all__ = ["compile_workflow", "create_conductor"]
+__all__ = ["add_conductor", "compile_workflow", "create_conductor"]

@@ -10,31 +10,44 @@
   that is compiled at run time has to read the checkpoint before the graph exists.
 * `CONFIG_KEY_CHECKPOINT_MAP` tells a node at which checkpoint its graph is.
 * `CONFIG_KEY_RUNTIME` holds the stream writer of the node that runs.
+* `CONFIG_KEY_SCRATCHPAD`, `NULL_TASK_ID` and `RESUME` lead to an answer that was given without an id. When it
+  was taken below, LangGraph keeps it at the outermost checkpoint, and hands it to whoever asks next.
 * `_reset_interrupt_counter` makes a repeated call reuse the answers people gave to its interrupts, as
   LangGraph's own retries do.
+* `_CHANNEL_BRANCH_TO` names the channel by which an edge leads to a node: where no graph is at hand, as for what
+  shows a saved run, a checkpoint tells by it which node comes next.
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any
+from contextvars import copy_context
+from typing import Any, Final
 from uuid import uuid4
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import patch_config
+from langchain_core.runnables.config import patch_config, var_child_runnable_config
 from langgraph._internal._constants import (  # noqa: TID251 - the one place
     CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_CHECKPOINTER,
     CONFIG_KEY_READ,
     CONFIG_KEY_RUNTIME,
+    CONFIG_KEY_SCRATCHPAD,
+    NULL_TASK_ID,
+    RESUME,
 )
 from langgraph._internal._runnable import RunnableCallable  # noqa: TID251 - the one place
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
+from langgraph.graph.state import _CHANNEL_BRANCH_TO
 from langgraph.pregel._retry import _reset_interrupt_counter
 
-from langgraph_conductor.events import Event
+from langgraph_conductor.events import EVENT_VERSION, Event
 
 logger = logging.getLogger(__name__)
 
+_NOT_FORGOTTEN = (
+    "an answer that was taken could not be marked so, and may be given to the next question: %s"
+)
 _NOT_KEPT = "what was paid could not be saved (%s): %s"
 
 
@@ -54,11 +67,48 @@ def router(name: str, choose: Callable[[Any, RunnableConfig], str]) -> Runnable[
     return runnable
 
 
+EVENTS: Final = "__conductor_events"
+"""Where the stream for events lies in `configurable`, and the namespace they are sent at."""
+
+
+def telling(config: RunnableConfig, *, tokens: bool = False) -> RunnableConfig:
+    """`config` in which all that runs below a node sends its events to the stream of the node's own graph.
+
+    In LangGraph what a graph streams is seen by those who ask for the streams of subgraphs. Events of a conductor
+    are of interest where it stands.
+
+    Args:
+        config: The config of the node.
+        tokens: Whether they tell of tokens.
+    """
+    configurable = config.get("configurable", {})
+    runtime = configurable.get(CONFIG_KEY_RUNTIME)
+    if runtime is None:
+        return config
+    stream = runtime.stream_writer, configurable.get("checkpoint_ns", ""), tokens
+    return {**config, "configurable": {**configurable, EVENTS: stream}}
+
+
 def emit(config: RunnableConfig, event: Event) -> None:
-    """Send `event` to the `custom` stream of the graph that runs."""
-    runtime = config.get("configurable", {}).get(CONFIG_KEY_RUNTIME)
-    if runtime is not None:
-        runtime.stream_writer(event)
+    """Send `event` to the `custom` stream: where `telling` said, else of the graph that runs."""
+    configurable = config.get("configurable", {})
+    stamped = {**event, "version": EVENT_VERSION, "time": time.time()}
+    if EVENTS in configurable:
+        writer, namespace, _ = configurable[EVENTS]
+        # The writer takes the namespace from the ambient config.
+        copy_context().run(_write, writer, namespace, stamped)
+    elif (runtime := configurable.get(CONFIG_KEY_RUNTIME)) is not None:
+        copy_context().run(_write, runtime.stream_writer, configurable.get("checkpoint_ns", ""), stamped)
+
+
+def tells_tokens(config: RunnableConfig) -> bool:
+    """Whether events tell of tokens."""
+    return EVENTS in config.get("configurable", {}) and bool(config["configurable"][EVENTS][2])
+
+
+def _write(writer: Callable[[Any], None], namespace: str, event: Any) -> None:
+    var_child_runnable_config.set({"configurable": {"checkpoint_ns": namespace}})
+    writer(event)
 
 
 def replayed(config: RunnableConfig) -> RunnableConfig:
@@ -66,42 +116,74 @@ def replayed(config: RunnableConfig) -> RunnableConfig:
     return _reset_interrupt_counter(config)
 
 
-def _at_checkpoint(config: RunnableConfig) -> RunnableConfig:
-    """The checkpoint of the graph a node runs in, from the node's config."""
+def bare_answer(config: RunnableConfig) -> bool:
+    """Whether the run was resumed with an answer without an id."""
+    scratchpad = config.get("configurable", {}).get(CONFIG_KEY_SCRATCHPAD)
+    return scratchpad is not None and scratchpad.get_null_resume() is not None
+
+
+def forget_answer(config: RunnableConfig) -> None:
+    """Keep an answer without an id that was taken from being handed to another question when the run goes on."""
+    try:
+        saver_in(config).put_writes(_at_outermost(config), [(RESUME, None)], NULL_TASK_ID)
+    except Exception as error:  # noqa: BLE001 - what comes of the node matters more
+        logger.warning(_NOT_FORGOTTEN, error)
+
+
+async def aforget_answer(config: RunnableConfig) -> None:
+    """`forget_answer`, awaited."""
+    try:
+        await saver_in(config).aput_writes(_at_outermost(config), [(RESUME, None)], NULL_TASK_ID)
+    except Exception as error:  # noqa: BLE001 - what comes of the node matters more
+        logger.warning(_NOT_FORGOTTEN, error)
+
+
+def _at_outermost(config: RunnableConfig) -> RunnableConfig:
+    """The checkpoint of the graph that was called, from the config of a node below it."""
     configurable = config["configurable"]
-    namespace = configurable.get("checkpoint_ns", "").rpartition("|")[0]
+    checkpoint = configurable[CONFIG_KEY_CHECKPOINT_MAP][""]
+    where = {"checkpoint_ns": "", "checkpoint_id": checkpoint}
+    return {"configurable": {"thread_id": configurable["thread_id"], **where}}
+
+
+def _at_checkpoint(config: RunnableConfig, depth: int) -> RunnableConfig:
+    """The checkpoint of the graph a node runs in, or of one `depth` graphs further out, from the node's config."""
+    configurable = config["configurable"]
+    namespace = configurable.get("checkpoint_ns", "")
+    for _ in range(depth + 1):
+        namespace = namespace.rpartition("|")[0]
     checkpoint = (configurable.get(CONFIG_KEY_CHECKPOINT_MAP) or {}).get(namespace)
     where = {"checkpoint_ns": namespace, "checkpoint_id": checkpoint}
     return {"configurable": {"thread_id": configurable["thread_id"], **where}}
 
 
-def keep_write(config: RunnableConfig, channel: str, value: Any) -> None:
-    """Save something of a node that is left before its end, beside the checkpoint it began at.
+def keep_write(config: RunnableConfig, channel: str, depth: int, value: Any) -> None:
+    """Save something of a node that is left before its end, beside the checkpoint it began at, or one further out.
 
     It is a write of a task that no graph has, so LangGraph keeps it, and applies it to nothing.
     """
     try:
-        saver_in(config).put_writes(_at_checkpoint(config), [(channel, value)], uuid4().hex)
+        saver_in(config).put_writes(_at_checkpoint(config, depth), [(channel, value)], uuid4().hex)
     except Exception as error:  # noqa: BLE001 - why the node is left matters more
         logger.warning(_NOT_KEPT, channel, error)
 
 
-async def akeep_write(config: RunnableConfig, channel: str, value: Any) -> None:
+async def akeep_write(config: RunnableConfig, channel: str, depth: int, value: Any) -> None:
     """`keep_write`, awaited."""
     try:
-        await saver_in(config).aput_writes(_at_checkpoint(config), [(channel, value)], uuid4().hex)
+        await saver_in(config).aput_writes(_at_checkpoint(config, depth), [(channel, value)], uuid4().hex)
     except Exception as error:  # noqa: BLE001 - why the node is left matters more
         logger.warning(_NOT_KEPT, channel, error)
 
 
-def kept_writes(config: RunnableConfig, channel: str) -> list[Any]:
+def kept_writes(config: RunnableConfig, channel: str, depth: int) -> list[Any]:
     """What `keep_write` had saved of this node, if it is begun anew."""
-    return _of_channel(saver_in(config).get_tuple(_at_checkpoint(config)), channel)
+    return _of_channel(saver_in(config).get_tuple(_at_checkpoint(config, depth)), channel)
 
 
-async def akept_writes(config: RunnableConfig, channel: str) -> list[Any]:
+async def akept_writes(config: RunnableConfig, channel: str, depth: int) -> list[Any]:
     """`kept_writes`, awaited."""
-    return _of_channel(await saver_in(config).aget_tuple(_at_checkpoint(config)), channel)
+    return _of_channel(await saver_in(config).aget_tuple(_at_checkpoint(config, depth)), channel)
 
 
 def _of_channel(saved: CheckpointTuple | None, channel: str) -> list[Any]:
@@ -117,6 +199,17 @@ def saver_in(config: RunnableConfig) -> BaseCheckpointSaver[Any]:
     """The saver the parent graph handed down."""
     saver: BaseCheckpointSaver[Any] = config["configurable"][CONFIG_KEY_CHECKPOINTER]
     return saver
+
+
+def inner_config(saver: BaseCheckpointSaver[Any], thread: str, namespace: str) -> RunnableConfig:
+    """The config under which a graph looks at its own state in `namespace`, wherever it lies."""
+    where = {CONFIG_KEY_CHECKPOINTER: saver, "thread_id": thread, "checkpoint_ns": namespace}
+    return {"configurable": where}
+
+
+def comes_next(saved: CheckpointTuple, node: str) -> bool:
+    """Whether a graph that was left at this checkpoint goes on with `node`."""
+    return _CHANNEL_BRANCH_TO.format(node) in (saved.checkpoint.get("updated_channels") or ())
 
 
 def scoped(config: RunnableConfig, channels: Iterable[str], without: Iterable[str]) -> RunnableConfig:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from langgraph_conductor.records import ErrorRecord, RoundRecord
+from langgraph_conductor.errors import BudgetExceededError, WorkerError
+from langgraph_conductor.records import ErrorRecord, RoundRecord, latest_answered
 from langgraph_conductor.usage import Usage
 
 
@@ -24,6 +25,11 @@ def usage_of(rounds: Iterable[RoundRecord]) -> dict[str, Any]:
             parts = [(call["worker"], Usage.from_json(call["usage"])) for call in step["model_calls"]]
             for name, part in (*parts, (step["answered_by"], Usage(busy_seconds=used.busy_seconds))):
                 by_worker[name] = by_worker.get(name, Usage()) + part
+        for call in record.get("discarded", ()):
+            used = Usage.from_json(call["usage"])
+            workers += used
+            whole += used
+            by_worker[call["worker"]] = by_worker.get(call["worker"], Usage()) + used
         by_round.append(whole)
     return {
         "planner": planner.to_json(),
@@ -66,3 +72,36 @@ def ended_by_budget(rounds: Iterable[RoundRecord]) -> ErrorRecord | None:
     """The refusal that ended the run, if one did."""
     told = (part.get("refusal") for record in rounds for part in (record["plan"], *record["steps"]))
     return next((refusal for refusal in told if refusal), None)
+
+
+def unanswered(
+    rounds: Iterable[RoundRecord], refusal: ErrorRecord | None
+) -> WorkerError | BudgetExceededError | None:
+    """Why a run has no answer that is over; `None` if it has one, or a person ended it.
+
+    Args:
+        rounds: Its rounds.
+        refusal: The refusal of its budget that ended it, if one did.
+    """
+    rounds = [*rounds]
+    if latest_answered(rounds) is not None or stopped_by_person(rounds):
+        return None
+    if refusal:
+        why = "no worker gave an answer within the budget"
+        return BudgetExceededError(why, limit=refusal["limit"], causes=causes(rounds))
+    of_steps = [step["error"] for record in rounds for step in record["steps"] if step["error"]]
+    return WorkerError(
+        "no worker gave an answer",
+        causes=causes(rounds),
+        infrastructure=all(error["infrastructure"] for error in of_steps),
+        errors=[error for _, error in failures(rounds)],
+    )
+
+
+def stopped_by_person(rounds: Iterable[RoundRecord]) -> str:
+    """That a person ended the run, if one did."""
+    for record in rounds:
+        approval = record["plan"].get("approval")
+        if approval and approval["said"] == "stop":
+            return "the run was ended by a person, who did not let the workflow run"
+    return ""

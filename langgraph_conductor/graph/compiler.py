@@ -1,14 +1,17 @@
 """Compiles a workflow to a LangGraph graph: one node per step, edges from the access lists.
 
 A step's input schema is exactly what it is granted, its output one channel of its own. Steps that do
-not read each other run in one superstep. A join waits for all it reads (`add_edge` with a list).
+not read each other run in one superstep, or in branches that do not wait for each other (`branches`). A join waits
+for all it reads (`add_edge` with a list).
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Final
+from typing import Annotated, Any, Final, cast
 
+from langchain_core.runnables import Runnable
 from langgraph.cache.base import BaseCache
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -17,17 +20,29 @@ from langgraph.types import Checkpointer
 from typing_extensions import TypedDict
 
 from langgraph_conductor.access import readable_channels
+from langgraph_conductor.graph.branches import Unit, units
 from langgraph_conductor.graph.step import OnStepError, step_node
 from langgraph_conductor.graph.traces import INTEGRATION
-from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, out_channel, record_channel, spec_channel
+from langgraph_conductor.state import (
+    PREVIOUS,
+    QUESTION,
+    ROUND,
+    Newest,
+    earlier_channel,
+    out_channel,
+    record_channel,
+    spec_channel,
+    stands_channel,
+)
 from langgraph_conductor.workers import Worker, WorkerPool
-from langgraph_conductor.workflow import ALL, Access, Workflow
+from langgraph_conductor.workflow import ALL, Access, Workflow, readable_steps
 
 Shape = tuple[tuple[str, Access], ...]
 """Worker and access of every step: all that the graph depends on. Subtasks travel in the state."""
 
 Graph = CompiledStateGraph[Any, Any, Any, Any]
 
+_BRANCH: Final = "branch_"
 _TYPES: Final[dict[str, Any]] = {QUESTION: list, ROUND: int, PREVIOUS: dict}
 
 
@@ -60,7 +75,7 @@ def compile_workflow(
     """
     pool = WorkerPool(workers)
     pool.check(workflow)
-    builder = _builder(shape_of(workflow), pool, on_step_error, workflow)
+    builder = _Blueprint(shape_of(workflow), pool, on_step_error, cache, workflow).builder()
     graph = builder.compile(checkpointer=checkpointer, store=store, cache=cache, name=name)
     return graph.with_config(INTEGRATION)
 
@@ -76,42 +91,92 @@ def shape_of_values(values: Mapping[str, Any]) -> Shape:
     return tuple((spec["worker"], _access(spec["access"])) for spec in specs)
 
 
+def is_branch(node: str) -> bool:
+    """Whether a node of that name is a branch."""
+    return node.startswith(_BRANCH)
+
+
+def branches_of(graph: Graph) -> dict[str, Graph]:
+    """The parts of a workflow that are graphs of their own, by node."""
+    return {name: cast("Graph", branch) for name, branch in graph.get_subgraphs() if is_branch(name)}
+
+
 def _access(access: Any) -> Access:
     return ALL if access == ALL else tuple(access)
 
 
-def _builder(
-    shape: Shape, pool: WorkerPool, on_step_error: OnStepError, defaults: Workflow | None = None
-) -> StateGraph[Any, Any, Any, Any]:
-    size = range(len(shape))
-    given = _TYPES | {spec_channel(i): dict for i in size}
-    made = {name(i): dict for i in size for name in (out_channel, record_channel)}
-    builder: StateGraph[Any, Any, Any, Any] = StateGraph(
-        _schema("Workflow", given | made),
-        input_schema=_schema("WorkflowInput", given),
-        output_schema=_schema("WorkflowOutput", made),
-    )
-    for i, (name, access) in enumerate(shape):
-        step = step_node(
+@dataclass(frozen=True, slots=True)
+class _Blueprint:
+    """All that the graph of a workflow is made from."""
+
+    shape: Shape
+    pool: WorkerPool
+    on_step_error: OnStepError
+    cache: BaseCache[Any] | None = None
+    defaults: Workflow | None = None
+
+    def builder(self) -> StateGraph[Any, Any, Any, Any]:
+        """The graph of all steps."""
+        size = range(len(self.shape))
+        given = _TYPES | {name(i): dict for i in size for name in (spec_channel, stands_channel)}
+        given |= {earlier_channel(i): list for i in size}
+        return self._graph(size, "workflow", given, 0)
+
+    def _graph(
+        self, steps: Iterable[int], name: str, given: Mapping[str, Any], depth: int
+    ) -> StateGraph[Any, Any, Any, Any]:
+        """The graph of some steps, in so many branches."""
+        reads = {i: readable_steps(i, self.shape[i][1]) for i in steps}
+        made: dict[str, Any] = {record_channel(i): dict for i in steps}
+        made |= {out_channel(i): Annotated[dict, Newest()] for i in steps}
+        builder: StateGraph[Any, Any, Any, Any] = StateGraph(
+            _schema(name, {**given, **made}),
+            input_schema=_schema(f"{name}_input", given),
+            output_schema=_schema(f"{name}_output", made),
+        )
+        nodes = {unit: _node_name(unit) for unit in units(steps, reads)}
+        for unit, node in nodes.items():
+            granted = self._granted(unit, {**given, **made})
+            schema = _schema(f"{node}_granted", granted)
+            if len(unit) == 1:
+                (i,) = unit
+                worker, access = self.shape[i]
+                told = {"conductor_step": i, "conductor_worker": worker, "conductor_access": _shown(access)}
+                builder.add_node(node, self._step(i, depth), input_schema=schema, metadata=told)
+            else:
+                branch = self._graph(unit, node, granted, depth + 1).compile(cache=self.cache, name=node)
+                builder.add_node(node, branch, input_schema=schema)
+            waits = [nodes[other] for other in nodes if other != unit and _reads(unit, other, reads)]
+            # The list form waits for all; a single edge leaves no memory of waiting behind.
+            builder.add_edge(waits if len(waits) > 1 else (*waits, START)[0], node)
+        return builder
+
+    def _granted(self, unit: Unit, types: Mapping[str, Any]) -> dict[str, Any]:
+        """The channels that steps read and do not make themselves."""
+        read = (c for i in unit for c in (*readable_channels(i, self.shape[i][1]), stands_channel(i)))
+        return {channel: types[channel] for channel in read if channel not in map(out_channel, unit)}
+
+    def _step(self, i: int, depth: int) -> Runnable[Any, Any]:
+        name, access = self.shape[i]
+        is_final = i == len(self.shape) - 1
+        return step_node(
             i,
-            pool[name],
+            self.pool[name],
             access,
-            is_final=i == len(shape) - 1,
-            on_step_error=on_step_error,
-            fallback=pool.stand_in(pool[name], is_final=i == len(shape) - 1),
-            default=defaults.steps[i] if defaults else None,
+            is_final=is_final,
+            on_step_error=self.on_step_error,
+            fallback=self.pool.stand_in(self.pool[name], is_final=is_final),
+            default=self.defaults.steps[i] if self.defaults else None,
+            depth=depth,
         )
-        channels = readable_channels(i, access)
-        builder.add_node(
-            f"step_{i}",
-            step,
-            input_schema=_schema(f"Step{i}", {c: (given | made)[c] for c in channels}),
-            metadata={"conductor_step": i, "conductor_worker": name, "conductor_access": _shown(access)},
-        )
-        reads = [f"step_{j}" for j in range(i) if out_channel(j) in channels]
-        # The list form waits for all; a single edge leaves no memory of waiting behind.
-        builder.add_edge(reads if len(reads) > 1 else (*reads, START)[0], f"step_{i}")
-    return builder
+
+
+def _reads(unit: Unit, other: Unit, reads: Mapping[int, Sequence[int]]) -> bool:
+    return any(j in other for i in unit for j in reads[i])
+
+
+def _node_name(unit: Unit) -> str:
+    return ("step_" if len(unit) == 1 else _BRANCH) + "_".join(map(str, unit))
 
 
 def _schema(name: str, channels: Mapping[str, Any]) -> Any:
@@ -168,7 +233,8 @@ class WorkflowGraphs:
                 self._graphs.move_to_end(key)
                 return graph
         # No checkpointer: the graph inherits the one of the graph it runs in.
-        graph = _builder(shape, pool, self._on_step_error).compile(cache=self._cache, name="workflow")
+        builder = _Blueprint(shape, pool, self._on_step_error, self._cache).builder()
+        graph = builder.compile(cache=self._cache, name="workflow")
         with self._lock:
             self._graphs[key] = graph
             if len(self._graphs) > self._size:

@@ -1,37 +1,36 @@
-"""The conductor: the outer loop around rounds of planning and running."""
+"""The conductor: the outer loop around rounds of planning and running, as a graph of its own or a node of one."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, get_type_hints
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import HumanMessage, convert_to_messages
 from langchain_core.runnables import RunnableConfig
 from langgraph.cache.base import BaseCache
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.store.base import BaseStore
 from langgraph.types import Checkpointer
+from typing_extensions import TypedDict
 
 from langgraph_conductor.budget import Budget
-from langgraph_conductor.conversation import question_blocks, question_of
-from langgraph_conductor.driving import inherited
-from langgraph_conductor.errors import BudgetExceededError, WorkerError
 from langgraph_conductor.graph._langgraph import node, router
-from langgraph_conductor.graph.accounts import causes, ended_by_budget, failures, usage_of
-from langgraph_conductor.graph.checks import check_bounds, check_offer
-from langgraph_conductor.graph.compiler import WorkflowGraphs
-from langgraph_conductor.graph.ledgers import Ledgers, own_rounds
-from langgraph_conductor.graph.round import build_round
+from langgraph_conductor.graph.approval import Approve
+from langgraph_conductor.graph.outer_loop import OuterLoop, Question
 from langgraph_conductor.graph.step import OnStepError
-from langgraph_conductor.graph.traces import INTEGRATION, marked
-from langgraph_conductor.graph.workflow_node import offered
-from langgraph_conductor.options import Options
-from langgraph_conductor.planners.protocol import Planner, planner_of
-from langgraph_conductor.records import latest_answered
-from langgraph_conductor.state import ConductorInput, ConductorOutput, ConductorState
+from langgraph_conductor.graph.traces import INTEGRATION
+from langgraph_conductor.planners.protocol import Planner
+from langgraph_conductor.records import ContentBlock, RoundRecord
+from langgraph_conductor.state import ConductorInput, ConductorOutput, ConductorState, Newest
 from langgraph_conductor.workers import Worker, WorkerPool
-from langgraph_conductor.workers.forms import async_only
-from langgraph_conductor.workers.worker import check_name
+
+_OWN: Final[dict[str, Any]] = {
+    "question": list[ContentBlock],
+    "rounds": Annotated[list[RoundRecord], Newest()],
+    "run": dict[str, Any],
+    "turn": str,
+}
+"""The channels that a conductor keeps in a graph it is added to, each with the conductor's name before its own."""
 
 
 def create_conductor(
@@ -43,7 +42,8 @@ def create_conductor(
     fallback: str | None = None,
     budget: Budget | Mapping[str, Any] | None = None,
     on_step_error: OnStepError = "record",
-    get_question: Callable[[Mapping[str, Any]], str | list[Any]] | None = None,
+    approve: Approve = False,
+    get_question: Question | None = None,
     context_schema: type[Any] | None = None,
     checkpointer: Checkpointer = None,
     store: BaseStore | None = None,
@@ -67,11 +67,15 @@ def create_conductor(
         budget: The most a run may use. The run then ends with the best answer it has, and `stopped` says why.
         on_step_error: `"record"`: a failed step is recorded and later steps are told. `"raise"`: the
             run stops with `WorkerError` and, with a checkpointer, resumes at that step.
+        approve: Whether a person is asked before a workflow runs, by an interrupt in the form of LangGraph's
+            agent inbox: to let it run, to edit it, to have another one planned, or to end the run. A function
+            of the `Workflow` says it of each. It needs a checkpointer.
         get_question: Makes the question, text or content blocks, from `{"messages": [...]}` in place of
             rendering the conversation.
         context_schema: As in `StateGraph`; workers' tools read it from the runtime.
         checkpointer: As in `StateGraph.compile`. Leave it out when the conductor is part of another
-            graph, whose saver it then shares. Pass `durability="sync"` to `invoke`: with LangGraph's
+            graph, whose saver it then shares. It must keep a thread's older checkpoints until the run is over
+            (`ShallowPostgresSaver` does not). Pass `durability="sync"` to `invoke`: with LangGraph's
             default a killed process may lose the newest saves, and then repeats what they held.
         store: As in `StateGraph.compile`.
         cache: As in `StateGraph.compile`; the conductor's own nodes are never cached.
@@ -101,94 +105,39 @@ def create_conductor(
         print(result["messages"][-1].text)
         ```
     """
-    check_name(name, "conductor")
-    if on_step_error not in ("record", "raise"):
-        raise ValueError(f'on_step_error must be "record" or "raise", not {on_step_error!r}')
-    options = Options(
-        max_steps=max_steps, max_rounds=max_rounds, budget=None if budget is None else Budget.of(budget)
+    loop = OuterLoop.of(
+        planner,
+        workers,
+        name=name,
+        max_steps=max_steps,
+        max_rounds=max_rounds,
+        fallback=fallback,
+        budget=budget,
+        on_step_error=on_step_error,
+        approve=approve,
+        get_question=get_question,
+        cache=cache,
     )
-    pool = WorkerPool(workers)
-    graphs = WorkflowGraphs(pool, on_step_error=on_step_error, cache=cache)
-    used = planner_of(planner)
-    if check := getattr(used, "check", None):
-        check(pool)
-    check_bounds(options.budget, used, pool)
-    ledgers = Ledgers()
-    one_round = build_round(used, graphs, ledgers, fallback=_fallback(fallback, pool), options=options)
-
-    def intake(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        # What does not fit is refused now, before anything is paid.
-        chosen = options.over(config)
-        check_offer(used, chosen)
-        check_bounds(chosen.budget, used, offered(pool, chosen))
-        if get_question is None:
-            question = question_of(state.get("messages") or [])
-        else:
-            question = question_blocks(get_question(state))
-        # Everything of an earlier turn on this thread is cleared.
-        return {
-            "question": question,
-            "rounds": list(chosen.rounds),
-            "answer": "",
-            "usage": {},
-            "stopped": "",
-            "run": ledgers.new_run(chosen.budget, len(chosen.rounds)),
-        }
+    one_round = loop.one_round  # LangGraph finds the graph by what the functions refer to
 
     def blocking_intake(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        for worker in pool:
-            if worker.form.call is None:
-                raise TypeError(async_only(worker.name))
-        return intake(state, config)
+        loop.check_blocking()
+        return loop.intake(state, config)
 
     async def async_intake(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        return intake(state, config)
-
-    # The round's number is known only now, and all that runs below is marked with it. LangGraph finds the
-    # graph by what the functions refer to.
-    def numbered(state: Mapping[str, Any], config: RunnableConfig) -> RunnableConfig:
-        return marked(inherited(config), conductor_round=len(state.get("rounds") or ()))
+        return loop.intake(state, config)
 
     def blocking_round(state: Mapping[str, Any], config: RunnableConfig) -> Any:
-        return one_round.invoke(state, numbered(state, config))
+        return one_round.invoke(state, loop.numbered(state, config))
 
     async def async_round(state: Mapping[str, Any], config: RunnableConfig) -> Any:
-        return await one_round.ainvoke(state, numbered(state, config))
+        return await one_round.ainvoke(state, loop.numbered(state, config))
 
     def again(state: ConductorState, config: RunnableConfig) -> str:
-        rounds = state["rounds"]
-        chosen = options.over(config)
-        refused = ended_by_budget(own_rounds(state.get("run"), rounds))
-        over = rounds[-1]["final"] or len(rounds) >= chosen.max_rounds or refused
-        return "answer" if over else "round"
+        return "answer" if loop.over(state, config) else "round"
 
-    def answer(state: ConductorState) -> dict[str, Any]:
-        rounds = state["rounds"]
-        ledgers.close(state.get("run"))
-        refusal = ended_by_budget(own_rounds(state.get("run"), rounds))
-        stopped = refusal["message"] if refusal else ""
-        answered = latest_answered(rounds)
-        if answered is None:
-            if refusal:
-                why = "no worker gave an answer within the budget"
-                raise BudgetExceededError(why, limit=refusal["limit"], causes=causes(rounds))
-            of_steps = [step["error"] for r in rounds for step in r["steps"] if step["error"]]
-            raise WorkerError(
-                "no worker gave an answer",
-                causes=causes(rounds),
-                infrastructure=all(error["infrastructure"] for error in of_steps),
-                errors=[error for _, error in failures(rounds)],
-            )
-        text = answered["answer"]
-        usage = usage_of(rounds)
-        about = {
-            "rounds": len(rounds),
-            "steps": sum(len(r["steps"]) for r in rounds),
-            "usage": usage,
-            "stopped": stopped,
-        }
-        message = AIMessage(text, name=name, response_metadata={"conductor": about})
-        return {"messages": [message], "answer": text, "usage": usage, "stopped": stopped}
+    def answer(state: ConductorState, config: RunnableConfig) -> dict[str, Any]:
+        return loop.answer(state, config)
 
     builder = StateGraph(
         ConductorState,
@@ -207,12 +156,129 @@ def create_conductor(
     return graph.with_config(INTEGRATION)
 
 
-def _fallback(name: str | None, pool: WorkerPool) -> str:
-    able = [worker.name for worker in pool if worker.may_be_last]
-    if not able:
-        raise ValueError("no worker may be last, so no workflow could end; set may_be_last on one")
-    if name is None:
-        return able[0]
-    if name not in able:
-        raise ValueError(f"fallback {name!r} must be a worker that may be last: one of {able}")
-    return name
+def add_conductor(
+    builder: StateGraph[Any, Any, Any, Any],
+    planner: str | BaseChatModel | Planner,
+    workers: WorkerPool | Iterable[Worker | Mapping[str, Any]],
+    *,
+    name: str = "conductor",
+    then: str = END,
+    max_steps: int = 5,
+    max_rounds: int = 1,
+    fallback: str | None = None,
+    budget: Budget | Mapping[str, Any] | None = None,
+    on_step_error: OnStepError = "record",
+    approve: Approve = False,
+    get_question: Question | None = None,
+    cache: BaseCache[Any] | None = None,
+) -> StateGraph[Any, Any, Any, Any]:
+    """Add a conductor to a graph that is being built, as one node with an edge back to itself.
+
+    The node plans and runs one round; the edge leads back to it until the run is over, and then to `then`. The
+    answer is one new message, named after the node, with a short record of the run in
+    `response_metadata["conductor"]`. What the conductor keeps from round to round lies in channels of its own,
+    `{name}_rounds` and others, so that two of them in one graph do not touch. A new human message, or coming back
+    after the run was over, begins a new run.
+
+    Args:
+        builder: A graph whose state has `messages`, as `MessagesState` does.
+        planner: As in `create_conductor`, like all that follows but `then`.
+        workers: The pool, or its workers.
+        name: Of the node, of its channels, and of the answer message.
+        then: The node that comes after the answer.
+        max_steps: Most steps of a workflow read from a planner's text.
+        max_rounds: Most rounds.
+        fallback: The worker that answers alone where planning fails.
+        budget: The most a run may use.
+        on_step_error: `"record"` or `"raise"`.
+        approve: Whether a person is asked before a workflow runs.
+        get_question: Makes the question from the graph's state.
+        cache: LangGraph's node cache, for the workflows; a subgraph does not inherit it.
+
+    Returns:
+        `builder`.
+
+    Raises:
+        ValueError: If the state has no `messages`, or an option does not fit.
+        TypeError: If the planner or a worker is not of a known form.
+        PlanError: If a fixed strategy names a worker that is not there or may not be last.
+
+    Example:
+        ```python
+        from langgraph.graph import START, MessagesState, StateGraph
+
+        from langgraph_conductor import Worker, add_conductor
+        from langgraph_conductor.planners import fixed
+
+        builder = StateGraph(MessagesState)
+        add_conductor(builder, fixed.single("echo"), [Worker("echo", lambda task: task.question[0]["text"])])
+        builder.add_edge(START, "conductor")
+        app = builder.compile()
+        print(app.invoke({"messages": [{"role": "user", "content": "Hello!"}]})["messages"][-1].text)
+        ```
+    """
+    loop = OuterLoop.of(
+        planner,
+        workers,
+        name=name,
+        max_steps=max_steps,
+        max_rounds=max_rounds,
+        fallback=fallback,
+        budget=budget,
+        on_step_error=on_step_error,
+        approve=approve,
+        get_question=get_question,
+        cache=cache,
+    )
+    hints = get_type_hints(builder.state_schema, include_extras=True)
+    if "messages" not in hints:
+        raise ValueError(
+            "the graph's state has no `messages`, where the answer would go; build it on MessagesState, or wrap "
+            "create_conductor(...) in a node of your own"
+        )
+    own = {f"{name}_{channel}": kind for channel, kind in _OWN.items()}
+    if taken := sorted(set(own) & set(builder.channels)):
+        raise ValueError(
+            f"the graph already has channels {taken}; give the conductor another name than {name!r}"
+        )
+    make: Any = TypedDict
+    schema = make(f"{name}_state", {**hints, **own}, total=False)
+    one_round = loop.one_round  # LangGraph finds the graph by what the functions refer to
+
+    def begun(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        now = {channel: state.get(f"{name}_{channel}") for channel in _OWN}
+        loop.check_saved(now)
+        turn = _turn(state)
+        if now["turn"] != turn or not now["rounds"] or loop.over(now, config):
+            now = loop.intake(state, config) | {"turn": turn}
+        return {channel: now[channel] for channel in _OWN}
+
+    def ended(now: dict[str, Any], found: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        now = {**now, "rounds": found["rounds"]}
+        update = {f"{name}_{channel}": value for channel, value in now.items()}
+        return update | (
+            {"messages": loop.answer(now, config)["messages"]} if loop.over(now, config) else {}
+        )
+
+    def blocking(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        loop.check_blocking()
+        now = begun(state, config)
+        return ended(now, one_round.invoke(now, loop.numbered(now, config)), config)
+
+    async def awaited(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        now = begun(state, config)
+        return ended(now, await one_round.ainvoke(now, loop.numbered(now, config)), config)
+
+    def again(state: Mapping[str, Any], config: RunnableConfig) -> str:
+        now = {channel: state.get(f"{name}_{channel}") for channel in _OWN}
+        return then if loop.over(now, config) else name
+
+    builder.add_node(name, node(name, blocking, awaited), input_schema=schema)
+    builder.add_conditional_edges(name, router("again", again), {name: name, then: then})
+    return builder
+
+
+def _turn(state: Mapping[str, Any]) -> str:
+    """What tells the newest human message from others."""
+    asked = [m for m in convert_to_messages(state.get("messages") or []) if isinstance(m, HumanMessage)]
+    return f"{len(asked)}:{asked[-1].id}" if asked else ""

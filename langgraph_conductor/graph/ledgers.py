@@ -9,7 +9,7 @@ from uuid import uuid4
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.budget import Budget, Ledger
-from langgraph_conductor.graph._langgraph import has_saver
+from langgraph_conductor.graph.kept import Kept
 from langgraph_conductor.options import OPTIONS, Options
 from langgraph_conductor.records import CallRecord, PlanRecord, RoundRecord, StepRecord
 from langgraph_conductor.usage import Usage
@@ -18,19 +18,14 @@ LEDGER: Final = "__conductor_ledger"
 """Where steps find it in `configurable`; LangGraph stores and traces no key that begins like this."""
 
 
-SPENT: Final = "__conductor_spent"
-"""Where steps find what they had paid before they were left; see `spent_channel`."""
+KEPT: Final = "__conductor_kept"
+"""Where steps find what they had done before they were left; see `kept_channel`."""
 
 
-def spent_in(config: RunnableConfig, index: int) -> list[list[CallRecord]]:
-    """The model calls a step had made each time it was interrupted, or failed and was resumed."""
-    spent: Mapping[int, list[CallRecord]] = config.get("configurable", {}).get(SPENT) or {}
-    return [spent.get(index, [])]
-
-
-def must_look(config: RunnableConfig) -> bool:
-    """Whether a step has to look itself for what it had spent, since no conductor tells it."""
-    return SPENT not in config.get("configurable", {}) and has_saver(config)
+def kept_in(config: RunnableConfig, index: int) -> Kept | None:
+    """What a step had done before it was left; `None` if no conductor tells it, so that it has to look itself."""
+    kept: Mapping[int, Kept] | None = config.get("configurable", {}).get(KEPT)
+    return None if kept is None else kept.get(index, Kept())
 
 
 def budget_of(
@@ -50,10 +45,10 @@ def ledger_in(config: RunnableConfig) -> Ledger | None:
 
 
 def with_accounts(
-    config: RunnableConfig, ledger: Ledger | None, spent: Mapping[int, list[CallRecord]]
+    config: RunnableConfig, ledger: Ledger | None, kept: Mapping[int, Kept]
 ) -> RunnableConfig:
-    """`config` in which steps find `ledger` and what they had `spent`, and no outer conductor's."""
-    accounts = {LEDGER: ledger, SPENT: spent}
+    """`config` in which steps find `ledger` and what they had done before, and no outer conductor's."""
+    accounts = {LEDGER: ledger, KEPT: kept}
     return {**config, "configurable": {**config.get("configurable", {}), **accounts}}
 
 
@@ -128,6 +123,7 @@ def _rebuilt(
 ) -> Ledger:
     plans = [*(record["plan"] for record in rounds), *([plan] if plan else [])]
     steps = [*(step for record in rounds for step in record["steps"]), *steps]
+    spent = [*(call for record in rounds for call in record.get("discarded", ())), *spent]
     used = sum((Usage.from_json(part["usage"]) for part in (*plans, *steps, *spent)), Usage())
     seconds = sum(part["seconds"] for part in plans) + _covered(steps)
     return Ledger(budget, used=used, seconds=seconds)

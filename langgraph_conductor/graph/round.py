@@ -2,10 +2,10 @@
 
 import logging
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from copy import deepcopy
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.errors import GraphBubbleUp
@@ -16,25 +16,29 @@ from langgraph_conductor.access import copied_question
 from langgraph_conductor.dialect import ACCEPT, Accept
 from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import PlanError
-from langgraph_conductor.events import WorkflowPlanned
-from langgraph_conductor.graph._langgraph import (
-    akept_writes,
-    emit,
-    has_saver,
-    kept_writes,
-    node,
-    router,
-)
+from langgraph_conductor.events import Fallback, PlanningStarted, WorkflowPlanned
+from langgraph_conductor.graph._langgraph import emit, node, router
+from langgraph_conductor.graph.approval import Approve, approval_node
 from langgraph_conductor.graph.compiler import WorkflowGraphs
+from langgraph_conductor.graph.kept import (
+    Kept,
+    Place,
+    Work,
+    add_done,
+    akeeping,
+    akept_before,
+    keeping,
+    kept_before,
+)
 from langgraph_conductor.graph.ledgers import Ledgers, budget_of
-from langgraph_conductor.graph.spending import akeeping_spent, keeping_spent
-from langgraph_conductor.graph.workflow_node import WorkflowNode, offered
+from langgraph_conductor.graph.telling import tell_budget, watching
+from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow, offered
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.fixed import SOLVE
 from langgraph_conductor.planners.protocol import Plan, Planner, PlanningError, PlanRequest
-from langgraph_conductor.records import PlanRecord, RoundRecord
+from langgraph_conductor.records import PlanRecord, Rejected, without_steps
 from langgraph_conductor.replies import storable
-from langgraph_conductor.state import RoundInput, RoundOutput, RoundState, spent_channel
+from langgraph_conductor.state import PlanInput, RoundInput, RoundOutput, RoundState, kept_channel
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.calling import ain_time, in_time
 from langgraph_conductor.workers.doors import metered, watched
@@ -45,7 +49,7 @@ from langgraph_conductor.workflow import Step, Workflow
 
 logger = logging.getLogger(__name__)
 
-SPENT_BY_PLANNER = spent_channel("planner")
+_PLACE: Final = Place(kept_channel("planner"))
 
 
 class _Ask(NamedTuple):
@@ -57,7 +61,13 @@ class _Ask(NamedTuple):
 
 
 def build_round(
-    planner: Planner, graphs: WorkflowGraphs, ledgers: Ledgers, *, fallback: str, options: Options
+    planner: Planner,
+    graphs: WorkflowGraphs,
+    ledgers: Ledgers,
+    *,
+    fallback: str,
+    options: Options,
+    approve: Approve = False,
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
     """The graph of one round.
 
@@ -67,30 +77,39 @@ def build_round(
         ledgers: Where the run's ledger is.
         fallback: Name of the worker that answers alone where planning fails.
         options: Defaults of what may differ from run to run.
+        approve: Whether a person is asked before a workflow runs.
     """
     secrets = secrets_of(getattr(planner, "model", None))
+    workflow_node = WorkflowNode(graphs, ledgers, options, getattr(planner, "is_answer", None))
+    asks = approve if callable(approve) else _always if approve else _never
 
     def logic(
-        state: RoundState, config: RunnableConfig, meter: Meter, earlier: list[Any]
+        state: RoundState, config: RunnableConfig, work: Work, kept: Kept
     ) -> Generator[_Ask, Plan, dict[str, Any]]:
+        (meter,) = work.tries
         rounds = state.get("rounds") or []
+        rejected = state.get("rejected") or []
+        before = state["plan"] if rejected else None
         chosen = options.over(config)
-        paid = [call for made in earlier for call in made]
+        number = len(rounds)
+        emit(config, PlanningStarted(type="planning_started", round=number))
         budget = budget_of(state.get("run"), options, config)
-        meter.ledger = ledger = ledgers.of(state.get("run"), budget, rounds, spent=paid)
+        meter.ledger = ledger = ledgers.of(state.get("run"), budget, rounds, before, spent=kept.calls)
         request = PlanRequest(  # of copies: what a planner does to them stays with it
             copied_question(state["question"]),
             offered(graphs.pool, chosen),
             chosen.max_steps,
             tuple(deepcopy(rounds)),
             ledger.left if ledger else None,
+            tuple((Workflow.from_json(one["workflow"]), one["reason"]) for one in rejected),
+            max(1, chosen.max_rounds - len(rounds)),
         )
-        clock = time.perf_counter()
+        started_at, clock = time.time(), time.perf_counter()
         failure: Exception | None = None
         if ledger:
             ledger.start_work()
         try:
-            plan = yield _Ask(request, metered(config, meter), meter)
+            plan = yield _Ask(request, metered(config, meter, work.watcher), meter)
             _check(plan, request)
         except GraphBubbleUp:
             raise
@@ -107,7 +126,7 @@ def build_round(
             if ledger:
                 ledger.book(plan.usage, usage)
             usage = plan.usage
-        usage = sum((Usage.from_json(call["usage"]) for call in paid), usage)
+        usage = sum((Usage.from_json(call["usage"]) for call in kept.calls), usage)
         seconds = time.perf_counter() - clock
         record: PlanRecord = {
             "reached": "fallback" if failure else plan.reached,
@@ -115,17 +134,25 @@ def build_round(
             "attempts": [asdict(attempt) | {"text": storable(attempt.text)} for attempt in plan.attempts],
             "error": error_record(failure, secrets) if failure else None,
             "usage": usage.to_json() | {"busy_seconds": seconds},
-            "model_calls": [*paid, *meter.records],
+            "model_calls": [*kept.calls, *work.calls],
+            "started_at": started_at,
             "seconds": seconds,
         }
+        add_done(record, kept, work)
         if ledger and ledger.refusal:
             record["refusal"] = error_record(ledger.refusal)
+        if before is not None:
+            record = _after_rejection(record, before, rejected)
         workflow = plan.workflow.to_json() if isinstance(plan.workflow, Workflow) else None
-        number = len(rounds)
+        if failure:
+            _tell_fallback(config, number, plan, record)
         _tell_planned(config, number, workflow, record)
+        tell_budget(config, number, ledger)
         update: dict[str, Any] = {"workflow": workflow, "plan": record, "final": plan.final}
-        if workflow is None:
-            update["rounds"] = [*rounds, _accepted(number, record)]
+        if isinstance(plan.workflow, Workflow):
+            update["is_answer"] = workflow_node.is_answer(plan.workflow)
+        else:
+            update["rounds"] = [*rounds, without_steps(number, record, accepted=True)]
         return update
 
     def blocking(ask: _Ask) -> Plan:
@@ -137,29 +164,50 @@ def build_round(
 
         return await ain_time(None, ask.meter, ask.config, planned)
 
+    def begun(state: RoundState, config: RunnableConfig) -> Work:
+        watcher = watching(config, len(state.get("rounds") or ()), None, "", secrets)
+        return Work(watcher, [meter_of_planner(planner)])
+
     def call(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
-        meter = meter_of_planner(planner)
-        earlier = kept_writes(config, SPENT_BY_PLANNER) if has_saver(config) else []
-        planning = logic(state, config, meter, earlier)
-        return keeping_spent(config, SPENT_BY_PLANNER, [meter], lambda: drive(planning, blocking))
+        work = begun(state, config)
+        planning = logic(state, config, work, kept_before(config, _PLACE))
+        return keeping(config, _PLACE, work, lambda: drive(planning, blocking))
 
     async def acall(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
-        meter = meter_of_planner(planner)
-        earlier = await akept_writes(config, SPENT_BY_PLANNER) if has_saver(config) else []
-        planning = logic(state, config, meter, earlier)
-        return await akeeping_spent(config, SPENT_BY_PLANNER, [meter], lambda: adrive(planning, awaited))
+        work = begun(state, config)
+        planning = logic(state, config, work, await akept_before(config, _PLACE))
+        return await akeeping(config, _PLACE, work, lambda: adrive(planning, awaited))
 
     builder = StateGraph(RoundState, input_schema=RoundInput, output_schema=RoundOutput)
     builder.add_node(
         "plan",
         node("plan", call, acall),
-        input_schema=RoundInput,
+        input_schema=PlanInput,
         metadata={"conductor_role": "planner"},
     )
-    builder.add_node("workflow", WorkflowNode(graphs, ledgers, options))
+    builder.add_node("workflow", workflow_node)
     builder.add_edge(START, "plan")
-    builder.add_conditional_edges("plan", router("what_next", _what_next), ["workflow", END])
+    # It is there even if nobody is asked: a run may have been left before it by a conductor that asks.
+    builder.add_node("approve", approval_node(workflow_node))
+    builder.add_conditional_edges(
+        "plan", router("what_next", _once_planned(asks)), ["approve", "workflow", END]
+    )
+    builder.add_conditional_edges("approve", router("approved", _once_approved), ["workflow", "plan", END])
     return builder.compile(name="round")
+
+
+def _tell_fallback(config: RunnableConfig, number: int, plan: Plan, record: PlanRecord) -> None:
+    if record["error"] is None:
+        return
+    event = Fallback(
+        type="fallback",
+        round=number,
+        step=None,
+        worker="",
+        instead=plan.workflow.steps[0].worker if isinstance(plan.workflow, Workflow) else "",
+        error=record["error"],
+    )
+    emit(config, event)
 
 
 def _tell_planned(
@@ -177,15 +225,50 @@ def _tell_planned(
     emit(config, event)
 
 
-def _what_next(state: RoundState, config: RunnableConfig) -> str:
-    return END if state["workflow"] is None else "workflow"
+def _always(_: Workflow) -> bool:
+    return True
+
+
+def _never(_: Workflow) -> bool:
+    return False
+
+
+def _once_planned(asks: Callable[[Workflow], bool]) -> Callable[[RoundState, RunnableConfig], str]:
+    def what_next(state: RoundState, config: RunnableConfig) -> str:
+        if state["workflow"] is None:
+            return END
+        # Said once and saved with the plan: asked anew with the person's answer, it might say otherwise.
+        return "approve" if asks(Workflow.from_json(state["workflow"])) else "workflow"
+
+    return what_next
+
+
+def _once_approved(state: RoundState, config: RunnableConfig) -> str:
+    if state["workflow"] is not None:
+        return "workflow"
+    return END if state.get("final") else "plan"
+
+
+def _after_rejection(record: PlanRecord, before: PlanRecord, rejected: list[Rejected]) -> PlanRecord:
+    """The record of a plan, with what it took to plan those of its round that were rejected."""
+    usage = Usage.from_json(before["usage"]) + Usage.from_json(record["usage"])
+    busy = before["seconds"] + record["seconds"]
+    return {
+        **record,
+        "attempts": [*before["attempts"], *record["attempts"]],
+        "usage": usage.to_json() | {"busy_seconds": busy},
+        "model_calls": [*before["model_calls"], *record["model_calls"]],
+        "started_at": before.get("started_at", 0.0),
+        "seconds": busy,
+        "rejected": rejected,
+    }
 
 
 def _check(plan: Any, request: PlanRequest) -> None:
     if not isinstance(plan, Plan):
         raise PlanError(f"a planner must return a Plan, not {type(plan).__name__}")
     if isinstance(plan.workflow, Workflow):
-        request.pool.check(plan.workflow)
+        check_workflow(plan.workflow, request.pool, [*request.rounds])
     elif plan.workflow is not ACCEPT:
         raise PlanError(f"a plan holds a Workflow or ACCEPT, not {type(plan.workflow).__name__}")
     elif not request.may_accept:
@@ -216,16 +299,3 @@ def _told(plan: Plan) -> str:
     if isinstance(plan.workflow, Workflow):
         return f"worker {plan.workflow.steps[0].worker!r} answers alone"
     return "the earlier answer is kept"
-
-
-def _accepted(number: int, plan: PlanRecord) -> RoundRecord:
-    return {
-        "round": number,
-        "accepted": True,
-        "workflow": None,
-        "plan": plan,
-        "steps": [],
-        "answer": "",
-        "final": True,
-        "wall_seconds": 0.0,
-    }

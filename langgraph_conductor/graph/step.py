@@ -10,28 +10,37 @@ from langgraph.errors import GraphBubbleUp
 from langgraph_conductor.access import granted, readable_channels, worker_task
 from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import BudgetExceededError, WorkerError
-from langgraph_conductor.events import StepFinished, StepStarted
-from langgraph_conductor.graph._langgraph import (
-    akept_writes,
-    emit,
-    kept_writes,
-    node,
-    replayed,
-    scoped,
+from langgraph_conductor.events import Fallback, StepFinished, StepStarted
+from langgraph_conductor.graph._langgraph import EVENTS, emit, node, replayed, scoped
+from langgraph_conductor.graph.kept import (
+    Kept,
+    Place,
+    Work,
+    add_done,
+    akeeping,
+    akept_before,
+    keeping,
+    kept_before,
 )
-from langgraph_conductor.graph.ledgers import LEDGER, SPENT, ledger_in, must_look, spent_in
-from langgraph_conductor.graph.spending import akeeping_spent, keeping_spent, paid_in
+from langgraph_conductor.graph.ledgers import KEPT, LEDGER, kept_in, ledger_in
+from langgraph_conductor.graph.telling import tell_budget, watching
 from langgraph_conductor.graph.traces import unclaimed
 from langgraph_conductor.options import OPTIONS
 from langgraph_conductor.records import StepOutput, StepRecord
-from langgraph_conductor.state import ROUND, out_channel, record_channel, spec_channel, spent_channel
+from langgraph_conductor.state import (
+    ROUND,
+    kept_channel,
+    out_channel,
+    record_channel,
+    spec_channel,
+    stands_channel,
+)
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker
 from langgraph_conductor.workers.calling import Ask, Wanted, acall, answer, call, meter_of
 from langgraph_conductor.workers.doors import metered
 from langgraph_conductor.workers.failures import error_record, redacted
 from langgraph_conductor.workers.forms import async_only
-from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import redact
 from langgraph_conductor.workflow import Access, Step
 
@@ -47,6 +56,7 @@ def step_node(
     on_step_error: OnStepError,
     fallback: Worker | None = None,
     default: Step | None = None,
+    depth: int = 0,
 ) -> Runnable[Any, Any]:
     """The node of step `index`.
 
@@ -59,39 +69,51 @@ def step_node(
             steps after it run and are told; `"raise"` stops the graph.
         fallback: Who is asked where the worker fails for good.
         default: The step to run where the state does not say it.
+        depth: How many branches it is in.
     """
     channels = readable_channels(index, access)
     graph = worker.form.graph
     asked = [worker] if fallback is None else [worker, fallback]
     secrets = [secret for who in asked for secret in who.secrets]
-    spent = spent_channel(index)
+    place = Place(kept_channel(index), depth)
+
+    def answers(state: Mapping[str, Any]) -> bool:
+        return is_final and bool((state.get(spec_channel(index)) or {}).get("is_answer", True))
+
+    def begun(state: Mapping[str, Any], config: RunnableConfig) -> Work:
+        number, final = state.get(ROUND) or 0, answers(state)
+        return Work(watching(config, number, index, worker.name, secrets, final=final))
 
     def logic(
-        state: Mapping[str, Any], config: RunnableConfig, tries: list[Meter], earlier: list[Any]
+        state: Mapping[str, Any], config: RunnableConfig, work: Work, kept: Kept
     ) -> Generator[Wanted, Any, dict[str, Any]]:
         spec = state.get(spec_channel(index))
         subtask = spec["subtask"] if spec else default.subtask if default else ""
+        final = answers(state)
         names = granted(state, index, access)
         number = state.get(ROUND) or 0
         ledger = ledger_in(config)
-        _tell_started(config, number, index, worker.name, subtask, names)
+        _tell_started(config, number, index, worker.name, subtask, names, final=final)
+        tries = work.tries
         failures: list[Exception] = []
         started_at, clock = time.time(), time.perf_counter()
         text = ""
 
         def ask() -> Ask:
             # Each try gets a task of its own: an earlier one may have changed what it was handed.
-            task = worker_task(state, index, subtask, access, is_final=is_final) if tries else first
+            task = worker_task(state, index, subtask, access, is_final=final) if tries else first
             tries.append(meter := meter_of(who, ledger))
-            inner = scoped(replayed(unclaimed(config)), channels, without=(OPTIONS, LEDGER, SPENT))
-            return Ask(who, task, metered(inner, meter), meter)
+            inner = scoped(replayed(unclaimed(config)), channels, without=(OPTIONS, LEDGER, KEPT, EVENTS))
+            return Ask(who, task, metered(inner, meter, work.watcher), meter)
 
         # Before the tries: what is wrong with the state is no worker's failure.
-        first = worker_task(state, index, subtask, access, is_final=is_final)
+        first = worker_task(state, index, subtask, access, is_final=final)
         if ledger:
             ledger.start_work()
         try:
             for who in asked:
+                if failures:
+                    _tell_fallback(config, number, index, worker.name, who.name, failures[-1], secrets)
                 try:
                     text = yield from answer(who, ask, ledger)
                     break
@@ -111,9 +133,8 @@ def step_node(
             raise _failed(index, worker.name, cause, secrets) from cause
 
         output = StepOutput(index, worker.name, subtask, text, "ok" if text else "failed")
-        before = [call for made in earlier for call in made]
         usage = sum((meter.usage for meter in tries), Usage())
-        usage = sum((Usage.from_json(call["usage"]) for call in before), usage)
+        usage = sum((Usage.from_json(call["usage"]) for call in kept.calls), usage)
         record: StepRecord = {
             "index": index,
             "worker": worker.name,
@@ -125,13 +146,15 @@ def step_node(
             # Of a worker and its fallback, the worker's own failure says more.
             "error": error_record(failures[0], secrets) if failures else None,
             "usage": usage.to_json() | {"busy_seconds": seconds},
-            "model_calls": [*before, *paid_in(tries)],
+            "model_calls": [*kept.calls, *work.calls],
             "started_at": started_at,
             "seconds": seconds,
         }
+        add_done(record, kept, work)
         if ledger and ledger.refusal:
             record["refusal"] = error_record(ledger.refusal)
         _tell_finished(config, number, record, text)
+        tell_budget(config, number, ledger)
         return {out_channel(index): output.to_json(), record_channel(index): record}
 
     def blocking(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
@@ -139,18 +162,26 @@ def step_node(
         for who in asked:
             if who.form.call is None:
                 raise TypeError(async_only(who.name))  # a mistake in the program, not a failed step
-        tries: list[Meter] = []
-        earlier = kept_writes(config, spent) if must_look(config) else spent_in(config, index)
-        asking = logic(state, config, tries, earlier)
-        return keeping_spent(config, spent, tries, lambda: drive(asking, call))
+        if stands := state.get(stands_channel(index)):
+            return _standing(index, stands)
+        work = begun(state, config)
+        kept = kept_in(config, index) or kept_before(config, place)
+        asking = logic(state, config, work, kept)
+        return keeping(config, place, work, lambda: drive(asking, call))
 
     async def awaited(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        tries: list[Meter] = []
-        earlier = await akept_writes(config, spent) if must_look(config) else spent_in(config, index)
-        asking = logic(state, config, tries, earlier)
-        return await akeeping_spent(config, spent, tries, lambda: adrive(asking, acall))
+        if stands := state.get(stands_channel(index)):
+            return _standing(index, stands)
+        work = begun(state, config)
+        kept = kept_in(config, index) or await akept_before(config, place)
+        asking = logic(state, config, work, kept)
+        return await akeeping(config, place, work, lambda: adrive(asking, acall))
 
     return node(f"step_{index}", blocking, awaited)
+
+
+def _standing(index: int, stands: Mapping[str, Any]) -> dict[str, Any]:
+    return {out_channel(index): stands["output"], record_channel(index): stands["record"]}
 
 
 def _failed(index: int, worker: str, failure: Exception, secrets: list[str]) -> Exception:
@@ -164,10 +195,43 @@ def _failed(index: int, worker: str, failure: Exception, secrets: list[str]) -> 
 
 
 def _tell_started(
-    config: RunnableConfig, number: int, index: int, worker: str, subtask: str, names: list[list[int]]
+    config: RunnableConfig,
+    number: int,
+    index: int,
+    worker: str,
+    subtask: str,
+    names: list[list[int]],
+    *,
+    final: bool,
 ) -> None:
     event = StepStarted(
-        type="step_started", round=number, step=index, worker=worker, subtask=subtask, granted=names
+        type="step_started",
+        round=number,
+        step=index,
+        worker=worker,
+        subtask=subtask,
+        granted=names,
+        final=final,
+    )
+    emit(config, event)
+
+
+def _tell_fallback(
+    config: RunnableConfig,
+    number: int,
+    index: int,
+    worker: str,
+    instead: str,
+    failure: Exception,
+    secrets: list[str],
+) -> None:
+    event = Fallback(
+        type="fallback",
+        round=number,
+        step=index,
+        worker=worker,
+        instead=instead,
+        error=error_record(failure, secrets),
     )
     emit(config, event)
 

@@ -24,6 +24,7 @@ from langgraph_conductor.prompts import (
     PLANNER_SYSTEM,
     Example,
     planner_prompt,
+    rejected_prompt,
     repair_prompt,
     with_attachments,
 )
@@ -117,7 +118,7 @@ class ChatPlanner:
 
     def _try_binding(self) -> None:
         try:
-            self._bound(workflow_schema([0], 1, max_chars=self.max_subtask_chars))
+            self._bound(self._example_schema)
         except Exception as error:
             what = f"{type(self.model).__name__} cannot be bound to a JSON schema ({error!r})"
             raise ValueError(f"planner: {what}; give ChatPlanner structured=False") from error
@@ -147,7 +148,11 @@ class ChatPlanner:
             previous=self._previous(request),
             budget_left=str(request.budget) if request.budget else "",
         )
-        return [SystemMessage(PLANNER_SYSTEM), HumanMessage(with_attachments(text, request.question))]
+        messages = [SystemMessage(PLANNER_SYSTEM), HumanMessage(with_attachments(text, request.question))]
+        for workflow, reason in request.rejected:
+            written = json.dumps(workflow.to_json()) if self.structured else self._shown(workflow, request)
+            messages += [AIMessage(written), HumanMessage(rejected_prompt(reason))]
+        return messages
 
     def parse(self, text: str, request: PlanRequest) -> Workflow | Accept:
         """The workflow in `text`, or `ACCEPT`.
@@ -255,13 +260,20 @@ class ChatPlanner:
     def _model(self, request: PlanRequest) -> Any:
         if not self.structured:
             return self.model
-        return self._bound(
-            workflow_schema(
-                self._ids(request),
-                request.max_steps,
-                allow_accept=request.may_accept,
-                max_chars=self.max_subtask_chars,
-            )
+        return self._bound(self._schema(request))
+
+    @property
+    def _example_schema(self) -> dict[str, Any]:
+        """Some schema, to try whether the model can be bound to one."""
+        return workflow_schema([0], 1, max_chars=self.max_subtask_chars)
+
+    def _schema(self, request: PlanRequest) -> dict[str, Any]:
+        """What replies are bound to."""
+        return workflow_schema(
+            self._ids(request),
+            request.max_steps,
+            allow_accept=request.may_accept,
+            max_chars=self.max_subtask_chars,
         )
 
     def _bound(self, schema: dict[str, Any]) -> Any:
@@ -277,12 +289,13 @@ class ChatPlanner:
             return None
         if not self.show_previous_plan:
             return "", earlier["answer"]
-        workflow = Workflow.from_json(earlier["workflow"])
+        return self._shown(Workflow.from_json(earlier["workflow"]), request), earlier["answer"]
+
+    def _shown(self, workflow: Workflow, request: PlanRequest) -> str:
         try:
-            shown = workflow.to_text(request.pool.ordinals if self.show == "anonymous" else None)
+            return workflow.to_text(request.pool.ordinals if self.show == "anonymous" else None)
         except PlanError:  # a worker of that round is no longer offered
-            shown = workflow.to_text()
-        return shown, earlier["answer"]
+            return workflow.to_text()
 
 
 def _check_show(show: Any) -> None:

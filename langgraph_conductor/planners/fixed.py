@@ -181,6 +181,11 @@ class ReviewedPlanner:
         """`plan`, awaited."""
         return self._review(request) or replace(await self.planner.aplan(request), final=False)
 
+    def is_answer(self, workflow: Workflow) -> bool:
+        """Of the review it is one, else the planner says it."""
+        says = getattr(self.planner, "is_answer", None)
+        return says is None or workflow.steps[-1].subtask == self.subtask or bool(says(workflow))
+
     def _review(self, request: PlanRequest) -> Plan | None:
         earlier = request.previous
         if earlier is None or earlier["workflow"] is None:

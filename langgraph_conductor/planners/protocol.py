@@ -26,6 +26,8 @@ class PlanRequest:
         max_steps: Most steps of a workflow read from text.
         rounds: The rounds so far, oldest first; empty in the first.
         budget: What is left of the run's budget, if it has one.
+        rounds_left: Most rounds there can be from here on, this one counted, if that is known.
+        rejected: Workflows of this round that a person did not let run, and what is wanted instead.
     """
 
     question: tuple[ContentBlock, ...]
@@ -33,6 +35,8 @@ class PlanRequest:
     max_steps: int = 5
     rounds: tuple[RoundRecord, ...] = ()
     budget: BudgetLeft | None = None
+    rejected: tuple[tuple[Workflow, str], ...] = ()
+    rounds_left: int | None = None
 
     @property
     def may_accept(self) -> bool:
@@ -118,7 +122,9 @@ class Planner(Protocol):
 
     A planner that knows beforehand which workers it will name may also have `check(pool)`, which
     raises `PlanError`: then a conductor that could never work is refused when it is built. One whose
-    model costs money may have `prices` (see `prices.price_table`) and `model`, a chat model.
+    model costs money may have `prices` (see `prices.price_table`) and `model`, a chat model. One whose
+    workflows may only help to find the answer may have `is_answer(workflow)`, which says whether what a
+    workflow ends with is one; a person's edit is put to it, too.
     """
 
     def plan(self, request: PlanRequest) -> Plan:

@@ -1,5 +1,6 @@
 """A chat model that gives scripted replies, with no network."""
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -7,9 +8,13 @@ from threading import Lock
 from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
+from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr
 
 from langgraph_conductor.testing.in_process import InProcessModel
@@ -20,6 +25,9 @@ Reply = str | AIMessage | BaseException
 
 class ScriptedModel(InProcessModel):
     """A chat model that gives scripted replies and remembers what it was sent.
+
+    It takes tools, as models of agents do; an `AIMessage` with `tool_calls` is a reply that calls them.
+    Tokens are counted as words.
 
     Args:
         replies: Replies in order, the last one repeated for ever; or a function from the messages to a
@@ -59,6 +67,13 @@ class ScriptedModel(InProcessModel):
     def _identifying_params(self) -> dict[str, Any]:
         return {"model": self.model_name, "max_tokens": self.max_tokens}
 
+    def bind_tools(
+        self, tools: Sequence[Any], *, tool_choice: str | None = None, **kwargs: Any
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """The model with these tools on offer (called by agents)."""
+        offered = [convert_to_openai_tool(tool) for tool in tools]
+        return self.bind(tools=offered, **({"tool_choice": tool_choice} if tool_choice else {}), **kwargs)
+
     def _answer(self, messages: list[BaseMessage]) -> AIMessage:
         with self._lock:
             number = len(self.calls)
@@ -69,18 +84,17 @@ class ScriptedModel(InProcessModel):
             reply = self.replies[min(number, len(self.replies) - 1)]
         if isinstance(reply, BaseException):
             raise reply
-        if isinstance(reply, AIMessage):
+        if isinstance(reply, AIMessage) and (reply.usage_metadata or not reply.tool_calls):
             return reply
         sent = sum(len(str(message.text).split()) for message in messages)
+        if isinstance(reply, AIMessage):
+            said = len(json.dumps([call["args"] for call in reply.tool_calls]).split())
+            return reply.model_copy(update={"usage_metadata": _usage(sent, said)})
         words = reply.split()
         if self.max_tokens is not None and len(words) > self.max_tokens:
             words = words[: self.max_tokens]
             reply = " ".join(words)
-        said = len(words)
-        return AIMessage(
-            reply,
-            usage_metadata=UsageMetadata(input_tokens=sent, output_tokens=said, total_tokens=sent + said),
-        )
+        return AIMessage(reply, usage_metadata=_usage(sent, len(words)))
 
     def _result(self, messages: list[BaseMessage], run: Any) -> ChatResult:
         return ChatResult(generations=[ChatGeneration(message=self._answer(messages))])
@@ -100,6 +114,15 @@ class ScriptedModel(InProcessModel):
             if run_manager:
                 run_manager.on_llm_new_token(word, chunk=chunk)
             yield chunk
-        yield ChatGenerationChunk(
-            message=AIMessageChunk(content="", usage_metadata=message.usage_metadata, chunk_position="last")
+        calls = [
+            tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=number)
+            for number, call in enumerate(message.tool_calls)
+        ]
+        last = AIMessageChunk(
+            content="", tool_call_chunks=calls, usage_metadata=message.usage_metadata, chunk_position="last"
         )
+        yield ChatGenerationChunk(message=last)
+
+
+def _usage(sent: int, said: int) -> UsageMetadata:
+    return UsageMetadata(input_tokens=sent, output_tokens=said, total_tokens=sent + said)

@@ -22,16 +22,18 @@ from langchain_core.runnables import RunnableConfig
 from langgraph_conductor.driving import adrive, await_, drive, wait
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import Redactor
+from langgraph_conductor.workers.watching import Watcher
 
 ResultT = TypeVar("ResultT")
 
 
-def metered(config: RunnableConfig, meter: Meter) -> RunnableConfig:
+def metered(config: RunnableConfig, meter: Meter, watcher: Watcher | None = None) -> RunnableConfig:
     """`config` under which every model call goes through `meter`, and no tracer is told a key.
 
     Args:
         config: The config of the step or planner.
         meter: Its accounts.
+        watcher: Sees its tools and tokens.
     """
     # merge_configs would not do: it lays the ambient config over this one.
     callbacks, given = config.get("callbacks"), _handlers(config)
@@ -40,7 +42,7 @@ def metered(config: RunnableConfig, meter: Meter) -> RunnableConfig:
     for around in given:
         if isinstance(around, Door):
             around.meter.inner.add(meter)
-    doors: list[BaseCallbackHandler] = [Door(meter, others)]
+    doors: list[BaseCallbackHandler] = [Door(meter, others, watcher)]
     if meter.guards:
         doors += [AsyncDoor(meter, others), AsyncTextDoor(meter, others)]
         logging.getLogger(handle_event.__module__).addFilter(_not_ours)  # once: it is the same object
@@ -88,25 +90,62 @@ def _not_ours(record: logging.LogRecord) -> bool:
 
 
 class Door(BaseCallbackHandler):
-    """Sees every call; makes the ones that are not awaited wait."""
+    """Sees every call; makes the ones that are not awaited wait.
+
+    LangChain takes its time for every handler, so this one also hears what a `Watcher` is told.
+    """
 
     run_inline = True  # the sums are ready when the call returns, also under asyncio
     raise_error = True
 
-    def __init__(self, meter: Meter, others: list[BaseCallbackHandler]) -> None:
+    def __init__(
+        self, meter: Meter, others: list[BaseCallbackHandler], watcher: Watcher | None = None
+    ) -> None:
         self.meter = meter
         self.others = others
+        self._watcher = watcher
+
+    @property
+    def ignore_chain(self) -> bool:
+        """Whether LangChain leaves it alone with what is neither model nor tool."""
+        return True
+
+    @property
+    def ignore_agent(self) -> bool:
+        """Whether it does with tools."""
+        return self._watcher is None
+
+    def on_tool_start(self, serialized: dict[str, Any], input_str: str, **about: Any) -> None:
+        """A tool is called (called by LangChain)."""
+        if self._watcher:
+            self._watcher.on_tool_start(serialized, input_str, **about)
+
+    def on_tool_end(self, output: Any, **about: Any) -> None:
+        """It has given something."""
+        if self._watcher:
+            self._watcher.on_tool_end(output, **about)
+
+    def on_tool_error(self, error: BaseException, **about: Any) -> None:
+        """It has failed, or paused."""
+        if self._watcher:
+            self._watcher.on_tool_error(error, **about)
+
+    def on_llm_new_token(self, token: Any, **about: Any) -> None:
+        """A model that streams has said a little more."""
+        if self._watcher:
+            self._watcher.on_llm_new_token(token, **about)
 
     def on_chat_model_start(
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **about: Any
     ) -> None:
-        """A call begins (called by LangChain)."""
-        caller = currentframe()
-        self._begin(run_id, [m for batch in messages for m in batch], about, caller and caller.f_back)
+        """A call begins."""
+        self._begin(run_id, [m for batch in messages for m in batch], about, currentframe())
 
     def _begin(
-        self, run_id: UUID, messages: list[BaseMessage], about: dict[str, Any], caller: FrameType | None
+        self, run_id: UUID, messages: list[BaseMessage], about: dict[str, Any], called: FrameType | None
     ) -> None:
+        # A frame that is kept in a variable of its own holds itself, and all of the run, until it is collected.
+        caller = called and called.f_back
         if self.meter.guards and caller and caller.f_code.co_flags & CO_COROUTINE:
             return  # an awaited call: `AsyncDoor` is asked next, and may wait without blocking
         begun = self.meter.begin(run_id, messages, about)
@@ -121,8 +160,7 @@ class Door(BaseCallbackHandler):
         self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **about: Any
     ) -> None:
         """The same of a model that is no chat model."""
-        caller = currentframe()
-        self._begin(run_id, _as_messages(prompts), about, caller and caller.f_back)
+        self._begin(run_id, _as_messages(prompts), about, currentframe())
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """A call is answered."""

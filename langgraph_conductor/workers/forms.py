@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import (
@@ -88,6 +88,8 @@ def text_of_result(result: Any) -> str:
         RefusalError: If a message says that the model refused.
         TypeError: If the result holds no text.
     """
+    if isinstance(result, Mapping) and "messages" in result:  # those of a graph behind HTTP come as JSON
+        result = {**result, "messages": convert_to_messages(result["messages"])}
     if (last := _last_said(result)) is not None and (reason := _refusal(last)) is not None:
         raise RefusalError(reason)
     if isinstance(result, str | BaseMessage):

@@ -237,6 +237,7 @@ class Meter:
             made: CallRecord = {
                 "worker": self.worker,
                 "model": call.model.name,
+                "started_at": time.time() - seconds,
                 "seconds": seconds,
                 "usage": used.to_json(),
             }

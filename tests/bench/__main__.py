@@ -5,6 +5,7 @@ import asyncio
 from tests.bench import (
     budgets,
     coverage,
+    durability,
     embedded,
     episodes,
     faults,
@@ -24,6 +25,7 @@ if __name__ == "__main__":
         "budgets": asyncio.run(budgets.main()),
         "faults": faults.main(),
         "coverage": coverage.main(),
+        "durability": asyncio.run(durability.main()),
         "imports": imports.main(),
         "memory": asyncio.run(memory.main()),
         "embedded": asyncio.run(embedded.main()),

@@ -415,7 +415,7 @@ def test_a_compiled_workflow_keeps_what_it_paid_too(run):
 def test_a_saver_that_fails_hides_no_interrupt(run, caplog):
     class Failing(InMemorySaver):
         def put_writes(self, config, writes, task_id, task_path=""):
-            if writes[0][0].startswith("spent"):
+            if writes[0][0].startswith("kept_"):
                 raise RuntimeError("closed")
             super().put_writes(config, writes, task_id, task_path)
 

@@ -14,6 +14,7 @@ from langgraph.types import Command, interrupt
 from langgraph_conductor import PlanError, Worker, WorkerError, WorkerPool, compile_workflow
 from langgraph_conductor.graph.compiler import WorkflowGraphs, shape_of
 from langgraph_conductor.planners import fixed
+from langgraph_conductor.state import Newest
 from langgraph_conductor.testing import ScriptedModel, read_worker_prompt
 from tests.helpers import Recorder, flow, question, thread
 from tests.unit_tests.test_conductor import conductor_of
@@ -77,16 +78,13 @@ def test_a_worker_is_handed_exactly_what_its_access_list_grants(workflow):
 
 
 def test_the_input_schema_of_a_step_is_what_it_is_granted():
-    graph = compile_workflow(flow(("a", "x", []), ("a", "y", []), ("a", "z", [1])), workers("a"))
+    graph = compile_workflow(flow(("a", "x", []), ("a", "y", []), ("a", "z", [0, 1])), workers("a"))
     schemas = {name: set(spec.input_schema.__annotations__) for name, spec in graph.builder.nodes.items()}
-    assert schemas == {
-        "step_0": {"question", "round", "spec_0"},
-        "step_1": {"question", "round", "spec_1"},
-        "step_2": {"question", "round", "spec_2", "out_1"},
-    }
+    own = [{"question", "round", f"spec_{i}", f"earlier_{i}", f"stands_{i}"} for i in range(3)]
+    assert schemas == {"step_0": own[0], "step_1": own[1], "step_2": own[2] | {"out_0", "out_1"}}
     everything = compile_workflow(flow(("a", "x", []), ("a", "y", "all")), workers("a"))
     granted = set(everything.builder.nodes["step_1"].input_schema.__annotations__)
-    assert granted == {"question", "round", "spec_1", "previous", "out_0"}
+    assert granted == own[1] | {"previous", "out_0"}
 
 
 def test_ambient_state_can_be_read_only_where_granted(run):
@@ -312,7 +310,8 @@ def test_one_graph_serves_workflows_of_its_shape_with_their_own_words(run):
 def test_an_output_has_one_writer():
     graph = compile_workflow(flow(("a", "x", []), ("a", "y", [])), workers("a"))
     for channel in ("out_0", "record_0", "out_1", "record_1"):
-        assert isinstance(graph.channels[channel], LastValue)  # two writers in a superstep are an error
+        # two writers in a superstep are an error
+        assert isinstance(graph.channels[channel], (LastValue, Newest))
 
 
 def test_metadata_names_step_worker_and_access():

@@ -20,8 +20,10 @@ from langgraph_conductor import (
     Worker,
     WorkerError,
     WorkerPool,
+    add_conductor,
     create_conductor,
 )
+from langgraph_conductor.events import EVENT_VERSION
 from langgraph_conductor.graph.compiler import WorkflowGraphs
 from langgraph_conductor.graph.ledgers import Ledgers
 from langgraph_conductor.graph.round import build_round
@@ -498,14 +500,43 @@ def test_as_a_node_of_a_messages_app(run):
 
 def test_events_tell_the_story_in_order():
     conductor = conductor_of(ScriptedPlanner(FIRST), *two_workers())
-    events = [e for _, e in conductor.stream(ask(), stream_mode="custom", subgraphs=True)]
+    events = list(conductor.stream(ask(), stream_mode="custom"))
     assert [e["type"] for e in events] == [
-        "workflow_planned", "step_started", "step_finished", "step_started", "step_finished", "round_finished",
+        "planning_started", "workflow_planned", "step_started", "step_finished", "step_started", "step_finished",
+        "round_finished", "answer",
     ]  # fmt: skip
-    assert events[0]["workflow"] == FIRST.to_json()
-    assert events[3]["granted"] == [[0, 0]]
-    assert events[-1]["answer"] == "b-0-1"
+    assert events[1]["workflow"] == FIRST.to_json()
+    assert events[4]["granted"] == [[0, 0]]
+    assert [e["final"] for e in events if e["type"] == "step_started"] == [False, True]
+    assert events[-2]["answer"] == events[-1]["text"] == "b-0-1"
+    assert {e["version"] for e in events} == {EVENT_VERSION}
+    assert [e["time"] for e in events] == sorted(e["time"] for e in events)
     json.dumps(events)
+
+
+def test_events_are_where_the_conductor_stands():
+    def types(app, **kwargs):
+        found = list(app.stream(ask(), stream_mode="custom", **kwargs))
+        return [part[1]["type"] if kwargs else part["type"] for part in found if not kwargs or not part[0]]
+
+    builder = StateGraph(MessagesState)
+    add_conductor(
+        builder,
+        ScriptedPlanner(FIRST),
+        [Worker("a", Recorder("a")), Worker("b", Recorder("b"))],
+        name="team",
+    )
+    builder.add_edge(START, "team")
+    told = types(builder.compile())
+    assert told[0] == "planning_started"
+    assert told[-1] == "answer"
+    assert types(builder.compile(), subgraphs=True) == told
+    # Of a conductor that works for another one, those are told who ask for subgraphs.
+    inner = conductor_of(ScriptedPlanner(FIRST), *two_workers())
+    outer = create_conductor(fixed.single("team"), [Worker("team", inner)])
+    assert [e["step"] for e in outer.stream(ask(), stream_mode="custom") if "step" in e] == [0, 0]
+    deeper = [e for ns, e in outer.stream(ask(), stream_mode="custom", subgraphs=True) if ns]
+    assert [e["type"] for e in deeper] == told
 
 
 async def test_events_and_tokens_stream_async():
@@ -514,7 +545,7 @@ async def test_events_and_tokens_stream_async():
     parts = [p async for p in conductor.astream(ask(), stream_mode=["custom", "messages"], subgraphs=True)]
     tokens = [p[2][0].text for p in parts if p[1] == "messages" and p[2][1].get("conductor_worker") == "m"]
     assert "".join(tokens[:3]) == "one two three"
-    assert [p[2]["type"] for p in parts if p[1] == "custom"][-1] == "round_finished"
+    assert [p[2]["type"] for p in parts if p[1] == "custom"][-1] == "answer"
 
 
 @dataclass

@@ -31,7 +31,8 @@ WITH_CODE = [path for path in [*TEXTS, TRAINING, *MODULES] if "```python" in pat
 
 
 @pytest.mark.parametrize("path", WITH_CODE, ids=lambda p: str(p.relative_to(ROOT)))
-def test_code_blocks_run(path, monkeypatch):
+def test_code_blocks_run(path, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     with FakeProviders() as providers:
         for name, value in providers.environment().items():
             monkeypatch.setenv(name, value)
@@ -43,7 +44,7 @@ def test_there_is_code_to_run():
     found = {path.name: len(examples_of(path)) for path in WITH_CODE if path != TRAINING}
     assert len(examples_of(TRAINING)) == 1
     assert found["README.md"] >= 3
-    assert found["conductor.py"] == 1
+    assert found["conductor.py"] == 2
     assert found["scripted.py"] == found["plans.py"] == found["providers.py"] == 1
 
 

@@ -8,13 +8,14 @@ from html.parser import HTMLParser
 
 import pytest
 
+from langgraph_conductor.display.drawing import workflow_svg
+from langgraph_conductor.display.markup import cut
 from langgraph_conductor.evals import paper
 from langgraph_conductor.evals.report import opening, write_report
-from langgraph_conductor.evals.report.drawing import workflow_svg
 from langgraph_conductor.evals.report.findings import findings, sentence
 from langgraph_conductor.evals.report.items import MOST_ITEMS, MOST_TEXT
 from langgraph_conductor.evals.report.plots import draw
-from langgraph_conductor.evals.report.words import chance, cut, dollars, in_markdown, points
+from langgraph_conductor.evals.report.words import chance, dollars, in_markdown, points
 from langgraph_conductor.evals.results import Evaluation, Outcome
 from langgraph_conductor.evals.stats import Paired, sign_flip
 from langgraph_conductor.evals.summarising import summarise

@@ -6,6 +6,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.pregel.protocol import PregelProtocol
+from langgraph.types import Command, interrupt
 
 from langgraph_conductor.graph import _langgraph
 from tests.helpers import thread
@@ -50,7 +51,7 @@ def test_config_key_checkpoint_map_tells_the_checkpoint_of_the_graph():
     """If this fails, what a step had paid before an interrupt is forgotten in another process."""
     config = config_inside_a_node()
     saver = _langgraph.saver_in(config)
-    _langgraph.keep_write(config, "spent_0", [1])
+    _langgraph.keep_write(config, "spent_0", 0, [1])
     (newest, *older) = saver.list(thread())
     kept = [
         write for saved in (newest, *older) for write in saved.pending_writes or () if write[1] == "spent_0"
@@ -87,3 +88,56 @@ def test_pregel_protocol_is_what_a_subgraph_node_must_be():
 
     assert issubclass(WorkflowNode, PregelProtocol)
     assert not WorkflowNode.__abstractmethods__
+
+
+def test_a_graph_looks_at_its_own_state_where_it_is_told_to():
+    """If this fails, `langgraph_conductor.editing` finds no conductor inside a tool, or a worker."""
+    saver, builder = InMemorySaver(), StateGraph(State)
+    builder.add_node("peek", lambda state: {"b": 1})
+    builder.add_edge(START, "peek")
+    graph = builder.compile()
+    here = _langgraph.inner_config(saver, "t", "outer:1")
+    graph.update_state(here, {"a": 2}, as_node="peek")
+    assert graph.get_state(here).values == {"a": 2}
+    assert {saved.config["configurable"]["checkpoint_ns"] for saved in saver.list(thread())} == {"outer:1"}
+
+
+def test_a_checkpoint_tells_which_node_comes_next():
+    """If this fails, `show`, `ask` and `resume` take a run that failed as a whole for one that can go on."""
+    saver, builder = InMemorySaver(), StateGraph(State)
+    builder.add_node("one", lambda state: {"a": 1})
+    builder.add_node("two", lambda state: {"b": 1})
+    builder.add_edge(START, "one")
+    builder.add_conditional_edges("one", lambda state: "two", ["two"])
+    graph = builder.compile(checkpointer=saver)
+    for given, stop, node in (({"a": 0}, ["two"], "two"), (None, [], "")):
+        graph.invoke(given, thread(), interrupt_before=stop)
+        saved = saver.get_tuple(thread())
+        assert [name for name in ("one", "two") if _langgraph.comes_next(saved, name)] == [node][
+            : bool(node)
+        ]
+
+
+def test_an_answer_without_an_id_is_forgotten_once_it_is_taken():
+    """If this fails, a person's answer may be handed to another question; see `forget_answer`."""
+    seen = []
+
+    def asks(state: State, config: RunnableConfig) -> State:
+        seen.append(_langgraph.bare_answer(config))
+        answer = interrupt("one?")
+        _langgraph.forget_answer(config)
+        return {"a": answer}
+
+    inner, outer = StateGraph(State), StateGraph(State)
+    inner.add_node("asks", asks)
+    inner.add_node("then", lambda state: {"b": interrupt("two?")})
+    inner.add_edge(START, "asks")
+    inner.add_edge("asks", "then")
+    outer.add_node("inner", inner.compile())
+    outer.add_edge(START, "inner")
+    graph = outer.compile(checkpointer=InMemorySaver())
+    graph.invoke({"a": 0}, thread())
+    graph.invoke(Command(resume=1), thread())
+    assert seen == [False, True]
+    assert [one.value for one in graph.invoke(None, thread())["__interrupt__"]] == ["two?"]
+    assert graph.invoke(Command(resume=2), thread()) == {"a": 1, "b": 2}

@@ -9,6 +9,7 @@ from langgraph_conductor import Worker, create_conductor
 from langgraph_conductor.display import Progress, live
 from langgraph_conductor.display.live import tree
 from langgraph_conductor.display.progress import line
+from langgraph_conductor.display.retelling import retold
 from langgraph_conductor.testing import ACCEPT_TEXT, ScriptedModel, plan_text
 from langgraph_conductor.usage import Usage
 from tests.helpers import Recorder, ask, flow
@@ -28,6 +29,7 @@ def started(step, worker):
         "worker": worker,
         "subtask": "x",
         "granted": [],
+        "final": step == 2,
     }
 
 
@@ -161,3 +163,58 @@ def test_a_dumb_terminal_gets_lines(conductor):
     told = told_by(conductor, console)
     assert "round 0: 2 steps" in told
     assert "\x1b" not in told
+
+
+def token(step, text):
+    return {"type": "token", "round": 0, "step": step, "worker": "a", "text": text}
+
+
+def test_a_running_step_shows_what_it_says_and_the_answer_in_full():
+    progress = Progress().after(PLANNED, 0.0).after(started(0, "a"), 0.0)
+    for text in ["first ", *["so on "] * 20, "\x1b[2Jlast"]:
+        progress = progress.after(token(0, text), 1.0).after(token(None, "of the planner"), 1.0)
+    text = shown(progress, 2.0)
+    assert "so on �[2Jlast" in text
+    assert "first" not in text  # of a step that is no answer, the last words are enough
+    assert "of the planner" not in text
+    tool = {
+        "type": "tool_started",
+        "round": 0,
+        "step": 0,
+        "worker": "a",
+        "tool": "search",
+        "input": '{"q": "x"}',
+    }
+    assert 'search({"q": "x"})' in shown(progress.after(tool, 3.0), 3.0)
+    progress = progress.after(started(2, "a"), 4.0)
+    for text in ["The first line.\n", "The last line."]:
+        progress = progress.after(token(2, text), 4.0)
+    text = shown(progress, 5.0)
+    assert "The first line." in text
+    assert "The last line." in text
+    text = shown(progress.after(finished(2, "a"), 6.0), 6.0)
+    assert "The last line." not in text
+
+
+def test_a_run_that_goes_on_shows_what_was_done_before(conductor):
+    records = conductor.invoke(ask())["rounds"]
+    told = [*retold(records)]
+    progress = Progress()
+    for event in told:
+        progress = progress.after(event, 0.0)
+    text = shown(progress, 0.0, over=True)
+    for part in (
+        "✓ step 0: a  Do it.  done",
+        "✗ step 1: b",
+        "ValueError: no",
+        "round 1",
+        "the earlier answer is kept",
+    ):
+        assert part in text
+    unfinished = records[0] | {"steps": records[0]["steps"][:1]}
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None, _environ={})
+    with live(console, earlier=retold([unfinished])) as show:
+        show(started(1, "b"))
+    last = console.file.getvalue().rpartition("conductor  ")[2]
+    assert "✓ step 0: a  Do it.  done" in last
+    assert "● step 1: b" in last

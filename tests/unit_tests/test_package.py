@@ -17,7 +17,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 
 def test_public_names():
     assert langgraph_conductor.__all__ == [
-        "create_conductor",
+        "create_conductor", "add_conductor",
         "Worker", "WorkerPool", "WorkerTask", "StepOutput",
         "Workflow", "Step", "parse_workflow", "ACCEPT", "compile_workflow",
         "Planner", "PlanRequest", "Plan", "ChatPlanner",
@@ -44,7 +44,7 @@ FLOORS = [
     {"dialect", "access", "prompts", "state", "events", "options", "budget", "conversation"},
     {"workers", "planners"},
     {"graph", "local", "replay"},
-    {"config", "display", "rewards", "episodes"},
+    {"config", "display", "rewards", "episodes", "editing"},
     {"cli", "evals", "testing", "train", "__init__"},
 ]
 LEVEL = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

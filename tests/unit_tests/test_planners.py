@@ -152,10 +152,12 @@ def test_a_parsed_object_counts_whatever_stands_beside_it(wrap):
 
 
 def test_a_model_that_cannot_be_bound_is_refused_when_the_planner_is_built():
-    with pytest.raises(
-        ValueError, match=r"ScriptedModel cannot be bound to a JSON schema.*structured=False"
-    ):
-        ChatPlanner(ScriptedModel(), structured=True)
+    class Toolless(ScriptedModel):
+        def with_structured_output(self, schema, **options):
+            raise TypeError("it takes no schema")
+
+    with pytest.raises(ValueError, match=r"Toolless cannot be bound to a JSON schema.*structured=False"):
+        ChatPlanner(Toolless(), structured=True)
 
 
 def test_an_anonymous_planner_is_told_no_names_by_errors_either(plan):

@@ -5,7 +5,8 @@ import pytest
 from langgraph_conductor import Budget, Usage, Workflow
 from langgraph_conductor.budget import BudgetLeft, Ledger
 from langgraph_conductor.graph.accounts import causes, ended_by_budget, usage_of
-from langgraph_conductor.graph.ledgers import Ledgers, budget_of, ledger_in, spent_in, with_accounts
+from langgraph_conductor.graph.kept import Kept
+from langgraph_conductor.graph.ledgers import Ledgers, budget_of, kept_in, ledger_in, with_accounts
 from langgraph_conductor.options import Options
 from tests.helpers import flow, thread
 
@@ -136,16 +137,25 @@ def test_a_run_keeps_the_budget_it_began_with_unless_this_call_says_another():
 
 
 def test_a_config_holds_the_accounts_of_one_run():
-    ledger, spent = Ledger(Budget(calls=1)), [call(calls=1)]
-    told = with_accounts({"tags": ["t"], "configurable": {"thread_id": "x"}}, ledger, {1: spent})
+    ledger, kept = Ledger(Budget(calls=1)), Kept((call(calls=1),))
+    told = with_accounts({"tags": ["t"], "configurable": {"thread_id": "x"}}, ledger, {1: kept})
     assert ledger_in(told) is ledger
-    assert (spent_in(told, 1), spent_in(told, 0)) == ([spent], [[]])
+    assert (kept_in(told, 1), kept_in(told, 0)) == (kept, Kept())
     assert told["configurable"]["thread_id"] == "x"
     assert told["tags"] == ["t"]
     inner = with_accounts(told, None, {})
-    assert (ledger_in(inner), spent_in(inner, 1)) == (None, [[]])
-    assert (ledger_in({}), spent_in({}, 0)) == (None, [[]])
+    assert (ledger_in(inner), kept_in(inner, 1)) == (None, Kept())
+    assert (ledger_in({}), kept_in({}, 0)) == (None, None)
     assert ledger_in(with_accounts({}, ledger, {})) is ledger
+
+
+def test_what_was_kept_tells_how_often_a_process_ended_in_the_middle():
+    begun, left = {"begun": 1.0}, {"calls": [call(calls=1)], "tools": []}
+    assert Kept.of([]) == Kept()
+    assert Kept.of([begun]) == Kept(cut=1)
+    assert Kept.of([begun, left]) == Kept((call(calls=1),))
+    assert Kept.of([left, begun, begun, left]) == Kept((call(calls=1),) * 2)
+    assert Kept.of([begun, begun, left, begun]) == Kept((call(calls=1),), cut=2)
 
 
 def test_options_are_laid_over_others():

@@ -53,9 +53,13 @@ def test_a_model_with_tools(run):
     result = run(conductor, ask())
     assert result["answer"] == "It is hot."
     assert "the secret of tea" in str(model.calls[1])
-    # The transcript stays with the worker: nobody else, and no record, sees the tool's result.
-    assert "secret" not in repr(reader.tasks) + repr(result)
-    assert result["rounds"][0]["steps"][0]["usage"]["calls"] == 2
+    # What a tool said stays with its worker, and is in the record of its step alone.
+    assert "secret" not in repr(reader.tasks) + repr(result["messages"])
+    looked, said = result["rounds"][0]["steps"]
+    assert looked["usage"]["calls"] == 2
+    (call,) = looked.pop("tool_calls")
+    assert "the secret of tea" in call["output"]
+    assert "secret" not in repr((looked, said))
 
 
 @pytest.mark.parametrize("turns", [0, 2])

@@ -44,43 +44,45 @@ chain:app
             llm:ScriptedModel
           chain:workflow
             chain:workflow
-              chain:step_0
-                llm:chat
+              chain:branch_0_2_3_4
+                chain:branch_0_2_3_4
+                  chain:step_0
+                    llm:chat
+                  chain:step_2
+                    chain:agent
+                      chain:model
+                        llm:ToolModel
+                      chain:tools
+                        tool:lookup
+                      chain:model
+                        llm:ToolModel
+                  chain:step_3
+                    chain:tooled
+                      chain:model
+                        chain:ToolTurns.wrap_model_call
+                          chain:ModelRetries.wrap_model_call
+                            llm:ToolModel
+                      chain:tools
+                        tool:lookup
+                      chain:model
+                        chain:ToolTurns.wrap_model_call
+                          chain:ModelRetries.wrap_model_call
+                            llm:ToolModel
+                  chain:step_4
+                    chain:team
+                      chain:intake
+                      chain:round
+                        chain:round
+                          chain:plan
+                            llm:ScriptedModel
+                          chain:workflow
+                            chain:workflow
+                              chain:step_0
+                                llm:member
+                      chain:answer
               chain:step_1
                 chain:function
                   llm:ScriptedModel
-              chain:step_2
-                chain:agent
-                  chain:model
-                    llm:ToolModel
-                  chain:tools
-                    tool:lookup
-                  chain:model
-                    llm:ToolModel
-              chain:step_3
-                chain:tooled
-                  chain:model
-                    chain:ToolTurns.wrap_model_call
-                      chain:ModelRetries.wrap_model_call
-                        llm:ToolModel
-                  chain:tools
-                    tool:lookup
-                  chain:model
-                    chain:ToolTurns.wrap_model_call
-                      chain:ModelRetries.wrap_model_call
-                        llm:ToolModel
-              chain:step_4
-                chain:team
-                  chain:intake
-                  chain:round
-                    chain:round
-                      chain:plan
-                        llm:ScriptedModel
-                      chain:workflow
-                        chain:workflow
-                          chain:step_0
-                            llm:member
-                  chain:answer
       chain:round
         chain:round
           chain:plan
@@ -230,7 +232,8 @@ def test_steps_and_plans_are_marked(told):
         [("chat", []), ("function", []), ("agent", [0]), ("tooled", [0]), ("team", [0])]
     ):
         marked = {"conductor_round": 0, "conductor_step": i, "conductor_worker": worker}
-        for run in below(langsmith, *workflow, f"step_{i}"):
+        branch = () if i == 1 else ("branch_0_2_3_4", "branch_0_2_3_4")  # nobody reads step 1
+        for run in below(langsmith, *workflow, *branch, f"step_{i}"):
             if metadata(run)["conductor_worker"] != "member":  # the step of the conductor within
                 assert marked.items() <= metadata(run).items()
                 assert metadata(run)["conductor_access"] == access
@@ -253,7 +256,17 @@ def test_everyone_says_whose_graph_it_is(told):
     assert ("chain", "app") in said.pop("langgraph")
     assert {name for _, name in said.pop("langchain_create_agent")} >= {"agent", "tooled", "lookup"}
     assert {kind for kind, _ in said.pop("langchain_chat_model")} == {"llm"}
-    names = {"conductor", "intake", "round", "plan", "workflow", "step_0", "function", "team", "answer"}
+    names = {
+        "conductor",
+        "intake",
+        "round",
+        "plan",
+        "workflow",
+        "branch_0_2_3_4",
+        "function",
+        "team",
+        "answer",
+    }
     assert {name for _, name in said.pop("langgraph_conductor")} == names | {f"step_{i}" for i in range(5)}
     assert not said
 

@@ -15,7 +15,14 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, StateGraph
 from pydantic import BaseModel, SecretStr
 
-from langgraph_conductor import BudgetExceededError, Worker, WorkerPool, compile_workflow, create_conductor
+from langgraph_conductor import (
+    BudgetExceededError,
+    Worker,
+    WorkerError,
+    WorkerPool,
+    compile_workflow,
+    create_conductor,
+)
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ScriptedModel
 from langgraph_conductor.workers.failures import (
@@ -117,6 +124,16 @@ def test_a_structured_response_counts_before_text(structured, run):
     result = {"messages": [AIMessage("text")], "structured_response": structured}
     answer = answer_of(Worker("w", lambda t: result), run)["answer"]
     assert json.loads(answer) == {"x": 1}
+
+
+def test_messages_of_a_graph_behind_http_are_json(run):
+    said = {
+        "messages": [{"type": "human", "content": "?"}, {"type": "ai", "content": "from afar", "id": "1"}]
+    }
+    assert answer_of(Worker("w", lambda t: said), run)["answer"] == "from afar"
+    refused = {"type": "ai", "content": "No.", "response_metadata": {"stop_reason": "refusal"}}
+    with pytest.raises(WorkerError, match="the model refused"):
+        answer_of(Worker("w", lambda t: {"messages": [refused]}), run)
 
 
 def test_images_reach_the_worker(run):
@@ -239,8 +256,6 @@ def test_outages_are_retried_and_counted(run):
 
 
 def test_other_failures_are_not_retried(run):
-    from langgraph_conductor import WorkerError
-
     for error in (ClientError("no"), ValueError("bug")):
         flaky = Flaky(error)
         with pytest.raises(WorkerError, match=type(error).__name__):

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+from langgraph_conductor.display.drawing import workflow_svg
+from langgraph_conductor.display.markup import cut, in_html
 from langgraph_conductor.display.words import REACHED, spent, why
 from langgraph_conductor.episodes import Episode
-from langgraph_conductor.evals.report.drawing import workflow_svg
-from langgraph_conductor.evals.report.words import counted, cut, in_html
+from langgraph_conductor.evals.report.words import counted
 from langgraph_conductor.evals.results import Evaluation, Outcome
 from langgraph_conductor.records import RoundRecord, StepRecord
 from langgraph_conductor.rewards import Task

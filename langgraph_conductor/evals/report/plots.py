@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
 from typing import Any, Final
 
-from langgraph_conductor.evals.report.words import clean, percent
+from langgraph_conductor.display.markup import clean
+from langgraph_conductor.evals.report.words import percent
 from langgraph_conductor.evals.stats import Estimate
 from langgraph_conductor.evals.summary import StrategySummary, Summary
 

@@ -4,9 +4,8 @@ import html
 import re
 from typing import Final
 
-from langgraph_conductor.display.words import printable
+from langgraph_conductor.display.markup import clean
 from langgraph_conductor.evals.stats import Estimate
-from langgraph_conductor.replies import storable
 
 UNKNOWN: Final = "unknown"
 
@@ -17,16 +16,6 @@ _MARKUP: Final = re.compile(r"([\\`*_|~]|](?=[(\[:]))")
 _AT_BEGIN: Final = re.compile(r"^(\d*)([-+.)=]|#+)(?=\s|$)")  # lists and headings
 
 
-def clean(text: object) -> str:
-    """`text` without what is no valid text in XML or UTF-8, and without marks that turn its direction."""
-    return re.sub("[\ufffe\uffff]", "\N{REPLACEMENT CHARACTER}", printable(storable(str(text))))
-
-
-def in_html(text: object) -> str:
-    """`text` for HTML and SVG, between tags or in an attribute in quotes."""
-    return html.escape(clean(text))
-
-
 def in_markdown(text: object) -> str:
     """`text` on one line of Markdown, in a table's cell or outside, where nothing of it is markup."""
     line = " ".join(clean(text).split())
@@ -35,20 +24,6 @@ def in_markdown(text: object) -> str:
     if line.count("$") > 1:  # else no formula can lie between them
         line = line.replace("$", r"\$")
     return _AT_BEGIN.sub(r"\1\\\2", line)
-
-
-def cut(text: str, most: int) -> str:
-    """`text`, or its beginning and end with how much is missing between them.
-
-    Args:
-        text: Any text.
-        most: Characters to keep.
-    """
-    if len(text) <= most:
-        return text
-    tail = most // 3
-    missing = f"[… {len(text) - most:,} of {len(text):,} characters left out …]"
-    return f"{text[: most - tail]}\n{missing}\n{text[len(text) - tail :]}"
 
 
 def percent(value: float | None) -> str:

@@ -5,7 +5,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from langgraph_conductor.evals.report.page import document, in_page
+from langgraph_conductor.display.markup import document
+from langgraph_conductor.evals.report.page import in_page
 from langgraph_conductor.evals.report.parts import Section, Table
 from langgraph_conductor.evals.report.words import NOTHING, dollars, number, percent
 from langgraph_conductor.train.results.diagnostics import read_steps, summary_of

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from langgraph_conductor.display.markup import document
 from langgraph_conductor.evals import Evaluation, Runner, Suite, evaluate, summarise
-from langgraph_conductor.evals.report.page import body, document, in_page
+from langgraph_conductor.evals.report.page import body, in_page
 from langgraph_conductor.evals.report.parts import Section
 from langgraph_conductor.evals.report.parts import Table as Grid
 from langgraph_conductor.evals.report.words import percent

@@ -1,26 +1,44 @@
 """A workflow drawn as SVG: a box per step, a row per superstep, an arrow per granted output."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from langgraph_conductor.evals.report.words import in_html
+from langgraph_conductor.display.markup import in_html
 from langgraph_conductor.records import RoundRecord
-from langgraph_conductor.workflow import Workflow
+from langgraph_conductor.workflow import Step, Workflow
 
 _WIDE, _HIGH, _GAP, _DOWN, _EDGE = 150, 40, 24, 34, 6
 _ASIDE: Final = 70
 _NAME: Final = 18
 
 
-def workflow_svg(record: RoundRecord) -> str:
+def workflow_svg(record: RoundRecord, target: Callable[[int], str] | None = None) -> str:
     """The drawn workflow of a round; empty if it has none.
 
     Args:
         record: The round. Steps that failed, or that have no record, are marked.
+        target: Gives the id of the element that tells more of a step, which its box then links to.
     """
     if not record["workflow"]:
         return ""
-    workflow = Workflow.from_json(record["workflow"])
+    ran = {step["index"]: step["status"] for step in record["steps"]}
+    marks = {
+        i: "" if ran.get(i) == "ok" else ran.get(i, "not run")
+        for i in range(len(record["workflow"]["steps"]))
+    }
+    return drawn(Workflow.from_json(record["workflow"]), marks, target and {i: target(i) for i in ran})
+
+
+def drawn(
+    workflow: Workflow, marks: Mapping[int, str] | None = None, targets: Mapping[int, str] | None = None
+) -> str:
+    """A drawn workflow.
+
+    Args:
+        workflow: The workflow.
+        marks: What is wrong with a step, in a word.
+        targets: The id of the element that a step's box links to.
+    """
     levels = workflow.levels()
     widest = max(map(len, levels))
     # Arrows that bend out need room at the sides.
@@ -34,17 +52,21 @@ def workflow_svg(record: RoundRecord) -> str:
         for row, level in enumerate(levels)
         for column, step in enumerate(level)
     }
-    status = {step["index"]: step["status"] for step in record["steps"]}
     edges = "".join(
         _arrow(places[j], places[i], far=_row(levels, i) - _row(levels, j) > 1)
         for i in range(len(workflow.steps))
         for j in workflow.reads(i)
     )
     boxes = "".join(
-        _box(i, step.worker, places[i], status.get(i, "not run")) for i, step in enumerate(workflow.steps)
+        _linked(_box(i, step, places[i], (marks or {}).get(i, "")), (targets or {}).get(i))
+        for i, step in enumerate(workflow.steps)
     )
     size = f'width="{across}" height="{down}" viewBox="0 0 {across} {down}"'
     return f'<svg class="flow" {size} role="img" aria-label="workflow">{edges}{boxes}</svg>'
+
+
+def _linked(box: str, target: str | None) -> str:
+    return f'<a href="#{in_html(target)}">{box}</a>' if target else box
 
 
 def _row(levels: tuple[tuple[int, ...], ...], step: int) -> int:
@@ -62,15 +84,17 @@ def _arrow(start: tuple[float, float], end: tuple[float, float], *, far: bool) -
     return f'<path d="{curve}"/><path d="{head}"/>'
 
 
-def _box(index: int, worker: str, place: tuple[float, float], status: str) -> str:
+def _box(index: int, step: Step, place: tuple[float, float], mark: str) -> str:
     x, y = place
-    name = worker if len(worker) <= _NAME else worker[: _NAME - 1] + "…"
-    marked = "" if status == "ok" else f" · {status}"
-    return "".join(_parts(index, in_html(name), marked, x, y, "box" if status == "ok" else "box bad"))
+    name = step.worker if len(step.worker) <= _NAME else step.worker[: _NAME - 1] + "…"
+    chosen = ", ".join(f"{round_}.{earlier}" for round_, earlier in step.earlier)
+    under = f"step {index}" + (f" · {mark}" if mark else "") + (f" · reads {chosen}" if chosen else "")
+    return "".join(_parts(in_html(name), in_html(under), x, y, "box bad" if mark else "box"))
 
 
-def _parts(index: int, name: str, marked: str, x: float, y: float, kind: str) -> Iterator[str]:
+def _parts(name: str, under: str, x: float, y: float, kind: str) -> Iterator[str]:
     yield f'<rect class="{kind}" x="{x:g}" y="{y:g}" width="{_WIDE}" height="{_HIGH}" rx="6"/>'
-    middle = x + _WIDE / 2
-    yield f'<text x="{middle:g}" y="{y + 17:g}">{name}</text>'
-    yield f'<text class="small" x="{middle:g}" y="{y + 32:g}">step {index}{in_html(marked)}</text>'
+    # A frame of its own cuts off what is too long for the box.
+    yield f'<svg x="{x:g}" y="{y:g}" width="{_WIDE}" height="{_HIGH}">'
+    yield f'<text x="{_WIDE / 2:g}" y="17">{name}</text>'
+    yield f'<text class="small" x="{_WIDE / 2:g}" y="32">{under}</text></svg>'

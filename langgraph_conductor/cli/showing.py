@@ -1,0 +1,272 @@
+"""`langgraph-conductor show`: the newest run of a thread, read from the checkpoints a saver kept of it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from langchain_core.messages import AIMessage, HumanMessage, convert_to_messages
+
+from langgraph_conductor.cli.savers import Place, reading
+from langgraph_conductor.display import describe
+from langgraph_conductor.display.run_facts import INTERRUPTS, facts_of, verdict
+from langgraph_conductor.display.words import short
+from langgraph_conductor.errors import ConductorError
+from langgraph_conductor.graph._langgraph import comes_next
+from langgraph_conductor.graph.accounts import ended_by_budget, unanswered, usage_of
+from langgraph_conductor.graph.compiler import is_branch
+from langgraph_conductor.graph.ledgers import own_rounds
+from langgraph_conductor.graph.left import Done, Left, done_of, left_of
+from langgraph_conductor.records import RoundRecord, StepRecord
+from langgraph_conductor.state import Newest
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.base import CheckpointTuple
+
+_WIDTH: Final = 400
+
+
+def saved_run(place: Place, thread: str) -> dict[str, Any]:
+    """The newest run of a thread, in the form of a conductor's result.
+
+    Of an interrupted run, the last round holds the steps that are over. `failure` is the error of one that failed
+    as a whole, else `None`.
+
+    Args:
+        place: Where it is saved.
+        thread: The thread's id.
+
+    Raises:
+        typer.BadParameter: If there is no such file.
+        ConductorError: If the place holds no run of a conductor on this thread, or cannot be read.
+        ImportError: If the saver's package is not installed.
+    """
+    newest = saved_checkpoints(place, thread)
+    if not newest:
+        raise ConductorError(f"{place} holds no thread {thread!r}; give the thread_id the run was given")
+    result = run_of(newest)
+    if result is None:
+        raise ConductorError(f"thread {thread!r} holds no run of a conductor")
+    return result
+
+
+def saved_checkpoints(place: Place, thread: str) -> dict[str, "CheckpointTuple"]:
+    """The newest checkpoint of each namespace of a thread; see `saved_run`."""
+    with reading(place) as kept:
+        # Newest first, of all graphs and subgraphs of the thread.
+        return _newest(kept.list({"configurable": {"thread_id": thread}}))
+
+
+def _newest(found: Iterable["CheckpointTuple"]) -> dict[str, "CheckpointTuple"]:
+    """The newest checkpoint of each namespace, the namespaces of the newest ones first.
+
+    What is stored only where it was written (`state.Newest`) is added from the checkpoints before it.
+    """
+    newest: dict[str, CheckpointTuple] = {}
+    before: dict[str, Any] = {}
+    for one in found:
+        name = one.config["configurable"]["checkpoint_ns"]
+        if name not in newest:
+            newest[name] = one
+        elif before[name] == one.config["configurable"]["checkpoint_id"]:  # and not of another branch
+            held = newest[name].checkpoint
+            values = {**_values(one), **held["channel_values"]}
+            newest[name] = newest[name]._replace(checkpoint={**held, "channel_values": values})
+        else:
+            continue
+        before[name] = (one.parent_config or {}).get("configurable", {}).get("checkpoint_id")
+    return newest
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A conductor among the graphs of a thread.
+
+    Args:
+        at: The namespace of its graph: its own, or the one it was added to.
+        node: The node in which its rounds run.
+        prefix: What its channels begin with.
+    """
+
+    at: str
+    node: str
+    prefix: str
+
+    def state(self, newest: Mapping[str, "CheckpointTuple"]) -> dict[str, Any]:
+        """What it keeps, by the names of a conductor's own channels; the answer is found in the messages."""
+        values = _values(newest[self.at])
+        if not self.prefix:
+            return values
+        own = {name: values.get(f"{self.prefix}{name}") for name in ("question", "rounds")}
+        answer = _answer(values.get("messages") or [], self.node)
+        about = answer.response_metadata["conductor"] if answer else {"stopped": ""}
+        text = "" if answer is None or about["stopped"] == answer.text else answer.text
+        return {**own, "messages": values.get("messages"), "answer": str(text), "stopped": about["stopped"]}
+
+
+def run_of(newest: Mapping[str, "CheckpointTuple"]) -> dict[str, Any] | None:
+    """The run that checkpoints tell of; `None` if they tell of none.
+
+    Args:
+        newest: The newest checkpoint of each namespace. The conductor may be the thread's own graph, or a part
+            of it; of several parts, the outermost is shown, and of those the one that runs, or was saved last.
+    """
+    conductors = [found for name, one in newest.items() for found in _conductors(name, _values(one))]
+    if (
+        not conductors
+    ):  # one that was added to a graph, and is in its first round, has no channels there yet
+        conductors = [_of_round(name) for name, one in newest.items() if _is_round(_values(one))]
+    if not conductors:
+        return None
+    own = min(conductors, key=lambda found: (_depth(found.at), _round(newest, found) is None))
+    values = own.state(newest)
+    rounds = list(values.get("rounds") or [])
+    writes = newest[own.at].pending_writes or ()
+    # With `rounds` written, the round that is saved below is the last of them.
+    noted = any(channel == f"{own.prefix}rounds" for _, channel, _ in writes)
+    one_round = None if noted else _round(newest, own)
+    if one_round is not None and "rounds" in _values(newest[one_round]):  # it has begun
+        rounds = _with_unfinished(newest, one_round)
+        if own.prefix:  # what the messages hold is of the run before
+            values |= {"question": _values(newest[one_round])["question"], "answer": "", "stopped": ""}
+    asked = [value for _, channel, value in writes if channel == INTERRUPTS]
+    failure = None
+    if not own.prefix and comes_next(newest[own.at], "answer"):
+        failure = unanswered(rounds, ended_by_budget(own_rounds(values.get("run"), rounds)))
+    return {
+        **{name: values.get(name) or "" for name in ("question", "answer", "stopped")},
+        "failure": failure,
+        "messages": values.get("messages") or [],
+        "rounds": rounds,
+        "usage": values.get("usage") or usage_of(rounds),
+        INTERRUPTS: [one for several in asked for one in several],
+    }
+
+
+def _values(saved: "CheckpointTuple") -> dict[str, Any]:
+    """What its channels hold, with what was written since."""
+    stored = saved.checkpoint["channel_values"]
+    values = {name: Newest().from_checkpoint(value).get() for name, value in stored.items()}
+    return values | {channel: value for _, channel, value in saved.pending_writes or ()}
+
+
+def _conductors(name: str, values: Mapping[str, Any]) -> Iterator[_Found]:
+    if {"rounds", "run", "messages", "question"} <= set(values):
+        yield _Found(name, "round", "")
+    for channel in values:
+        added = channel.removesuffix("_turn")
+        if added != channel and {f"{added}_rounds", f"{added}_run", f"{added}_question"} <= set(values):
+            yield _Found(name, added, f"{added}_")
+
+
+def _is_round(values: Mapping[str, Any]) -> bool:
+    return {"rounds", "run", "question"} <= set(values) and "messages" not in values
+
+
+def _of_round(name: str) -> _Found:
+    at, _, last = name.rpartition("|")
+    node = last.partition(":")[0]
+    return _Found(at, node, f"{node}_")
+
+
+def _answer(messages: Iterable[Any], name: str) -> AIMessage | None:
+    """The newest answer of the conductor `name` to the newest question."""
+    for message in reversed(convert_to_messages(list(messages))):
+        if isinstance(message, HumanMessage):
+            return None
+        if (
+            isinstance(message, AIMessage)
+            and message.name == name
+            and "conductor" in message.response_metadata
+        ):
+            return message
+    return None
+
+
+def _round(newest: Mapping[str, "CheckpointTuple"], own: _Found) -> str | None:
+    """The namespace of the round that a conductor runs."""
+    return _child(newest, own.at, own.node)
+
+
+def _with_unfinished(newest: Mapping[str, "CheckpointTuple"], one_round: str) -> list[RoundRecord]:
+    """The rounds of a run whose last one was broken off; that one as far as it came, if it has a plan."""
+    planned = _values(newest[one_round])
+    rounds: list[RoundRecord] = list(planned["rounds"])
+    if not planned.get("workflow") or not planned.get("plan"):
+        return rounds
+    if (
+        rounds and rounds[-1]["plan"] == planned["plan"]
+    ):  # it is over, and the conductor has not noted it yet
+        return rounds
+    done = _done(newest, one_round)
+    steps: list[StepRecord] = [
+        one["record"] | {"text": one["output"]["text"]} for one in done.steps.values()
+    ]
+    over = len(steps) == len(planned["workflow"]["steps"])
+    part: RoundRecord = {
+        "round": len(rounds),
+        "accepted": False,
+        "workflow": planned["workflow"],
+        "plan": planned["plan"],
+        "steps": steps,
+        "answer": next((s["text"] for s in reversed(steps) if s["text"]), "") if over else "",
+        "final": bool(planned.get("final")),
+        "wall_seconds": max((s["started_at"] + s["seconds"] for s in steps), default=0.0)
+        - min((s["started_at"] for s in steps), default=0.0),
+    }
+    if planned.get("is_answer") is False:
+        part["is_answer"] = False
+    if done.calls:
+        part["discarded"] = [*done.calls]
+    return [*rounds, part]
+
+
+def _done(newest: Mapping[str, "CheckpointTuple"], one_round: str) -> Done:
+    """What is done of a round; after an edit its workflow has not begun anew yet."""
+    flow = _child(newest, one_round, "workflow")
+    left = Left() if flow is None else left_of(newest[flow], _with_branches(newest, flow))
+    return done_of(left, _values(newest[one_round]).get("stands"))
+
+
+def _with_branches(newest: Mapping[str, "CheckpointTuple"], flow: str) -> dict[str, Any]:
+    """What the channels of a workflow hold, and those of its branches."""
+    found = _values(newest[flow])
+    for name, node in _inside(newest, flow):
+        if is_branch(node):
+            found |= _with_branches(newest, name)
+    return found
+
+
+def _child(newest: Mapping[str, "CheckpointTuple"], own: str, node: str) -> str | None:
+    """The namespace of the graph that `node` runs at the newest checkpoint of `own`."""
+    return next((name for name, of in _inside(newest, own) if of == node), None)
+
+
+def _inside(newest: Mapping[str, "CheckpointTuple"], own: str) -> Iterator[tuple[str, str]]:
+    """The graphs that run at the newest checkpoint of `own`, and not at an earlier one: namespace and node."""
+    at = newest[own].config["configurable"]["checkpoint_id"]
+    for name, one in newest.items():
+        above, _, last = name.rpartition("|")
+        if name and above == own and one.metadata.get("parents", {}).get(own) == at:
+            yield name, last.partition(":")[0]
+
+
+def _depth(own: str) -> int:
+    return own.count("|") + 1 if own else 0
+
+
+def describe_saved(result: Mapping[str, Any]) -> str:
+    """A saved run as lines of plain text, of an interrupted one too.
+
+    Args:
+        result: What `saved_run` gave.
+    """
+    facts = facts_of(result)
+    lines = [f"question: {short(facts.question, _WIDTH)}"]
+    if not facts.answer:
+        failed = result["failure"] and short(str(result["failure"]).replace("\n  - ", "; "), _WIDTH)
+        lines.append(
+            f"state: it failed as a whole: {failed}" if failed else "state: there is no answer yet"
+        )
+        lines += [f"waits for an answer to: {short(asked, _WIDTH)}" for asked in facts.waits_for]
+        lines += [f"round {r['round']}: {verdict(r, facts.rounds)}" for r in facts.rounds[-1:]]
+    return "\n".join([*lines, "", describe(result)])

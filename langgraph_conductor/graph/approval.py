@@ -1,0 +1,202 @@
+"""A person's word on a workflow, before anything is paid for it.
+
+What is asked has the form of LangGraph's agent inbox (`langgraph.prebuilt.interrupt.HumanInterrupt`), so that
+user interfaces that know it show the workflow with buttons.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langgraph.types import interrupt
+
+from langgraph_conductor.events import WorkflowRejected
+from langgraph_conductor.graph._langgraph import (
+    aforget_answer,
+    bare_answer,
+    emit,
+    forget_answer,
+    node,
+)
+from langgraph_conductor.graph.left import Left, done_of
+from langgraph_conductor.graph.standing import standing
+from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow
+from langgraph_conductor.prompts import text_of
+from langgraph_conductor.records import Approval, PlanRecord, Rejected, without_steps
+from langgraph_conductor.state import RoundState
+from langgraph_conductor.workers import WorkerPool
+from langgraph_conductor.workflow import Workflow
+
+Approve = bool | Callable[[Workflow], bool]
+"""Whether a person is asked before a workflow runs; a function says it of each."""
+
+ACTION: Final = "run_workflow"
+"""What a person is asked to let happen."""
+
+MOST_REJECTIONS: Final = 3
+"""Of one round's workflows, before the run ends without planning again."""
+
+_ANSWERS: Final = (
+    'answer with {"type": "accept"}, {"type": "edit", "args": {"workflow": {"steps": [...]}}}, '
+    '{"type": "response", "args": "what to plan otherwise"} or {"type": "ignore"}'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a person answered.
+
+    Args:
+        kind: `"accept"`, `"edit"`, `"reject"` (plan again) or `"stop"` (do not run it, and plan no more).
+        workflow: What is to be run instead.
+        reason: What is to be planned otherwise.
+    """
+
+    kind: Literal["accept", "edit", "reject", "stop"]
+    workflow: Workflow | None = None
+    reason: str = ""
+
+
+def approval_node(workflows: WorkflowNode) -> Runnable[Any, Any]:
+    """The node between `plan` and `workflow`, for workflows that a person is asked about.
+
+    Args:
+        workflows: Where it runs then; knows which workers an edited workflow may name.
+    """
+
+    def decide(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
+        planned = Workflow.from_json(state["workflow"] or {})
+        said = _asked(planned, state, workflows.offered(config))
+        record = state["plan"]
+        done = done_of(Left(), state.get("stands"))
+        if said.kind == "accept":
+            return {"plan": {**record, "approval": Approval(said="accept")}}
+        if said.kind == "edit" and said.workflow is not None:
+            edited = Approval(said="edit", planned=planned.to_json())
+            return {
+                "workflow": said.workflow.to_json(),
+                "is_answer": workflows.is_answer(said.workflow),
+                "plan": {**record, "approval": edited},
+                "stands": standing(done, planned, said.workflow),
+            }
+        rejected = [
+            *(state.get("rejected") or ()),
+            Rejected(workflow=planned.to_json(), reason=said.reason),
+        ]
+        again = said.kind == "reject" and len(rejected) <= MOST_REJECTIONS
+        rounds = state.get("rounds") or []
+        event = WorkflowRejected(
+            type="workflow_rejected",
+            round=len(rounds),
+            workflow=planned.to_json(),
+            reason=said.reason,
+            again=again,
+        )
+        emit(config, event)
+        if again:
+            nothing = standing(done, planned, None)
+            return {"rejected": rejected, "workflow": None, "final": False, "stands": nothing}
+        stopped: PlanRecord = {**record, "approval": Approval(said="stop", planned=planned.to_json())}
+        last = without_steps(len(rounds), stopped, accepted=False)
+        return {"workflow": None, "plan": stopped, "final": True, "rounds": [*rounds, last]}
+
+    def blocking(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
+        update = decide(state, config)
+        if bare_answer(config):
+            forget_answer(config)
+        return update
+
+    async def awaited(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
+        update = decide(state, config)
+        if bare_answer(config):
+            await aforget_answer(config)
+        return update
+
+    return node("approve", blocking, awaited)
+
+
+def _asked(planned: Workflow, state: RoundState, pool: WorkerPool) -> Said:
+    """The person's answer; one that cannot be used is asked for again, with what was wrong."""
+    wrong = ""
+    while True:
+        answer = interrupt([_request(planned, state, wrong)])
+        try:
+            said = said_in(answer)
+            if said.workflow is not None:
+                check_workflow(said.workflow, pool, state.get("rounds") or [])
+            return said
+        except ValueError as error:
+            wrong = str(error)
+
+
+def _request(planned: Workflow, state: RoundState, wrong: str) -> dict[str, Any]:
+    number = len(state.get("rounds") or ())
+    lines = [f"{i}. {step.worker}: {step.subtask}" for i, step in enumerate(planned.steps)]
+    parts = [f"Question: {text_of(list(state['question']))}", "\n".join(lines)]
+    if wrong:
+        parts.insert(0, f"This answer could not be used: {wrong}")
+    return {
+        "action_request": {
+            "action": ACTION,
+            "args": {"workflow": planned.to_json(), "round": number},
+        },
+        "config": {
+            "allow_accept": True, "allow_edit": True, "allow_respond": True, "allow_ignore": True,
+        },
+        "description": "\n\n".join(parts),
+    }  # fmt: skip
+
+
+def said_in(answer: Any) -> Said:
+    """What a person's answer says.
+
+    Args:
+        answer: A `HumanResponse` of the agent inbox, alone or in a list; or `True`, `False`, a type alone, or a
+            `Workflow` or its JSON.
+
+    Raises:
+        ValueError: If it says nothing that is known.
+    """
+    if isinstance(answer, list) and len(answer) == 1:
+        (answer,) = answer
+    if isinstance(answer, bool):
+        return Said("accept" if answer else "stop")
+    if isinstance(answer, Workflow):
+        return Said("edit", answer)
+    if isinstance(answer, str):
+        answer = {"type": answer}
+    if isinstance(answer, Mapping) and "steps" in answer:
+        answer = {"type": "edit", "args": {"workflow": answer}}
+    if not isinstance(answer, Mapping):
+        raise ValueError(f"{_ANSWERS}, not {answer!r:.200}")
+    kind, args = answer.get("type"), answer.get("args")
+    if kind == "accept":
+        return Said("accept")
+    if kind == "ignore":
+        return Said("stop")
+    if kind == "response":
+        if not isinstance(args, str) or not args.strip():
+            raise ValueError("a response says in `args` what is to be planned otherwise, as a text")
+        return Said("reject", reason=args.strip())
+    if kind == "edit":
+        return Said("edit", _edited(args))
+    raise ValueError(f"{_ANSWERS}, not {answer!r:.200}")
+
+
+def _edited(args: Any) -> Workflow:
+    """The workflow of an edit: of an action as it was asked, or alone; interfaces send it as text, too."""
+    if isinstance(args, Mapping) and "action" in args:
+        args = args.get("args")
+    given = args.get("workflow", args) if isinstance(args, Mapping) else args
+    if isinstance(given, str):
+        try:
+            given = json.loads(given)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"the edited workflow is no JSON: {error}") from None
+    if isinstance(given, Workflow):
+        return given
+    if not isinstance(given, Mapping):
+        raise ValueError('an edit gives in `args` {"workflow": {"steps": [...]}}')
+    return Workflow.from_json(given)

@@ -1,0 +1,199 @@
+"""The outer loop: what is done before the first round, after the last, and in between."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.cache.base import BaseCache
+from langgraph.graph.state import CompiledStateGraph
+
+from langgraph_conductor.budget import Budget
+from langgraph_conductor.conversation import question_blocks, question_of
+from langgraph_conductor.driving import inherited
+from langgraph_conductor.errors import SavedRunError
+from langgraph_conductor.events import Answered
+from langgraph_conductor.graph._langgraph import emit, has_saver, telling
+from langgraph_conductor.graph.accounts import ended_by_budget, stopped_by_person, unanswered, usage_of
+from langgraph_conductor.graph.approval import Approve
+from langgraph_conductor.graph.checks import check_bounds, check_offer
+from langgraph_conductor.graph.compiler import WorkflowGraphs
+from langgraph_conductor.graph.ledgers import Ledgers, own_rounds
+from langgraph_conductor.graph.round import build_round
+from langgraph_conductor.graph.step import OnStepError
+from langgraph_conductor.graph.traces import marked
+from langgraph_conductor.graph.workflow_node import offered
+from langgraph_conductor.options import Options
+from langgraph_conductor.planners.protocol import Planner, planner_of
+from langgraph_conductor.records import latest_answered
+from langgraph_conductor.workers import Worker, WorkerPool
+from langgraph_conductor.workers.forms import async_only
+from langgraph_conductor.workers.worker import check_name
+
+Question = Callable[[Any], str | list[Any]]
+"""Makes the question, text or content blocks, from a state."""
+
+
+@dataclass(frozen=True, slots=True)
+class OuterLoop:
+    """What a conductor does around its rounds, over a state with the channels of `ConductorState`.
+
+    Args:
+        name: Of the conductor, and of its answer message.
+        planner: Who plans.
+        pool: The workers.
+        options: Defaults of what may differ from run to run.
+        ledgers: Where the budgets of runs are kept.
+        one_round: The graph of a round.
+        get_question: Makes the question; the conversation is rendered if left out.
+        asks: Whether a person may be asked before a workflow runs.
+    """
+
+    name: str
+    planner: Planner
+    pool: WorkerPool
+    options: Options
+    ledgers: Ledgers
+    one_round: CompiledStateGraph[Any, Any, Any, Any]
+    get_question: Question | None
+    asks: bool
+
+    @classmethod
+    def of(
+        cls,
+        planner: str | BaseChatModel | Planner,
+        workers: WorkerPool | Iterable[Worker | Mapping[str, Any]],
+        *,
+        name: str,
+        max_steps: int,
+        max_rounds: int,
+        fallback: str | None,
+        budget: Budget | Mapping[str, Any] | None,
+        on_step_error: OnStepError,
+        approve: Approve,
+        get_question: Question | None,
+        cache: BaseCache[Any] | None,
+    ) -> "OuterLoop":
+        """The loop of a conductor; see `create_conductor` for the arguments and what is raised."""
+        check_name(name, "conductor")
+        if on_step_error not in ("record", "raise"):
+            raise ValueError(f'on_step_error must be "record" or "raise", not {on_step_error!r}')
+        if not (isinstance(approve, bool) or callable(approve)):
+            raise ValueError(f"approve must be True, False or a function of the Workflow, not {approve!r}")
+        options = Options(
+            max_steps=max_steps, max_rounds=max_rounds, budget=None if budget is None else Budget.of(budget)
+        )
+        pool = WorkerPool(workers)
+        graphs = WorkflowGraphs(pool, on_step_error=on_step_error, cache=cache)
+        used = planner_of(planner)
+        if check := getattr(used, "check", None):
+            check(pool)
+        check_bounds(options.budget, used, pool)
+        ledgers = Ledgers()
+        last = _fallback(fallback, pool)
+        one_round = build_round(used, graphs, ledgers, fallback=last, options=options, approve=approve)
+        return cls(name, used, pool, options, ledgers, one_round, get_question, bool(approve))
+
+    def check_blocking(self) -> None:
+        """Refuse a blocking run of workers that can only be awaited.
+
+        Raises:
+            TypeError: If there is one.
+        """
+        for worker in self.pool:
+            if worker.form.call is None:
+                raise TypeError(async_only(worker.name))
+
+    def intake(self, state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        """What a run begins with; everything of an earlier turn on this thread is cleared.
+
+        Raises:
+            ValueError: If there is no question, or what was given for this run does not fit.
+        """
+        # What does not fit is refused now, before anything is paid.
+        if self.asks and not has_saver(config):
+            raise ValueError(
+                f"{self.name!r} asks a person before a workflow runs (`approve`), and the answer would find "
+                "nothing to go on from: give the graph that is called, the outermost one, a checkpointer, such as "
+                "`checkpointer=InMemorySaver()`, and call it with a `thread_id`"
+            )
+        chosen = self.options.over(config)
+        check_offer(self.planner, chosen)
+        check_bounds(chosen.budget, self.planner, offered(self.pool, chosen))
+        if self.get_question is None:
+            question = question_of(state.get("messages") or [])
+        else:
+            question = question_blocks(self.get_question(state))
+        return {
+            "question": question,
+            "rounds": list(chosen.rounds),
+            "answer": "",
+            "usage": {},
+            "stopped": "",
+            "run": self.ledgers.new_run(chosen.budget, len(chosen.rounds)),
+        }
+
+    def check_saved(self, state: Mapping[str, Any]) -> None:
+        """Refuse to go on with a run whose earlier rounds are gone.
+
+        Raises:
+            SavedRunError: If they are.
+        """
+        if state.get("run") is not None and state.get("rounds") is None:
+            raise SavedRunError("the rounds of this run")
+
+    def numbered(self, state: Mapping[str, Any], config: RunnableConfig) -> RunnableConfig:
+        """The config of the next round: all that runs below it is marked with its number.
+
+        Raises:
+            SavedRunError: If the earlier rounds are gone.
+        """
+        self.check_saved(state)
+        heard = telling(inherited(config), tokens=self.options.over(config).tokens)
+        return marked(heard, conductor_round=len(state.get("rounds") or ()))
+
+    def over(self, state: Mapping[str, Any], config: RunnableConfig) -> bool:
+        """Whether no further round is to be planned."""
+        rounds = state["rounds"]
+        refused = ended_by_budget(own_rounds(state.get("run"), rounds))
+        return bool(rounds[-1]["final"] or len(rounds) >= self.options.over(config).max_rounds or refused)
+
+    def answer(self, state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        """What a run ends with.
+
+        Raises:
+            WorkerError: If no worker gave an answer.
+            BudgetExceededError: If none did within the budget.
+        """
+        rounds = state["rounds"]
+        self.ledgers.close(state.get("run"))
+        refusal = ended_by_budget(own_rounds(state.get("run"), rounds))
+        stopped = refusal["message"] if refusal else stopped_by_person(rounds)
+        answered = latest_answered(rounds)
+        if failed := unanswered(rounds, refusal):
+            raise failed
+        text = answered["answer"] if answered else ""
+        usage = usage_of(rounds)
+        about = {
+            "rounds": len(rounds),
+            "steps": sum(len(r["steps"]) for r in rounds),
+            "usage": usage,
+            "stopped": stopped,
+        }
+        told = Answered(type="answer", text=text, rounds=len(rounds), usage=usage, stopped=stopped)
+        emit(config, told)
+        message = AIMessage(text or stopped, name=self.name, response_metadata={"conductor": about})
+        return {"messages": [message], "answer": text, "usage": usage, "stopped": stopped}
+
+
+def _fallback(name: str | None, pool: WorkerPool) -> str:
+    able = [worker.name for worker in pool if worker.may_be_last]
+    if not able:
+        raise ValueError("no worker may be last, so no workflow could end; set may_be_last on one")
+    if name is None:
+        return able[0]
+    if name not in able:
+        raise ValueError(f"fallback {name!r} must be a worker that may be last: one of {able}")
+    return name

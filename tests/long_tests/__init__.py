@@ -1,0 +1,1 @@
+"""Slow tests with real servers and real kills: `make test-long`."""

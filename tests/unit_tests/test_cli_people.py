@@ -1,0 +1,278 @@
+"""`ask` and `resume` with a person at the terminal, in a log, and token by token."""
+
+import json
+import sys
+
+import pytest
+from langgraph.types import interrupt
+from typer.testing import CliRunner
+
+from langgraph_conductor import Plan, Worker, WorkerPool, local
+from langgraph_conductor.cli.app import app
+from langgraph_conductor.cli.tokens import answer_as_it_comes
+from langgraph_conductor.events import EVENT_VERSION
+from tests.helpers import Recorder, ScriptedPlanner, chat, flow
+from tests.unit_tests.test_cli import command
+
+FIRST = flow(("a", "Do it.", []))
+SECOND = flow(("b", "Do it better.", []))
+
+
+@pytest.fixture
+def team(monkeypatch):
+    """Two workers and a planner of two plans in place of the embedded ones."""
+    workers = {"a": Recorder("a", "from a"), "b": Recorder("b", "from b")}
+    planner = ScriptedPlanner(Plan(FIRST, final=True), Plan(SECOND, final=True))
+    monkeypatch.setattr(local, "planner", lambda: planner)
+    monkeypatch.setattr(local, "workers", lambda: WorkerPool([Worker(*one) for one in workers.items()]))
+    return planner, workers
+
+
+@pytest.fixture
+def say(monkeypatch):
+    """`say(typed, *arguments)`: a command with a person who types."""
+
+    monkeypatch.setattr("langgraph_conductor.cli.asking.at_terminal", lambda: True)
+    monkeypatch.delenv("EDITOR", raising=False)
+    monkeypatch.delenv("VISUAL", raising=False)
+    return lambda typed, *arguments: CliRunner().invoke(
+        app, list(arguments), input=typed, catch_exceptions=False
+    )
+
+
+def test_a_person_lets_the_workflow_run(team, say):
+    done = say("a\n", "ask", "What is it?", "--approve", "--quiet")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "from a\n"
+    assert "Question: What is it?\n\n0. a: Do it." in done.stderr
+
+
+def test_a_person_has_it_planned_otherwise(team, say):
+    planner, workers = team
+    done = say("what?\nr\nUse b.\na\n", "ask", "What is it?", "--approve", "--quiet")
+    assert done.stdout == "from b\n"
+    assert planner.requests[1].rejected == ((FIRST, "Use b."),)
+    assert workers["a"].tasks == []
+
+
+def test_a_person_types_another_workflow(team, say):
+    typed = json.dumps(SECOND.to_json(), indent=1)
+    done = say(f"e\n{{no JSON\n\ne\n{typed}\n\n", "ask", "What is it?", "--approve", "--quiet")
+    assert "that is no workflow" in done.stderr
+    assert done.stdout == "from b\n"
+
+
+def test_a_person_edits_it_in_an_editor(team, say, monkeypatch, tmp_path):
+    script = tmp_path / "edit.py"
+    script.write_text(
+        "import sys, pathlib\nfile = pathlib.Path(sys.argv[1])\n"
+        "file.write_text(file.read_text().replace('\"a\"', '\"b\"').replace('Do it.', 'Do it so.'))\n"
+    )
+    monkeypatch.setenv("EDITOR", f"{sys.executable} {script}")
+    done = say("e\n", "ask", "What is it?", "--approve", "--quiet")
+    assert done.stdout == "from b\n"
+    assert [task.subtask for task in team[1]["b"].tasks] == ["Do it so."]
+
+
+@pytest.mark.parametrize(
+    ("editor", "reason"),
+    [
+        ("false", "exit status 1"),
+        ("/nonexistent/vi", "No such file"),
+        ("vi 'unclosed", "No closing quotation"),
+        ("rm", "No such file"),
+        ("{latin}", "can't decode"),
+    ],
+)  # fmt: skip
+def test_an_editor_that_fails_leads_back_to_the_menu(team, say, monkeypatch, tmp_path, editor, reason):
+    script = tmp_path / "latin.sh"
+    script.write_text("#!/bin/sh\nprintf '\\351' > \"$1\"\n")
+    script.chmod(0o755)
+    monkeypatch.setenv("EDITOR", editor.format(latin=script))
+    done = say("e\na\n", "ask", "What is it?", "--approve", "--quiet")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "from a\n"
+    assert "gave no workflow" in done.stderr
+    assert reason in done.stderr
+    assert len(team[0].requests) == 1
+
+
+def test_a_person_who_stops_the_run_is_told_and_pays_no_worker(team, say):
+    done = say("s\n", "ask", "What is it?", "--approve", "--quiet")
+    assert done.exit_code == 1
+    assert "note: the run was ended by a person" in done.stderr
+    assert team[1]["a"].tasks == []
+
+
+def test_nobody_can_be_asked_without_a_terminal(team):
+    done = command("ask", "What is it?", "--approve")
+    assert done.exit_code == 2
+    assert "stdin is none" in done.stderr
+    assert team[0].requests == []
+
+
+def test_a_run_that_waits_goes_on_in_another_process(team, say, tmp_path, monkeypatch):
+    kept = ("--saver", f"sqlite:{tmp_path / 'runs.db'}")
+    done = say(
+        "", "ask", "What is it?", "--approve", "--quiet", "--thread", "t", *kept
+    )  # the terminal is closed
+    assert done.exit_code == 1
+    assert (
+        "waits for an answer to: Question: What is it? 0. a: Do it." in command("show", "t", *kept).stdout
+    )
+    done = say("", "ask", "Another?", "--thread", "t", *kept)
+    assert f"langgraph-conductor resume t --saver sqlite:{tmp_path / 'runs.db'}" in done.stderr
+    done = say("a\n", "resume", "t", "--quiet", *kept)
+    assert done.stdout == "from a\n"
+    assert len(team[0].requests) == 1
+    done = say("", "resume", "t", *kept)
+    assert done.exit_code == 1
+    assert "is over; `show` shows it" in done.stderr
+    done = say(
+        "a\n", "ask", "And then?", "--quiet", "--thread", "t", *kept
+    )  # the next turn of the conversation
+    assert done.stdout == "from b\n"
+    assert "And then?" in json.dumps(team[0].requests[1].question)
+
+
+def test_a_run_that_waits_says_so_without_a_terminal(team, say, tmp_path, monkeypatch):
+    kept = ("--saver", f"sqlite:{tmp_path / 'runs.db'}")
+    say("", "ask", "What is it?", "--approve", "--quiet", "--thread", "t", *kept)
+    monkeypatch.setattr("langgraph_conductor.cli.asking.at_terminal", lambda: False)
+    done = command("resume", "t", "--quiet", *kept)
+    assert done.exit_code == 1
+    assert "waits for a person, and stdin is no terminal" in done.stderr
+    assert command("resume", "none", *kept).exit_code == 1
+
+
+def test_a_run_that_failed_as_a_whole_is_over_and_its_thread_goes_on(team, tmp_path):
+    kept = ("--saver", f"sqlite:{tmp_path / 'runs.db'}")
+    planner, workers = team
+    workers["a"].reply = workers["b"].reply = PermissionError("the disk is locked")
+    failed = command("ask", "What is it?", "--quiet", "--thread", "t", *kept)
+    assert failed.exit_code == 1
+    assert "no worker gave an answer" in failed.stderr
+    workers["a"].reply = workers["b"].reply = "mended"
+    shown = command("show", "t", *kept)
+    assert "state: it failed as a whole: no worker gave an answer; round 0, step 0 (a)" in shown.stdout
+    tasks = len(workers["a"].tasks)
+    done = command("resume", "t", "--quiet", *kept)
+    assert done.exit_code == 1
+    assert "the run of thread 't' failed as a whole, and nothing of it is tried again" in done.stderr
+    assert "PermissionError: the disk is locked" in done.stderr
+    assert (
+        f"langgraph-conductor ask QUESTION --thread t --saver sqlite:{tmp_path / 'runs.db'}" in done.stderr
+    )
+    assert (len(workers["a"].tasks), len(planner.requests)) == (tasks, 1)
+    done = command("ask", "And now?", "--quiet", "--thread", "t", *kept)
+    assert (done.exit_code, done.stdout) == (0, "mended\n"), done.stderr
+    asked = json.dumps(planner.requests[1].question)
+    assert "What is it?" in asked
+    assert "And now?" in asked
+    shown = command("show", "t", *kept)
+    assert "answer: mended" in shown.stdout
+    assert "state:" not in shown.stdout
+
+
+def test_a_run_whose_budget_left_it_without_an_answer_is_over(monkeypatch, tmp_path):
+    kept = ("--quiet", "--thread", "t", "--saver", f"sqlite:{tmp_path / 'runs.db'}")
+    priced = Worker("a", chat("yes"), price={"input": 1, "output": 1_000_000})
+    monkeypatch.setattr(local, "planner", lambda: ScriptedPlanner(flow(("a", "x", []))))
+    monkeypatch.setattr(local, "workers", lambda: WorkerPool([priced]))
+    assert command("ask", "What is it?", *kept, "--limit-usd", "0.5").exit_code == 7
+    done = command("resume", "t", *kept[0:1], *kept[3:])
+    assert done.exit_code == 7
+    assert "no worker gave an answer within the budget" in done.stderr
+    assert command("ask", "And now?", *kept).stdout == "yes\n"
+
+
+def test_a_run_that_waits_after_a_round_without_an_answer_is_not_over(monkeypatch, say, tmp_path):
+    class Asking(ScriptedPlanner):
+        def plan(self, asked):
+            if asked.rounds:
+                assert interrupt("once more?") == "yes"
+            return super().plan(asked)
+
+    kept = ("--quiet", "--saver", f"sqlite:{tmp_path / 'runs.db'}")
+    planner = Asking(flow(("a", "x", [])), flow(("b", "y", [])))
+    pool = [Worker("a", Recorder("a", ValueError("no")), retries=0), Worker("b", lambda task: "at last")]
+    monkeypatch.setattr(local, "planner", lambda: planner)
+    monkeypatch.setattr(local, "workers", lambda: WorkerPool(pool))
+    say("", "ask", "What is it?", "--max-rounds", "2", "--thread", "t", *kept)  # the terminal is closed
+    assert "is not over; go on with it" in say("", "ask", "Another?", "--thread", "t", *kept).stderr
+    assert say("yes\n", "resume", "t", "--max-rounds", "2", *kept).stdout == "at last\n"
+
+
+@pytest.mark.parametrize("given", [("--thread", "t"), ("--saver", "sqlite:x.db")])
+def test_a_saver_needs_a_thread(team, given):
+    done = command("ask", "What is it?", *given)
+    assert done.exit_code == 2
+    assert team[0].requests == []
+
+
+def test_the_log_has_an_event_on_each_line_and_grows(team, tmp_path):
+    file = tmp_path / "run.jsonl"
+    for _ in range(2):
+        assert command("ask", "Wie heißt es?", "--quiet", "--log", str(file)).exit_code == 0
+    events = [json.loads(line) for line in file.read_text(encoding="ascii").splitlines()]
+    kinds = [
+        "planning_started",
+        "workflow_planned",
+        "step_started",
+        "step_finished",
+        "round_finished",
+        "answer",
+    ]
+    assert [event["type"] for event in events] == kinds * 2
+    assert {event["version"] for event in events} == {EVENT_VERSION}
+    assert command("ask", "x", "--log", str(tmp_path / "none" / "run.jsonl")).exit_code == 2
+
+
+def test_an_event_is_in_the_log_before_the_next_thing_is_done(team, tmp_path, monkeypatch):
+    file, seen = tmp_path / "run.jsonl", []
+
+    def looks(task):
+        seen.extend(json.loads(line)["type"] for line in file.read_text().splitlines())
+        return "seen"
+
+    monkeypatch.setattr(local, "workers", lambda: WorkerPool([Worker("a", looks)]))
+    command("ask", "What is it?", "--quiet", "--log", str(file))
+    assert seen[:2] == ["planning_started", "workflow_planned"]
+
+
+def test_the_answer_comes_token_by_token(monkeypatch, tmp_path):
+    monkeypatch.setattr(local, "planner", lambda: ScriptedPlanner(flow(("a", "x", []), ("b", "y", [0]))))
+    pool = [Worker("a", chat("not the answer")), Worker("b", chat("one two three"))]
+    monkeypatch.setattr(local, "workers", lambda: WorkerPool(pool))
+    log = tmp_path / "run.jsonl"
+    done = command("ask", "What is it?", "--quiet", "--tokens", "--log", str(log))
+    assert done.stdout == "one two three\n"
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [e["text"] for e in events if e["type"] == "token" and e["step"] == 1] == [
+        "one ",
+        "two ",
+        "three",
+    ]
+    for off in (("--quiet",), ("--quiet", "--no-tokens")):
+        log.unlink()
+        assert command("ask", "What is it?", *off, "--log", str(log)).stdout == "one two three\n"
+        assert "token" not in log.read_text().replace("_tokens", "")
+    assert (
+        json.loads(command("ask", "What is it?", "--json", "--tokens").stdout)["answer"] == "one two three"
+    )
+
+
+def test_what_was_streamed_and_is_not_the_answer_is_put_right():
+    written = []
+    show = answer_as_it_comes(written.append)
+    show({"type": "step_started", "round": 0, "step": 1, "final": True})
+    show({"type": "token", "round": 0, "step": 0, "text": "no"})
+    show({"type": "token", "round": 0, "step": 1, "text": "half\x1b"})
+    show({"type": "fallback", "round": 0, "step": 1})
+    show({"type": "token", "round": 0, "step": 1, "text": "whole"})
+    show({"type": "answer", "text": "whole"})
+    assert "".join(written) == "half\ufffd\n\nwhole\n"
+    written.clear()
+    show = answer_as_it_comes(written.append)
+    show({"type": "answer", "text": "of a function"})
+    assert "".join(written) == "of a function\n"
