@@ -69,7 +69,7 @@ def create_conductor(
             run stops with `WorkerError` and, with a checkpointer, resumes at that step.
         approve: Whether a person is asked before a workflow runs, by an interrupt in the form of LangGraph's
             agent inbox: to let it run, to edit it, to have another one planned, or to end the run. A function
-            of the `Workflow` says it of each. It needs a checkpointer.
+            of the `Workflow` says it of each; where it fails, a person is asked. It needs a checkpointer.
         get_question: Makes the question, text or content blocks, from `{"messages": [...]}` in place of
             rendering the conversation.
         context_schema: As in `StateGraph`; workers' tools read it from the runtime.

@@ -238,7 +238,12 @@ def _once_planned(asks: Callable[[Workflow], bool]) -> Callable[[RoundState, Run
         if state["workflow"] is None:
             return END
         # Said once and saved with the plan: asked anew with the person's answer, it might say otherwise.
-        return "approve" if asks(Workflow.from_json(state["workflow"])) else "workflow"
+        try:
+            asked = asks(Workflow.from_json(state["workflow"]))
+        except Exception:  # the plan, which was paid, would be lost with it
+            logger.exception("the function `approve` failed, so a person is asked")
+            asked = True
+        return "approve" if asked else "workflow"
 
     return what_next
 

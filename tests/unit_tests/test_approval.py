@@ -178,6 +178,15 @@ def test_what_was_said_of_a_workflow_once_is_not_asked_again(run):
     assert [len(calls), a.tasks] == [1, []]
 
 
+def test_where_the_rule_fails_a_person_is_asked_and_the_plan_is_kept(run, caplog):
+    a, planner = Recorder("a"), ScriptedPlanner(ONE)
+    conductor = conductor_of(planner, a, approve=lambda workflow: workflow.price > 1)
+    asked(run(conductor, ask(), thread()))
+    assert "`approve` failed" in caplog.text
+    assert run(conductor, Command(resume=True), thread())["answer"] == "a-0-0"
+    assert len(planner.requests) == 1
+
+
 @pytest.mark.parametrize("asks", [True, False])
 def test_a_run_that_was_left_before_it_asked_is_asked_about(asks):
     control, saver, a = RunControl(), InMemorySaver(), Recorder("a")
