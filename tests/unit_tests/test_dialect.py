@@ -270,8 +270,8 @@ def test_time_grows_with_the_text_and_not_faster(unit):
             best = min(best, time.process_time() - begin)
         return best
 
-    small, large = seconds(500_000), seconds(1_000_000)
-    assert large <= 2.5 * small + 0.02
+    # Quadratic time would be four times as long every time; a busy machine is slow now and then.
+    assert any(seconds(1_000_000) <= 2.5 * seconds(500_000) + 0.02 for _ in range(3))
 
 
 def test_schema_fits_what_the_parser_reads():
