@@ -40,9 +40,10 @@ def worker_task(
         SavedRunError: If an output that is granted was saved, and is gone.
     """
     question = copied_question(state.get(QUESTION))
-    if lost := [j for j in readable_steps(index, access) if out_channel(j) not in state]:
+    read = readable_steps(index, access)
+    if lost := [j for j in read if out_channel(j) not in state]:
         raise SavedRunError(f"what steps {lost} said")
-    inputs = tuple(StepOutput(**state[out_channel(j)]) for j in readable_steps(index, access))
+    inputs = tuple(StepOutput(**state[out_channel(j)]) for j in read)
     before = [*_history(state, access)["outputs"], *(state.get(earlier_channel(index)) or ())]
     previous = tuple(StepOutput(**output) for output in before)
     prompt = worker_prompt(question, subtask, inputs, previous, is_final=is_final)

@@ -111,16 +111,14 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
     def _start(
         self, state: Mapping[str, Any], config: RunnableConfig | None, left: Left
     ) -> tuple[Graph, dict[str, Any], RunnableConfig]:
-        options = self._options.over(config)
-        pool = offered(self._graphs.pool, options)
+        rounds, run = state.get("rounds") or [], state.get("run")
+        pool = self.offered(config)
         workflow = Workflow.from_json(state["workflow"])
-        check_workflow(
-            workflow, pool, state.get("rounds") or []
-        )  # it may have been edited since it was planned
+        pool.check(workflow)  # it may have been edited since it was planned
         given: dict[str, Any] = {
             QUESTION: state["question"],
-            ROUND: len(state.get("rounds") or ()),
-            PREVIOUS: previous_outputs(state.get("rounds") or []),
+            ROUND: len(rounds),
+            PREVIOUS: previous_outputs(rounds),
         }
         for i, spec in enumerate(workflow.to_json()["steps"]):
             given[spec_channel(i)] = spec
@@ -128,10 +126,9 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
             given[spec_channel(len(workflow.steps) - 1)]["is_answer"] = False
         for i, step in enumerate(workflow.steps):
             if step.earlier:
-                given[earlier_channel(i)] = chosen_outputs(state.get("rounds") or [], step.earlier)
+                given[earlier_channel(i)] = chosen_outputs(rounds, step.earlier)
         for index, stood in (state.get("stands") or {"steps": {}})["steps"].items():
             given[stands_channel(int(index))] = stood
-        rounds, run = state.get("rounds") or [], state.get("run")
         done = done_of(left, state.get("stands"))
         finished = [step["record"] for step in done.steps.values()]  # they hold what was spent on them
         budget = budget_of(run, self._options, config)
@@ -189,7 +186,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         """Whether what a workflow ends with is an answer, and not only help to find one."""
         return self._is_answer is None or bool(self._is_answer(workflow))
 
-    def offered(self, config: RunnableConfig) -> WorkerPool:
+    def offered(self, config: RunnableConfig | None) -> WorkerPool:
         """The workers of a run."""
         return offered(self._graphs.pool, self._options.over(config))
 
