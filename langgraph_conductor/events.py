@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from typing_extensions import TypedDict
 
-from langgraph_conductor.records import ErrorRecord
+from langgraph_conductor.records import ErrorRecord, StepRecord
 
 EVENT_VERSION: Final = 1
 """Grows with every change that a reader of events would notice; new types and new keys are none."""
@@ -187,3 +187,25 @@ Event = (
     | RoundFinished
     | Answered
 )
+
+
+def step_finished(number: int, record: StepRecord, text: str) -> StepFinished:
+    """What is told of a step that is over.
+
+    Args:
+        number: Its round.
+        record: Its record.
+        text: What it said.
+    """
+    return StepFinished(
+        type="step_finished",
+        round=number,
+        step=record["index"],
+        worker=record["worker"],
+        answered_by=record["answered_by"],
+        status=record["status"],
+        text=text,
+        error=record["error"],
+        usage=record["usage"],
+        seconds=record["seconds"],
+    )

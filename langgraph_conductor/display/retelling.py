@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from langgraph_conductor.display.run_facts import over
-from langgraph_conductor.events import Event, RoundFinished, StepFinished, WorkflowPlanned
-from langgraph_conductor.records import RoundRecord, StepRecord
+from langgraph_conductor.events import Event, RoundFinished, WorkflowPlanned, step_finished
+from langgraph_conductor.records import RoundRecord
 
 
 def retold(rounds: Iterable[RoundRecord]) -> Iterator[Event]:
@@ -25,21 +25,6 @@ def retold(rounds: Iterable[RoundRecord]) -> Iterator[Event]:
             seconds=plan["seconds"],
         )
         for step in record["steps"]:
-            yield _finished(step, record["round"])
+            yield step_finished(record["round"], step, step.get("text", ""))
         if over(record):
             yield RoundFinished(type="round_finished", round=record["round"], answer=record["answer"])
-
-
-def _finished(step: StepRecord, number: int) -> StepFinished:
-    return StepFinished(
-        type="step_finished",
-        round=number,
-        step=step["index"],
-        worker=step["worker"],
-        answered_by=step["answered_by"],
-        status=step["status"],
-        text=step.get("text", ""),
-        error=step["error"],
-        usage=step["usage"],
-        seconds=step["seconds"],
-    )

@@ -10,7 +10,7 @@ from langgraph.errors import GraphBubbleUp
 from langgraph_conductor.access import granted, readable_channels, worker_task
 from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import BudgetExceededError, WorkerError
-from langgraph_conductor.events import Fallback, StepFinished, StepStarted
+from langgraph_conductor.events import Fallback, StepStarted, step_finished
 from langgraph_conductor.graph._langgraph import EVENTS, emit, node, replayed, scoped
 from langgraph_conductor.graph.kept import (
     Kept,
@@ -153,7 +153,7 @@ def step_node(
         add_done(record, kept, work)
         if ledger and ledger.refusal:
             record["refusal"] = error_record(ledger.refusal)
-        _tell_finished(config, number, record, text)
+        emit(config, step_finished(number, record, text))
         tell_budget(config, number, ledger)
         return {out_channel(index): output.to_json(), record_channel(index): record}
 
@@ -232,21 +232,5 @@ def _tell_fallback(
         worker=worker,
         instead=instead,
         error=error_record(failure, secrets),
-    )
-    emit(config, event)
-
-
-def _tell_finished(config: RunnableConfig, number: int, record: StepRecord, text: str) -> None:
-    event = StepFinished(
-        type="step_finished",
-        round=number,
-        step=record["index"],
-        worker=record["worker"],
-        answered_by=record["answered_by"],
-        status=record["status"],
-        text=text,
-        error=record["error"],
-        usage=record["usage"],
-        seconds=record["seconds"],
     )
     emit(config, event)
