@@ -11,7 +11,7 @@ from typing import Any
 from langchain_core.messages import HumanMessage
 
 from langgraph_conductor.conversation import question_blocks
-from langgraph_conductor.errors import SavedRunError
+from langgraph_conductor.errors import PlanError
 from langgraph_conductor.prompts import with_attachments, worker_prompt
 from langgraph_conductor.records import ContentBlock, StepOutput, WorkerTask
 from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, earlier_channel, out_channel, spec_channel
@@ -37,12 +37,12 @@ def worker_task(
     """What the worker of step `index` is handed, from the channels granted to it.
 
     Raises:
-        SavedRunError: If an output that is granted was saved, and is gone.
+        PlanError: If an output that is granted is not there, since a state was put together by hand.
     """
     question = copied_question(state.get(QUESTION))
     read = readable_steps(index, access)
     if lost := [j for j in read if out_channel(j) not in state]:
-        raise SavedRunError(f"what steps {lost} said")
+        raise PlanError(f"it reads steps {lost}, whose outputs are not in the state", step=index)
     inputs = tuple(StepOutput(**state[out_channel(j)]) for j in read)
     before = [*_history(state, access)["outputs"], *(state.get(earlier_channel(index)) or ())]
     previous = tuple(StepOutput(**output) for output in before)

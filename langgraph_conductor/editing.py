@@ -8,7 +8,7 @@ LangGraph's `update_state` inside a workflow ends the steps that wait beside the
 edited instead: its workflow begins anew, and what stands of the steps that have run is handed to it.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,7 +20,7 @@ from langgraph_conductor.graph._langgraph import inner_config
 from langgraph_conductor.graph.left import Done, Left, done_of
 from langgraph_conductor.graph.standing import standing
 from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow
-from langgraph_conductor.records import Approval
+from langgraph_conductor.records import Approval, RoundRecord
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Workflow
 
@@ -34,6 +34,16 @@ class _Ask(NamedTuple):
     of: Any
     method: str
     args: tuple[Any, ...]
+
+
+class _Place(NamedTuple):
+    """A graph of the thread: what leads to it, the options of its conductor, and the rounds before it."""
+
+    graph: Any
+    namespace: str
+    path: tuple[str, ...]
+    options: RunnableConfig
+    rounds: Sequence[RoundRecord]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,7 @@ class OpenRound:
     _pool: WorkerPool
     _config: RunnableConfig
     _values: Mapping[str, Any]
+    _rounds: Sequence[RoundRecord]
     _done: Done
 
 
@@ -126,9 +137,9 @@ def _open_rounds(
     if thread is None:
         raise ValueError('there is no thread to look at: give {"configurable": {"thread_id": ...}}')
     found: list[OpenRound] = []
-    waiting: list[tuple[Any, str, tuple[str, ...], RunnableConfig]] = [(app, "", (), config)]
+    waiting: list[_Place] = [_Place(app, "", (), config, ())]
     while waiting:
-        graph, namespace, path, options = waiting.pop(0)
+        graph, namespace, path, options, rounds = waiting.pop(0)
         here = inner_config(saver, thread, namespace)
         state = yield _Ask(graph, "get_state", (here,))
         values = state.values
@@ -143,11 +154,13 @@ def _open_rounds(
                 below = _below(namespace, state.tasks[0])
                 left = yield _Ask(node, "left", (inner_config(saver, thread, below),))
             pool = node.offered(options)
-            found.append(_open_round(path, graph, node, pool, here, values, left, runs=runs))
+            found.append(_open_round(path, graph, node, pool, here, values, rounds, left, runs=runs))
         for task in state.tasks:
             child = inside.get(task.name, conductor)
             if child is not None:
-                waiting.append((child, _below(namespace, task), (*path, task.name), options))
+                before = values.get("rounds") or values.get(f"{task.name}_rounds") or ()
+                below = _below(namespace, task)
+                waiting.append(_Place(child, below, (*path, task.name), options, before))
     return found
 
 
@@ -162,6 +175,7 @@ def _open_round(
     pool: WorkerPool,
     config: RunnableConfig,
     values: Mapping[str, Any],
+    rounds: Sequence[RoundRecord],
     left: Left,
     *,
     runs: bool,
@@ -177,6 +191,7 @@ def _open_round(
         pool,
         config,
         values,
+        rounds,
         done,
     )
 
@@ -187,7 +202,7 @@ def _edit(
     if workflow is None and not outputs:
         raise ValueError("there is nothing to change: give a workflow, or outputs")
     now = found.workflow if workflow is None else workflow
-    check_workflow(now, found._pool, found._values.get("rounds") or [])
+    check_workflow(now, found._pool, found._rounds)
     size = len(now.steps)
     if unknown := [index for index in outputs if index not in range(size)]:
         raise ValueError(f"there is no step {unknown[0]}: the workflow has steps 0 to {size - 1}")

@@ -8,7 +8,7 @@
     ├── ModelError (ValueError)     a model string names no model that can be used
     ├── LocalModelError             the embedded model cannot be found, checked or served
     ├── StoreError                  the reply store cannot be read or written any more
-    ├── SavedRunError               a saver no longer holds what a run needs to go on
+    ├── SavedRunError               a saved run cannot go on with this conductor
     ├── ExportError                 a trained adapter cannot be written in another format
     ├── GraderError                 a grader itself failed, so that nobody knows what an answer is worth
     └── TrainingCollapsedError      a training was ended, since it no longer learns
@@ -27,16 +27,10 @@ class ConductorError(Exception):
 
 
 class SavedRunError(ConductorError):
-    """A saver no longer holds all of a run, so that it cannot go on.
+    """A saved run cannot go on with this conductor; the message says what is missing and what to do.
 
-    It keeps only the newest checkpoint of a thread (`ShallowPostgresSaver`), or older ones were deleted meanwhile.
+    It was begun by an earlier version that stored runs otherwise, or a worker that it still needs is gone.
     """
-
-    def __init__(self, lost: str) -> None:
-        super().__init__(
-            f"{lost} cannot be read back: the saver keeps only the newest checkpoint of a thread, or older ones "
-            "were deleted while the run went on; use a saver that keeps them until the run is over"
-        )
 
 
 class PlanError(ConductorError, ValueError):

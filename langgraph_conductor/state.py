@@ -1,11 +1,9 @@
 """The channels of the three graphs. All hold JSON only, but `messages`."""
 
-from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
 from langchain_core.messages import AnyMessage
-from langgraph.channels import DeltaChannel
-from langgraph.errors import InvalidUpdateError
+from langgraph.channels import UntrackedValue
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
@@ -46,49 +44,9 @@ def kept_channel(index: int | str) -> str:
     return f"kept_{index}"
 
 
-def _newest(_: Any, writes: Sequence[Any]) -> Any:
-    return writes[-1]
-
-
-class Newest(DeltaChannel[Any]):
-    """A channel with one writer that holds the newest value, and stores it once.
-
-    LangGraph stores what a channel holds with every superstep that follows, in SQLite as often as in PostgreSQL
-    with every write of it. What workers say is long, and is read back from where it was written instead.
-
-    Args:
-        reducer: Keeps the newest.
-        typ: Of the value.
-        snapshot_frequency: After how many writes it is stored with the superstep as well.
-    """
-
-    def __init__(
-        self,
-        reducer: Callable[[Any, Sequence[Any]], Any] = _newest,
-        typ: type[Any] | None = None,
-        *,
-        snapshot_frequency: int = 1_000_000,
-    ) -> None:
-        super().__init__(reducer, typ, snapshot_frequency=snapshot_frequency)
-
-    def from_checkpoint(self, checkpoint: Any) -> "Newest":
-        """As it was; empty, and no empty list, before the first write."""
-        found = super().from_checkpoint(checkpoint)
-        if checkpoint is self.checkpoint():  # nothing is stored with a superstep
-            found.value = checkpoint
-        return found
-
-    def update(self, values: Sequence[Any]) -> bool:
-        """Take a write.
-
-        Raises:
-            InvalidUpdateError: If there are several at once.
-        """
-        if len(values) > 1:
-            raise InvalidUpdateError(
-                f"channel {self.key!r} has one writer, and was written {len(values)} times at once"
-            )
-        return super().update(values)
+def newest(_: Any, new: Any) -> Any:
+    """A reducer: what was written last."""
+    return new
 
 
 class ConductorInput(TypedDict, total=False):
@@ -102,8 +60,8 @@ class ConductorOutput(TypedDict, total=False):
 
     messages: Annotated[list[AnyMessage], add_messages]
     """The conversation with one new AI message: the answer."""
-    answer: Annotated[str, Newest()]
-    rounds: Annotated[list[RoundRecord], Newest()]
+    answer: str
+    rounds: list[RoundRecord]
     """What was planned and run, round by round."""
     usage: dict[str, Any]
     """Usage as JSON: of the `planner`, the `workers` and in `total`; `by_worker`, `by_round`; `wall_seconds`."""
@@ -116,7 +74,7 @@ class ConductorState(ConductorOutput, total=False):
 
     question: list[ContentBlock]
     run: dict[str, Any]
-    """The name of the run's ledger, and its budget."""
+    """What the run began with: see `ledgers.new_run`."""
 
 
 class Standing(TypedDict):
@@ -128,30 +86,12 @@ class Standing(TypedDict):
     """The model calls of those that do."""
 
 
-class RoundState(TypedDict, total=False):
-    """All channels of one round."""
-
-    question: list[ContentBlock]
-    rounds: Annotated[list[RoundRecord], Newest()]
-    """The rounds before; this one is added at its end."""
-    run: dict[str, Any]
-    workflow: dict[str, Any] | None
-    """What is to be run; `None` if the earlier answer was accepted."""
-    plan: PlanRecord
-    stands: Standing
-    """What a person's edit left of the steps that had run."""
-    rejected: list[Rejected]
-    """Workflows of this round that a person had planned anew."""
-    final: bool
-    is_answer: bool
-
-
 class RoundInput(TypedDict, total=False):
-    """What a round is given."""
+    """What a round is given. The question and the rounds before are handed down beside it: `graph.run_context`."""
 
-    question: list[ContentBlock]
-    rounds: list[RoundRecord]
     run: dict[str, Any]
+    round: int
+    """Its number, from 0."""
 
 
 class PlanInput(RoundInput, total=False):
@@ -161,7 +101,16 @@ class PlanInput(RoundInput, total=False):
     rejected: list[Rejected]
 
 
-class RoundOutput(TypedDict, total=False):
-    """What a round gives back."""
+class RoundState(PlanInput, total=False):
+    """All channels of one round, and what it gives back."""
 
-    rounds: list[RoundRecord]
+    workflow: dict[str, Any] | None
+    """What is to be run; `None` if the earlier answer was accepted."""
+    stands: Standing
+    """What a person's edit left of the steps that had run."""
+    final: bool
+    is_answer: bool
+    ran: str
+    """The namespace of the workflow that ran, where its outputs are stored."""
+    record: Annotated[RoundRecord, UntrackedValue]
+    """The round as it is added to `rounds`, where it is stored; it is not stored here as well."""

@@ -1,6 +1,7 @@
 """Makes the checkpoints that later versions must be able to resume: `python -m tests.make_checkpoint FOLDER`.
 
-Two runs in one SQLite file, both left in their second round: one waits for a person, the process of the other was killed.
+Three runs in one SQLite file, all left in their second round: of a conductor one that waits for a person and one whose process
+was killed, and of a conductor that was added to a graph one that waits.
 A version that stores something else gets a folder of its own in `tests/fixtures`; those of earlier ones stay as they are.
 """
 
@@ -16,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import interrupt
 
-from langgraph_conductor import Worker, WorkerTask, create_conductor
+from langgraph_conductor import Worker, WorkerTask, add_conductor, create_conductor
 from tests.helpers import ScriptedPlanner, ask, flow, thread
 
-WAITING, KILLED = "waiting", "killed"
+WAITING, KILLED, ADDED = "waiting", "killed", "added"
 QUESTION = "Which colour has the tower?"
 PLANS = (
     flow(("look", "Look at the tower.", []), ("say", "Say its colour.", [0])),
@@ -34,13 +36,16 @@ PLANS = (
 PACKAGES = ("langgraph", "langgraph-checkpoint", "langgraph-checkpoint-sqlite")
 
 
-def conductor(saver: Any, called: list[str], person: Callable[[WorkerTask], str]) -> Any:
+def conductor(
+    saver: Any, called: list[str], person: Callable[[WorkerTask], str], *, added: bool = False
+) -> Any:
     """The conductor whose runs are stored.
 
     Args:
         saver: Where.
         called: Takes the subtask of every call.
         person: The worker that is asked in the second round.
+        added: Whether it is a node of another graph.
     """
 
     def worker(say: Callable[[WorkerTask], str]) -> Callable[[WorkerTask], str]:
@@ -55,7 +60,13 @@ def conductor(saver: Any, called: list[str], person: Callable[[WorkerTask], str]
         Worker("say", worker(lambda task: " and ".join(given.text for given in task.inputs))),
         Worker("person", worker(person)),
     ]
-    return create_conductor(ScriptedPlanner(*PLANS), workers, max_rounds=2, checkpointer=saver)
+    planner = ScriptedPlanner(*PLANS)
+    if not added:
+        return create_conductor(planner, workers, max_rounds=2, checkpointer=saver)
+    builder = StateGraph(MessagesState)
+    add_conductor(builder, planner, workers, max_rounds=2)
+    builder.add_edge(START, "conductor")
+    return builder.compile(checkpointer=saver)
 
 
 def main(folder: Path) -> None:
@@ -69,15 +80,15 @@ def main(folder: Path) -> None:
 
     def run(name: str, person: Callable[[WorkerTask], str]) -> None:
         with closing(sqlite3.connect(path, check_same_thread=False)) as connection:
-            conductor(SqliteSaver(connection), [], person).invoke(
-                ask(QUESTION), thread(name), durability="sync"
-            )
+            graph = conductor(SqliteSaver(connection), [], person, added=name == ADDED)
+            graph.invoke(ask(QUESTION), thread(name), durability="sync")
 
     def killed(task: WorkerTask) -> str:
         os.kill(os.getpid(), signal.SIGKILL)
         return ""
 
-    run(WAITING, lambda task: interrupt("Which colour do you see?"))
+    for name in (WAITING, ADDED):
+        run(name, lambda task: interrupt("Which colour do you see?"))
     if not (process := os.fork()):
         run(KILLED, killed)
     os.waitpid(process, 0)

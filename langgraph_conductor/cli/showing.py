@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from langchain_core.messages import AIMessage, HumanMessage, convert_to_messages
 
 from langgraph_conductor.cli.savers import Place, reading
+from langgraph_conductor.conversation import question_of
 from langgraph_conductor.display import describe
 from langgraph_conductor.display.run_facts import INTERRUPTS, facts_of, verdict
 from langgraph_conductor.display.words import short
@@ -14,10 +15,10 @@ from langgraph_conductor.errors import ConductorError
 from langgraph_conductor.graph._langgraph import comes_next
 from langgraph_conductor.graph.accounts import ended_by_budget, unanswered, usage_of
 from langgraph_conductor.graph.compiler import is_branch
-from langgraph_conductor.graph.ledgers import own_rounds
+from langgraph_conductor.graph.ledgers import check_format, own_rounds
 from langgraph_conductor.graph.left import Done, Left, done_of, left_of
-from langgraph_conductor.records import RoundRecord, StepRecord
-from langgraph_conductor.state import Newest
+from langgraph_conductor.graph.workflow_node import round_without_steps
+from langgraph_conductor.records import ContentBlock, RoundRecord, StepRecord
 
 if TYPE_CHECKING:
     from langgraph.checkpoint.base import CheckpointTuple
@@ -57,23 +58,10 @@ def saved_checkpoints(place: Place, thread: str) -> dict[str, "CheckpointTuple"]
 
 
 def _newest(found: Iterable["CheckpointTuple"]) -> dict[str, "CheckpointTuple"]:
-    """The newest checkpoint of each namespace, the namespaces of the newest ones first.
-
-    What is stored only where it was written (`state.Newest`) is added from the checkpoints before it.
-    """
+    """The newest checkpoint of each namespace, the namespaces of the newest ones first."""
     newest: dict[str, CheckpointTuple] = {}
-    before: dict[str, Any] = {}
     for one in found:
-        name = one.config["configurable"]["checkpoint_ns"]
-        if name not in newest:
-            newest[name] = one
-        elif before[name] == one.config["configurable"]["checkpoint_id"]:  # and not of another branch
-            held = newest[name].checkpoint
-            values = {**_values(one), **held["channel_values"]}
-            newest[name] = newest[name]._replace(checkpoint={**held, "channel_values": values})
-        else:
-            continue
-        before[name] = (one.parent_config or {}).get("configurable", {}).get("checkpoint_id")
+        newest.setdefault(one.config["configurable"]["checkpoint_ns"], one)
     return newest
 
 
@@ -96,7 +84,7 @@ class _Found:
         values = _values(newest[self.at])
         if not self.prefix:
             return values
-        own = {name: values.get(f"{self.prefix}{name}") for name in ("question", "rounds")}
+        own = {name: values.get(f"{self.prefix}{name}") for name in ("question", "rounds", "run")}
         answer = _answer(values.get("messages") or [], self.node)
         about = answer.response_metadata["conductor"] if answer else {"stopped": ""}
         text = "" if answer is None or about["stopped"] == answer.text else answer.text
@@ -119,15 +107,19 @@ def run_of(newest: Mapping[str, "CheckpointTuple"]) -> dict[str, Any] | None:
         return None
     own = min(conductors, key=lambda found: (_depth(found.at), _round(newest, found) is None))
     values = own.state(newest)
+    check_format(values.get("run"))
     rounds = list(values.get("rounds") or [])
     writes = newest[own.at].pending_writes or ()
     # With `rounds` written, the round that is saved below is the last of them.
     noted = any(channel == f"{own.prefix}rounds" for _, channel, _ in writes)
     one_round = None if noted else _round(newest, own)
-    if one_round is not None and "rounds" in _values(newest[one_round]):  # it has begun
-        rounds = _with_unfinished(newest, one_round)
+    if one_round is not None and "round" in (begun := _values(newest[one_round])):
+        check_format(begun["run"])
+        rounds = _with_unfinished(newest, one_round, rounds[: begun["round"]])
         if own.prefix:  # what the messages hold is of the run before
-            values |= {"question": _values(newest[one_round])["question"], "answer": "", "stopped": ""}
+            values |= {"answer": "", "stopped": ""}
+        if own.prefix and not begun["round"]:
+            values["question"] = _asked(values)
     asked = [value for _, channel, value in writes if channel == INTERRUPTS]
     failure = None
     if not own.prefix and comes_next(newest[own.at], "answer"):
@@ -145,21 +137,20 @@ def run_of(newest: Mapping[str, "CheckpointTuple"]) -> dict[str, Any] | None:
 def _values(saved: "CheckpointTuple") -> dict[str, Any]:
     """What its channels hold, with what was written since."""
     stored = saved.checkpoint["channel_values"]
-    values = {name: Newest().from_checkpoint(value).get() for name, value in stored.items()}
-    return values | {channel: value for _, channel, value in saved.pending_writes or ()}
+    return {**stored} | {channel: value for _, channel, value in saved.pending_writes or ()}
 
 
 def _conductors(name: str, values: Mapping[str, Any]) -> Iterator[_Found]:
-    if {"rounds", "run", "messages", "question"} <= set(values):
+    if {"run", "messages", "question"} <= set(values):
         yield _Found(name, "round", "")
     for channel in values:
         added = channel.removesuffix("_turn")
-        if added != channel and {f"{added}_rounds", f"{added}_run", f"{added}_question"} <= set(values):
+        if added != channel and {f"{added}_run", f"{added}_question"} <= set(values):
             yield _Found(name, added, f"{added}_")
 
 
 def _is_round(values: Mapping[str, Any]) -> bool:
-    return {"rounds", "run", "question"} <= set(values) and "messages" not in values
+    return {"round", "run"} <= set(values) and "messages" not in values
 
 
 def _of_round(name: str) -> _Found:
@@ -182,20 +173,27 @@ def _answer(messages: Iterable[Any], name: str) -> AIMessage | None:
     return None
 
 
+def _asked(values: Mapping[str, Any]) -> list[ContentBlock]:
+    """What the conversation asks, where no question is stored yet."""
+    try:
+        return question_of(values.get("messages") or [])
+    except ValueError:
+        return []
+
+
 def _round(newest: Mapping[str, "CheckpointTuple"], own: _Found) -> str | None:
     """The namespace of the round that a conductor runs."""
     return _child(newest, own.at, own.node)
 
 
-def _with_unfinished(newest: Mapping[str, "CheckpointTuple"], one_round: str) -> list[RoundRecord]:
-    """The rounds of a run whose last one was broken off; that one as far as it came, if it has a plan."""
+def _with_unfinished(
+    newest: Mapping[str, "CheckpointTuple"], one_round: str, rounds: list[RoundRecord]
+) -> list[RoundRecord]:
+    """The rounds of a run whose last one was interrupted; that one as far as it came, if it has a plan."""
     planned = _values(newest[one_round])
-    rounds: list[RoundRecord] = list(planned["rounds"])
+    if record := round_without_steps(planned):  # it is over, and the conductor has not noted it yet
+        return [*rounds, record]
     if not planned.get("workflow") or not planned.get("plan"):
-        return rounds
-    if (
-        rounds and rounds[-1]["plan"] == planned["plan"]
-    ):  # it is over, and the conductor has not noted it yet
         return rounds
     done = _done(newest, one_round)
     steps: list[StepRecord] = [

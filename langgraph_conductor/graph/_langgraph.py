@@ -19,10 +19,8 @@
 """
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextvars import copy_context
-from typing import Any, Final
+from typing import Any
 from uuid import uuid4
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -40,8 +38,6 @@ from langgraph._internal._runnable import RunnableCallable  # noqa: TID251 - the
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.graph.state import _CHANNEL_BRANCH_TO
 from langgraph.pregel._retry import _reset_interrupt_counter
-
-from langgraph_conductor.events import EVENT_VERSION, Event
 
 logger = logging.getLogger(__name__)
 
@@ -61,52 +57,20 @@ def node(
     return runnable
 
 
-def router(name: str, choose: Callable[[Any, RunnableConfig], str]) -> Runnable[Any, Any]:
+def router(name: str, choose: Callable[[Any, RunnableConfig], Any]) -> Runnable[Any, Any]:
     """The choice on a conditional edge; it decides nothing worth a run of its own in the trace."""
     runnable: Runnable[Any, Any] = RunnableCallable(choose, name=name, trace=False)
     return runnable
 
 
-EVENTS: Final = "__conductor_events"
-"""Where the stream for events lies in `configurable`, and the namespace they are sent at."""
+def stream_writer(config: RunnableConfig) -> Callable[[Any], None] | None:
+    """The writer of the `custom` stream of the graph a node runs in, from the node's config."""
+    runtime = (config.get("configurable") or {}).get(CONFIG_KEY_RUNTIME)
+    return None if runtime is None else runtime.stream_writer
 
 
-def telling(config: RunnableConfig, *, tokens: bool = False) -> RunnableConfig:
-    """`config` in which all that runs below a node sends its events to the stream of the node's own graph.
-
-    In LangGraph what a graph streams is seen by those who ask for the streams of subgraphs. Events of a conductor
-    are of interest where it stands.
-
-    Args:
-        config: The config of the node.
-        tokens: Whether they tell of tokens.
-    """
-    configurable = config.get("configurable", {})
-    runtime = configurable.get(CONFIG_KEY_RUNTIME)
-    if runtime is None:
-        return config
-    stream = runtime.stream_writer, configurable.get("checkpoint_ns", ""), tokens
-    return {**config, "configurable": {**configurable, EVENTS: stream}}
-
-
-def emit(config: RunnableConfig, event: Event) -> None:
-    """Send `event` to the `custom` stream: where `telling` said, else of the graph that runs."""
-    configurable = config.get("configurable", {})
-    stamped = {**event, "version": EVENT_VERSION, "time": time.time()}
-    if EVENTS in configurable:
-        writer, namespace, _ = configurable[EVENTS]
-        # The writer takes the namespace from the ambient config.
-        copy_context().run(_write, writer, namespace, stamped)
-    elif (runtime := configurable.get(CONFIG_KEY_RUNTIME)) is not None:
-        copy_context().run(_write, runtime.stream_writer, configurable.get("checkpoint_ns", ""), stamped)
-
-
-def tells_tokens(config: RunnableConfig) -> bool:
-    """Whether events tell of tokens."""
-    return EVENTS in config.get("configurable", {}) and bool(config["configurable"][EVENTS][2])
-
-
-def _write(writer: Callable[[Any], None], namespace: str, event: Any) -> None:
+def write_at(writer: Callable[[Any], None], namespace: str, event: Any) -> None:
+    """Write to a stream as from `namespace`; run it in a copy of the context."""
     var_child_runnable_config.set({"configurable": {"checkpoint_ns": namespace}})
     writer(event)
 

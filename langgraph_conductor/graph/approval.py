@@ -16,12 +16,14 @@ from langgraph_conductor.events import WorkflowRejected
 from langgraph_conductor.graph._langgraph import (
     aforget_answer,
     bare_answer,
-    emit,
     forget_answer,
     node,
 )
+from langgraph_conductor.graph.ledgers import check_format
 from langgraph_conductor.graph.left import Left, done_of
+from langgraph_conductor.graph.run_context import current
 from langgraph_conductor.graph.standing import standing
+from langgraph_conductor.graph.telling import stream_of
 from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow
 from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import Approval, PlanRecord, Rejected, without_steps
@@ -67,6 +69,7 @@ def approval_node(workflows: WorkflowNode) -> Runnable[Any, Any]:
     """
 
     def decide(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
+        check_format(state.get("run"))
         planned = Workflow.from_json(state["workflow"] or {})
         said = _asked(planned, state, workflows.offered(config))
         record = state["plan"]
@@ -86,21 +89,21 @@ def approval_node(workflows: WorkflowNode) -> Runnable[Any, Any]:
             Rejected(workflow=planned.to_json(), reason=said.reason),
         ]
         again = said.kind == "reject" and len(rejected) <= MOST_REJECTIONS
-        rounds = state.get("rounds") or []
+        number = state.get("round") or 0
         event = WorkflowRejected(
             type="workflow_rejected",
-            round=len(rounds),
+            round=number,
             workflow=planned.to_json(),
             reason=said.reason,
             again=again,
         )
-        emit(config, event)
+        stream_of(config).send(event)
         if again:
             nothing = standing(done, planned, None)
             return {"rejected": rejected, "workflow": None, "final": False, "stands": nothing}
         stopped: PlanRecord = {**record, "approval": Approval(said="stop", planned=planned.to_json())}
-        last = without_steps(len(rounds), stopped, accepted=False)
-        return {"workflow": None, "plan": stopped, "final": True, "rounds": [*rounds, last]}
+        last = without_steps(number, stopped, accepted=False)
+        return {"workflow": None, "plan": stopped, "final": True, "record": last}
 
     def blocking(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
         update = decide(state, config)
@@ -125,16 +128,16 @@ def _asked(planned: Workflow, state: RoundState, pool: WorkerPool) -> Said:
         try:
             said = said_in(answer)
             if said.workflow is not None:
-                check_workflow(said.workflow, pool, state.get("rounds") or [])
+                check_workflow(said.workflow, pool, current().rounds)
             return said
         except ValueError as error:
             wrong = str(error)
 
 
 def _request(planned: Workflow, state: RoundState, wrong: str) -> dict[str, Any]:
-    number = len(state.get("rounds") or ())
+    number = state.get("round") or 0
     lines = [f"{i}. {step.worker}: {step.subtask}" for i, step in enumerate(planned.steps)]
-    parts = [f"Question: {text_of(list(state['question']))}", "\n".join(lines)]
+    parts = [f"Question: {text_of([*current().question])}", "\n".join(lines)]
     if wrong:
         parts.insert(0, f"This answer could not be used: {wrong}")
     return {

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Annotated, Any, Final, cast
+from typing import Any, Final, cast
 
 from langchain_core.runnables import Runnable
 from langgraph.cache.base import BaseCache
@@ -21,13 +21,12 @@ from typing_extensions import TypedDict
 
 from langgraph_conductor.access import readable_channels
 from langgraph_conductor.graph.branches import Unit, units
-from langgraph_conductor.graph.step import OnStepError, step_node
+from langgraph_conductor.graph.step import OnStepError, step_node, step_without_worker
 from langgraph_conductor.graph.traces import INTEGRATION
 from langgraph_conductor.state import (
     PREVIOUS,
     QUESTION,
     ROUND,
-    Newest,
     earlier_channel,
     out_channel,
     record_channel,
@@ -75,7 +74,7 @@ def compile_workflow(
     """
     pool = WorkerPool(workers)
     pool.check(workflow)
-    builder = _Blueprint(shape_of(workflow), pool, on_step_error, cache, workflow).builder()
+    builder = _Blueprint(shape_of(workflow), pool, pool, on_step_error, cache, workflow).builder()
     graph = builder.compile(checkpointer=checkpointer, store=store, cache=cache, name=name)
     return graph.with_config(INTEGRATION)
 
@@ -111,6 +110,7 @@ class _Blueprint:
 
     shape: Shape
     pool: WorkerPool
+    offered: WorkerPool
     on_step_error: OnStepError
     cache: BaseCache[Any] | None = None
     defaults: Workflow | None = None
@@ -128,7 +128,7 @@ class _Blueprint:
         """The graph of some steps, in so many branches."""
         reads = {i: readable_steps(i, self.shape[i][1]) for i in steps}
         made: dict[str, Any] = {record_channel(i): dict for i in steps}
-        made |= {out_channel(i): Annotated[dict, Newest()] for i in steps}
+        made |= {out_channel(i): dict for i in steps}
         builder: StateGraph[Any, Any, Any, Any] = StateGraph(
             _schema(name, {**given, **made}),
             input_schema=_schema(f"{name}_input", given),
@@ -158,6 +158,8 @@ class _Blueprint:
 
     def _step(self, i: int, depth: int) -> Runnable[Any, Any]:
         name, access = self.shape[i]
+        if name not in self.pool.names:
+            return step_without_worker(i, name, self.pool)
         is_final = i == len(self.shape) - 1
         return step_node(
             i,
@@ -165,7 +167,7 @@ class _Blueprint:
             access,
             is_final=is_final,
             on_step_error=self.on_step_error,
-            fallback=self.pool.stand_in(self.pool[name], is_final=is_final),
+            fallback=self.offered.stand_in(self.pool[name], is_final=is_final),
             default=self.defaults.steps[i] if self.defaults else None,
             depth=depth,
         )
@@ -225,6 +227,7 @@ class WorkflowGraphs:
         stand_ins = tuple(
             stand_in and stand_in.name
             for i, (name, _) in enumerate(shape)
+            if name in self.pool.names
             for stand_in in [pool.stand_in(self.pool[name], is_final=i == last)]
         )
         key = (shape, stand_ins)
@@ -233,7 +236,7 @@ class WorkflowGraphs:
                 self._graphs.move_to_end(key)
                 return graph
         # No checkpointer: the graph inherits the one of the graph it runs in.
-        builder = _Blueprint(shape, pool, self._on_step_error, self._cache).builder()
+        builder = _Blueprint(shape, self.pool, pool, self._on_step_error, self._cache).builder()
         graph = builder.compile(cache=self._cache, name="workflow")
         with self._lock:
             self._graphs[key] = graph

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, get_type_hints
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import HumanMessage, convert_to_messages
 from langchain_core.runnables import RunnableConfig
 from langgraph.cache.base import BaseCache
+from langgraph.channels import UntrackedValue
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.store.base import BaseStore
@@ -15,19 +15,20 @@ from typing_extensions import TypedDict
 
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.graph._langgraph import node, router
+from langgraph_conductor.graph.added import AddedNode
 from langgraph_conductor.graph.approval import Approve
 from langgraph_conductor.graph.outer_loop import OuterLoop, Question
 from langgraph_conductor.graph.step import OnStepError
 from langgraph_conductor.graph.traces import INTEGRATION
 from langgraph_conductor.planners.protocol import Planner
 from langgraph_conductor.records import ContentBlock, RoundRecord
-from langgraph_conductor.state import ConductorInput, ConductorOutput, ConductorState, Newest
+from langgraph_conductor.state import ConductorInput, ConductorOutput, ConductorState, newest
 from langgraph_conductor.workers import Worker, WorkerPool
 
 _OWN: Final[dict[str, Any]] = {
     "question": list[ContentBlock],
-    "rounds": Annotated[list[RoundRecord], Newest()],
-    "run": dict[str, Any],
+    "rounds": list[RoundRecord],
+    "run": Annotated[dict[str, Any], newest],  # with a reducer, so that it is there before it was written
     "turn": str,
 }
 """The channels that a conductor keeps in a graph it is added to, each with the conductor's name before its own."""
@@ -127,13 +128,17 @@ def create_conductor(
     async def async_intake(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         return loop.intake(state, config)
 
-    def blocking_round(state: Mapping[str, Any], config: RunnableConfig) -> Any:
-        return one_round.invoke(state, loop.numbered(state, config))
+    def blocking_round(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        _ = one_round
+        return {"rounds": loop.run_round(state, config)["rounds"]}
 
-    async def async_round(state: Mapping[str, Any], config: RunnableConfig) -> Any:
-        return await one_round.ainvoke(state, loop.numbered(state, config))
+    async def async_round(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        _ = one_round
+        return {"rounds": (await loop.arun_round(state, config))["rounds"]}
 
-    def again(state: ConductorState, config: RunnableConfig) -> str:
+    def again(state: ConductorState, config: RunnableConfig) -> str | list[str]:
+        if not state.get("rounds"):
+            return []  # someone wrote to the thread in the name of `round`, and no run goes on
         return "answer" if loop.over(state, config) else "round"
 
     def answer(state: ConductorState, config: RunnableConfig) -> dict[str, Any]:
@@ -237,48 +242,27 @@ def add_conductor(
             "create_conductor(...) in a node of your own"
         )
     own = {f"{name}_{channel}": kind for channel, kind in _OWN.items()}
+    own[f"{name}_sent"] = Annotated[dict[str, Any], UntrackedValue(dict, guard=False)]
     if taken := sorted(set(own) & set(builder.channels)):
         raise ValueError(
             f"the graph already has channels {taken}; give the conductor another name than {name!r}"
         )
     make: Any = TypedDict
     schema = make(f"{name}_state", {**hints, **own}, total=False)
+    node_of_run = AddedNode(loop, name, then)
     one_round = loop.one_round  # LangGraph finds the graph by what the functions refer to
 
-    def begun(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        now = {channel: state.get(f"{name}_{channel}") for channel in _OWN}
-        loop.check_saved(now)
-        turn = _turn(state)
-        if now["turn"] != turn or not now["rounds"] or loop.over(now, config):
-            now = loop.intake(state, config) | {"turn": turn}
-        return {channel: now[channel] for channel in _OWN}
-
-    def ended(now: dict[str, Any], found: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        now = {**now, "rounds": found["rounds"]}
-        update = {f"{name}_{channel}": value for channel, value in now.items()}
-        return update | (
-            {"messages": loop.answer(now, config)["messages"]} if loop.over(now, config) else {}
-        )
-
-    def blocking(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+    def blocking(state: Any, config: RunnableConfig) -> dict[str, Any]:
+        _ = one_round
         loop.check_blocking()
-        now = begun(state, config)
-        return ended(now, one_round.invoke(now, loop.numbered(now, config)), config)
+        entry = node_of_run.entered(state, config)
+        return node_of_run.left(entry, loop.run_round(entry.now, config), config)
 
-    async def awaited(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        now = begun(state, config)
-        return ended(now, await one_round.ainvoke(now, loop.numbered(now, config)), config)
-
-    def again(state: Mapping[str, Any], config: RunnableConfig) -> str:
-        now = {channel: state.get(f"{name}_{channel}") for channel in _OWN}
-        return then if loop.over(now, config) else name
+    async def awaited(state: Any, config: RunnableConfig) -> dict[str, Any]:
+        _ = one_round
+        entry = node_of_run.entered(state, config)
+        return node_of_run.left(entry, await loop.arun_round(entry.now, config), config)
 
     builder.add_node(name, node(name, blocking, awaited), input_schema=schema)
-    builder.add_conditional_edges(name, router("again", again), {name: name, then: then})
+    builder.add_conditional_edges(name, router("again", node_of_run.again), {name: name, then: then})
     return builder
-
-
-def _turn(state: Mapping[str, Any]) -> str:
-    """What tells the newest human message from others."""
-    asked = [m for m in convert_to_messages(state.get("messages") or []) if isinstance(m, HumanMessage)]
-    return f"{len(asked)}:{asked[-1].id}" if asked else ""

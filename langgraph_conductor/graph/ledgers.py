@@ -9,23 +9,26 @@ from uuid import uuid4
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.budget import Budget, Ledger
-from langgraph_conductor.graph.kept import Kept
+from langgraph_conductor.errors import SavedRunError
 from langgraph_conductor.options import OPTIONS, Options
 from langgraph_conductor.records import CallRecord, PlanRecord, RoundRecord, StepRecord
 from langgraph_conductor.usage import Usage
 
-LEDGER: Final = "__conductor_ledger"
-"""Where steps find it in `configurable`; LangGraph stores and traces no key that begins like this."""
+FORMAT: Final = 2
+"""The format a run is stored in. Format 1, which is not noted in runs, left out what steps had said."""
 
 
-KEPT: Final = "__conductor_kept"
-"""Where steps find what they had done before they were left; see `kept_channel`."""
+def check_format(run: Mapping[str, Any] | None) -> None:
+    """Refuse to go on with a run that an earlier version stored.
 
-
-def kept_in(config: RunnableConfig, index: int) -> Kept | None:
-    """What a step had done before it was left; `None` if no conductor tells it, so that it has to look itself."""
-    kept: Mapping[int, Kept] | None = config.get("configurable", {}).get(KEPT)
-    return None if kept is None else kept.get(index, Kept())
+    Raises:
+        SavedRunError: If it did.
+    """
+    if run and run.get("format") != FORMAT:
+        raise SavedRunError(
+            "this run was begun by an earlier version of langgraph_conductor, which stored runs otherwise; "
+            "finish it with that version, or ask again: a new message on this thread begins a new run"
+        )
 
 
 def budget_of(
@@ -36,20 +39,6 @@ def budget_of(
     if run is None or "budget" in said:
         return options.over(config).budget
     return Budget.of(run["budget"]) if run.get("budget") else None
-
-
-def ledger_in(config: RunnableConfig) -> Ledger | None:
-    """The ledger of the run a step belongs to."""
-    ledger: Ledger | None = config.get("configurable", {}).get(LEDGER)
-    return ledger
-
-
-def with_accounts(
-    config: RunnableConfig, ledger: Ledger | None, kept: Mapping[int, Kept]
-) -> RunnableConfig:
-    """`config` in which steps find `ledger` and what they had done before, and no outer conductor's."""
-    accounts = {LEDGER: ledger, KEPT: kept}
-    return {**config, "configurable": {**config.get("configurable", {}), **accounts}}
 
 
 def own_rounds(run: Mapping[str, Any] | None, rounds: Iterable[RoundRecord]) -> list[RoundRecord]:
@@ -71,8 +60,13 @@ class Ledgers:
 
     @staticmethod
     def new_run(budget: Budget | None, earlier: int = 0) -> dict[str, Any]:
-        """What a run's state keeps of its ledger: its name, the budget, and how many rounds are not its own."""
-        return {"id": uuid4().hex, "budget": budget and budget.to_json(), "earlier": earlier}
+        """What a run's state keeps of how it began: its name, its budget, and how many rounds are not its own."""
+        return {
+            "format": FORMAT,
+            "id": uuid4().hex,
+            "budget": budget and budget.to_json(),
+            "earlier": earlier,
+        }
 
     def of(
         self,

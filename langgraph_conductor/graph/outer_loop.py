@@ -13,18 +13,19 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.conversation import question_blocks, question_of
 from langgraph_conductor.driving import inherited
-from langgraph_conductor.errors import SavedRunError
 from langgraph_conductor.events import Answered
-from langgraph_conductor.graph._langgraph import emit, has_saver, telling
+from langgraph_conductor.graph._langgraph import has_saver
 from langgraph_conductor.graph.accounts import ended_by_budget, stopped_by_person, unanswered, usage_of
 from langgraph_conductor.graph.approval import Approve
 from langgraph_conductor.graph.checks import check_bounds, check_offer
 from langgraph_conductor.graph.compiler import WorkflowGraphs
-from langgraph_conductor.graph.ledgers import Ledgers, own_rounds
+from langgraph_conductor.graph.event_stream import EventStream
+from langgraph_conductor.graph.ledgers import Ledgers, check_format, own_rounds
 from langgraph_conductor.graph.round import build_round
+from langgraph_conductor.graph.run_context import RunContext, handed_down
 from langgraph_conductor.graph.step import OnStepError
 from langgraph_conductor.graph.traces import marked
-from langgraph_conductor.graph.workflow_node import offered
+from langgraph_conductor.graph.workflow_node import WorkflowNode, offered
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.protocol import Planner, planner_of
 from langgraph_conductor.records import latest_answered
@@ -47,6 +48,7 @@ class OuterLoop:
         options: Defaults of what may differ from run to run.
         ledgers: Where the budgets of runs are kept.
         one_round: The graph of a round.
+        workflows: The node in it that runs workflows.
         get_question: Makes the question; the conversation is rendered if left out.
         asks: Whether a person may be asked before a workflow runs.
     """
@@ -57,6 +59,7 @@ class OuterLoop:
     options: Options
     ledgers: Ledgers
     one_round: CompiledStateGraph[Any, Any, Any, Any]
+    workflows: WorkflowNode
     get_question: Question | None
     asks: bool
 
@@ -93,8 +96,9 @@ class OuterLoop:
         check_bounds(options.budget, used, pool)
         ledgers = Ledgers()
         last = _fallback(fallback, pool)
-        one_round = build_round(used, graphs, ledgers, fallback=last, options=options, approve=approve)
-        return cls(name, used, pool, options, ledgers, one_round, get_question, bool(approve))
+        workflows = WorkflowNode(graphs, ledgers, options, getattr(used, "is_answer", None))
+        one_round = build_round(used, workflows, ledgers, fallback=last, options=options, approve=approve)
+        return cls(name, used, pool, options, ledgers, one_round, workflows, get_question, bool(approve))
 
     def check_blocking(self) -> None:
         """Refuse a blocking run of workers that can only be awaited.
@@ -135,24 +139,41 @@ class OuterLoop:
             "run": self.ledgers.new_run(chosen.budget, len(chosen.rounds)),
         }
 
-    def check_saved(self, state: Mapping[str, Any]) -> None:
-        """Refuse to go on with a run whose earlier rounds are gone.
+    def run_round(self, now: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        """Plan and run the next round.
+
+        Args:
+            now: The state of the run: `question`, `rounds` and `run`.
+            config: The config of the conductor's node.
+
+        Returns:
+            `now` with the round added to `rounds`.
 
         Raises:
-            SavedRunError: If they are.
+            SavedRunError: If an earlier version stored the run.
         """
-        if state.get("run") is not None and state.get("rounds") is None:
-            raise SavedRunError("the rounds of this run")
+        given, inner, context = self._handed(now, config)
+        with handed_down(context):
+            ended = self.one_round.invoke(given, inner)
+        return {**now, "rounds": [*context.rounds, self.workflows.record(ended, config)]}
 
-    def numbered(self, state: Mapping[str, Any], config: RunnableConfig) -> RunnableConfig:
-        """The config of the next round: all that runs below it is marked with its number.
+    async def arun_round(self, now: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        """`run_round`, awaited."""
+        given, inner, context = self._handed(now, config)
+        with handed_down(context):
+            ended = await self.one_round.ainvoke(given, inner)
+        return {**now, "rounds": [*context.rounds, await self.workflows.arecord(ended, config)]}
 
-        Raises:
-            SavedRunError: If the earlier rounds are gone.
-        """
-        self.check_saved(state)
-        heard = telling(inherited(config), tokens=self.options.over(config).tokens)
-        return marked(heard, conductor_round=len(state.get("rounds") or ()))
+    def _handed(
+        self, now: Mapping[str, Any], config: RunnableConfig
+    ) -> tuple[dict[str, Any], RunnableConfig, RunContext]:
+        """What the next round is given, its config, by which all that runs below is marked, and its context."""
+        check_format(now["run"])
+        rounds = now.get("rounds") or []
+        stream = EventStream.of(config, tokens=self.options.over(config).tokens)
+        context = RunContext(now["question"], rounds, stream)
+        inner = marked(inherited(config), conductor_round=len(rounds))
+        return {"run": now["run"], "round": len(rounds)}, inner, context
 
     def over(self, state: Mapping[str, Any], config: RunnableConfig) -> bool:
         """Whether no further round is to be planned."""
@@ -183,7 +204,7 @@ class OuterLoop:
             "stopped": stopped,
         }
         told = Answered(type="answer", text=text, rounds=len(rounds), usage=usage, stopped=stopped)
-        emit(config, told)
+        EventStream.of(config).send(told)
         message = AIMessage(text or stopped, name=self.name, response_metadata={"conductor": about})
         return {"messages": [message], "answer": text, "usage": usage, "stopped": stopped}
 

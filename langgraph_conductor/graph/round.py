@@ -17,9 +17,9 @@ from langgraph_conductor.dialect import ACCEPT, Accept
 from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import Fallback, PlanningStarted, WorkflowPlanned
-from langgraph_conductor.graph._langgraph import emit, node, router
+from langgraph_conductor.graph._langgraph import node, router
 from langgraph_conductor.graph.approval import Approve, approval_node
-from langgraph_conductor.graph.compiler import WorkflowGraphs
+from langgraph_conductor.graph.event_stream import EventStream
 from langgraph_conductor.graph.kept import (
     Kept,
     Place,
@@ -30,15 +30,16 @@ from langgraph_conductor.graph.kept import (
     keeping,
     kept_before,
 )
-from langgraph_conductor.graph.ledgers import Ledgers, budget_of
-from langgraph_conductor.graph.telling import tell_budget, watching
-from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow, offered
+from langgraph_conductor.graph.ledgers import Ledgers, budget_of, check_format
+from langgraph_conductor.graph.run_context import RunContext, taken
+from langgraph_conductor.graph.telling import stream_of, tell_budget, watching
+from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.fixed import SOLVE
 from langgraph_conductor.planners.protocol import Plan, Planner, PlanningError, PlanRequest
 from langgraph_conductor.records import PlanRecord, Rejected, without_steps
 from langgraph_conductor.replies import storable
-from langgraph_conductor.state import PlanInput, RoundInput, RoundOutput, RoundState, kept_channel
+from langgraph_conductor.state import PlanInput, RoundInput, RoundState, kept_channel
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.calling import ain_time, in_time
 from langgraph_conductor.workers.doors import metered, watched
@@ -62,7 +63,7 @@ class _Ask(NamedTuple):
 
 def build_round(
     planner: Planner,
-    graphs: WorkflowGraphs,
+    workflows: WorkflowNode,
     ledgers: Ledgers,
     *,
     fallback: str,
@@ -73,31 +74,35 @@ def build_round(
 
     Args:
         planner: Who plans.
-        graphs: Where compiled workflows come from; its pool is offered.
+        workflows: The node that runs them; its pool is offered.
         ledgers: Where the run's ledger is.
         fallback: Name of the worker that answers alone where planning fails.
         options: Defaults of what may differ from run to run.
         approve: Whether a person is asked before a workflow runs.
     """
     secrets = secrets_of(getattr(planner, "model", None))
-    workflow_node = WorkflowNode(graphs, ledgers, options, getattr(planner, "is_answer", None))
     asks = approve if callable(approve) else _always if approve else _never
 
     def logic(
-        state: RoundState, config: RunnableConfig, work: Work, kept: Kept
+        state: RoundState,
+        config: RunnableConfig,
+        stream: EventStream,
+        context: RunContext,
+        work: Work,
+        kept: Kept,
     ) -> Generator[_Ask, Plan, dict[str, Any]]:
         (meter,) = work.tries
-        rounds = state.get("rounds") or []
+        rounds = [*context.rounds]
         rejected = state.get("rejected") or []
         before = state["plan"] if rejected else None
         chosen = options.over(config)
         number = len(rounds)
-        emit(config, PlanningStarted(type="planning_started", round=number))
+        stream.send(PlanningStarted(type="planning_started", round=number))
         budget = budget_of(state.get("run"), options, config)
         meter.ledger = ledger = ledgers.of(state.get("run"), budget, rounds, before, spent=kept.calls)
         request = PlanRequest(  # of copies: what a planner does to them stays with it
-            copied_question(state["question"]),
-            offered(graphs.pool, chosen),
+            copied_question(context.question),
+            workflows.offered(config),
             chosen.max_steps,
             tuple(deepcopy(rounds)),
             ledger.left if ledger else None,
@@ -145,14 +150,15 @@ def build_round(
             record = _after_rejection(record, before, rejected)
         workflow = plan.workflow.to_json() if isinstance(plan.workflow, Workflow) else None
         if failure:
-            _tell_fallback(config, number, plan, record)
-        _tell_planned(config, number, workflow, record)
-        tell_budget(config, number, ledger)
-        update: dict[str, Any] = {"workflow": workflow, "plan": record, "final": plan.final}
+            _tell_fallback(stream, number, plan, record)
+        _tell_planned(stream, number, workflow, record)
+        tell_budget(stream, number, ledger)
+        accepted = workflow is None
+        update: dict[str, Any] = {"workflow": workflow, "plan": record, "final": plan.final or accepted}
         if isinstance(plan.workflow, Workflow):
-            update["is_answer"] = workflow_node.is_answer(plan.workflow)
+            update["is_answer"] = workflows.is_answer(plan.workflow)
         else:
-            update["rounds"] = [*rounds, without_steps(number, record, accepted=True)]
+            update["record"] = without_steps(number, record, accepted=True)
         return update
 
     def blocking(ask: _Ask) -> Plan:
@@ -164,31 +170,36 @@ def build_round(
 
         return await ain_time(None, ask.meter, ask.config, planned)
 
-    def begun(state: RoundState, config: RunnableConfig) -> Work:
-        watcher = watching(config, len(state.get("rounds") or ()), None, "", secrets)
+    def begun(state: RoundState, stream: EventStream) -> Work:
+        check_format(state.get("run"))
+        watcher = watching(stream, state.get("round") or 0, None, "", secrets)
         return Work(watcher, [meter_of_planner(planner)])
 
     def call(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
-        work = begun(state, config)
-        planning = logic(state, config, work, kept_before(config, _PLACE))
-        return keeping(config, _PLACE, work, lambda: drive(planning, blocking))
+        stream = stream_of(config)
+        with taken() as context:
+            work = begun(state, stream)
+            planning = logic(state, config, stream, context, work, kept_before(config, _PLACE))
+            return keeping(config, _PLACE, work, lambda: drive(planning, blocking))
 
     async def acall(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
-        work = begun(state, config)
-        planning = logic(state, config, work, await akept_before(config, _PLACE))
-        return await akeeping(config, _PLACE, work, lambda: adrive(planning, awaited))
+        stream = stream_of(config)
+        with taken() as context:
+            work = begun(state, stream)
+            planning = logic(state, config, stream, context, work, await akept_before(config, _PLACE))
+            return await akeeping(config, _PLACE, work, lambda: adrive(planning, awaited))
 
-    builder = StateGraph(RoundState, input_schema=RoundInput, output_schema=RoundOutput)
+    builder = StateGraph(RoundState, input_schema=RoundInput)
     builder.add_node(
         "plan",
         node("plan", call, acall),
         input_schema=PlanInput,
         metadata={"conductor_role": "planner"},
     )
-    builder.add_node("workflow", workflow_node)
+    builder.add_node("workflow", workflows)
     builder.add_edge(START, "plan")
     # It is there even if nobody is asked: a run may have been left before it by a conductor that asks.
-    builder.add_node("approve", approval_node(workflow_node))
+    builder.add_node("approve", approval_node(workflows))
     builder.add_conditional_edges(
         "plan", router("what_next", _once_planned(asks)), ["approve", "workflow", END]
     )
@@ -196,7 +207,7 @@ def build_round(
     return builder.compile(name="round")
 
 
-def _tell_fallback(config: RunnableConfig, number: int, plan: Plan, record: PlanRecord) -> None:
+def _tell_fallback(stream: EventStream, number: int, plan: Plan, record: PlanRecord) -> None:
     if record["error"] is None:
         return
     event = Fallback(
@@ -207,11 +218,11 @@ def _tell_fallback(config: RunnableConfig, number: int, plan: Plan, record: Plan
         instead=plan.workflow.steps[0].worker if isinstance(plan.workflow, Workflow) else "",
         error=record["error"],
     )
-    emit(config, event)
+    stream.send(event)
 
 
 def _tell_planned(
-    config: RunnableConfig, number: int, workflow: dict[str, Any] | None, record: PlanRecord
+    stream: EventStream, number: int, workflow: dict[str, Any] | None, record: PlanRecord
 ) -> None:
     event = WorkflowPlanned(
         type="workflow_planned",
@@ -222,7 +233,7 @@ def _tell_planned(
         usage=record["usage"],
         seconds=record["seconds"],
     )
-    emit(config, event)
+    stream.send(event)
 
 
 def _always(_: Workflow) -> bool:

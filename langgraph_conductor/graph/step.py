@@ -9,9 +9,10 @@ from langgraph.errors import GraphBubbleUp
 
 from langgraph_conductor.access import granted, readable_channels, worker_task
 from langgraph_conductor.driving import adrive, drive
-from langgraph_conductor.errors import BudgetExceededError, WorkerError
+from langgraph_conductor.errors import BudgetExceededError, SavedRunError, WorkerError
 from langgraph_conductor.events import Fallback, StepStarted, step_finished
-from langgraph_conductor.graph._langgraph import EVENTS, emit, node, replayed, scoped
+from langgraph_conductor.graph._langgraph import node, replayed, scoped
+from langgraph_conductor.graph.event_stream import EventStream
 from langgraph_conductor.graph.kept import (
     Kept,
     Place,
@@ -22,12 +23,13 @@ from langgraph_conductor.graph.kept import (
     keeping,
     kept_before,
 )
-from langgraph_conductor.graph.ledgers import KEPT, LEDGER, kept_in, ledger_in
-from langgraph_conductor.graph.telling import tell_budget, watching
+from langgraph_conductor.graph.run_context import RunContext, taken
+from langgraph_conductor.graph.telling import stream_of, tell_budget, watching
 from langgraph_conductor.graph.traces import unclaimed
 from langgraph_conductor.options import OPTIONS
 from langgraph_conductor.records import StepOutput, StepRecord
 from langgraph_conductor.state import (
+    QUESTION,
     ROUND,
     kept_channel,
     out_channel,
@@ -36,7 +38,7 @@ from langgraph_conductor.state import (
     stands_channel,
 )
 from langgraph_conductor.usage import Usage
-from langgraph_conductor.workers import Worker
+from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workers.calling import Ask, Wanted, acall, answer, call, meter_of
 from langgraph_conductor.workers.doors import metered
 from langgraph_conductor.workers.failures import error_record, redacted
@@ -80,20 +82,26 @@ def step_node(
     def answers(state: Mapping[str, Any]) -> bool:
         return is_final and bool((state.get(spec_channel(index)) or {}).get("is_answer", True))
 
-    def begun(state: Mapping[str, Any], config: RunnableConfig) -> Work:
+    def begun(state: Mapping[str, Any], stream: EventStream) -> Work:
         number, final = state.get(ROUND) or 0, answers(state)
-        return Work(watching(config, number, index, worker.name, secrets, final=final))
+        return Work(watching(stream, number, index, worker.name, secrets, final=final))
 
     def logic(
-        state: Mapping[str, Any], config: RunnableConfig, work: Work, kept: Kept
+        state: Mapping[str, Any],
+        config: RunnableConfig,
+        stream: EventStream,
+        context: RunContext,
+        work: Work,
+        kept: Kept,
     ) -> Generator[Wanted, Any, dict[str, Any]]:
+        state = {QUESTION: [*context.question], **state}
         spec = state.get(spec_channel(index))
         subtask = spec["subtask"] if spec else default.subtask if default else ""
         final = answers(state)
         names = granted(state, index, access)
         number = state.get(ROUND) or 0
-        ledger = ledger_in(config)
-        _tell_started(config, number, index, worker.name, subtask, names, final=final)
+        ledger = context.ledger
+        _tell_started(stream, number, index, worker.name, subtask, names, final=final)
         tries = work.tries
         failures: list[Exception] = []
         started_at, clock = time.time(), time.perf_counter()
@@ -103,7 +111,7 @@ def step_node(
             # Each try gets a task of its own: an earlier one may have changed what it was handed.
             task = worker_task(state, index, subtask, access, is_final=final) if tries else first
             tries.append(meter := meter_of(who, ledger))
-            inner = scoped(replayed(unclaimed(config)), channels, without=(OPTIONS, LEDGER, KEPT, EVENTS))
+            inner = scoped(replayed(unclaimed(config)), channels, without=(OPTIONS,))
             return Ask(who, task, metered(inner, meter, work.watcher), meter)
 
         # Before the tries: what is wrong with the state is no worker's failure.
@@ -113,7 +121,7 @@ def step_node(
         try:
             for who in asked:
                 if failures:
-                    _tell_fallback(config, number, index, worker.name, who.name, failures[-1], secrets)
+                    _tell_fallback(stream, number, index, worker.name, who.name, failures[-1], secrets)
                 try:
                     text = yield from answer(who, ask, ledger)
                     break
@@ -153,8 +161,8 @@ def step_node(
         add_done(record, kept, work)
         if ledger and ledger.refusal:
             record["refusal"] = error_record(ledger.refusal)
-        emit(config, step_finished(number, record, text))
-        tell_budget(config, number, ledger)
+        stream.send(step_finished(number, record, text))
+        tell_budget(stream, number, ledger)
         return {out_channel(index): output.to_json(), record_channel(index): record}
 
     def blocking(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
@@ -164,20 +172,57 @@ def step_node(
                 raise TypeError(async_only(who.name))  # a mistake in the program, not a failed step
         if stands := state.get(stands_channel(index)):
             return _standing(index, stands)
-        work = begun(state, config)
-        kept = kept_in(config, index) or kept_before(config, place)
-        asking = logic(state, config, work, kept)
-        return keeping(config, place, work, lambda: drive(asking, call))
+        stream = stream_of(config)
+        with taken() as context:
+            work = begun(state, stream)
+            kept = kept_before(config, place) if context.kept is None else context.kept.get(index, Kept())
+            asking = logic(state, config, stream, context, work, kept)
+            return keeping(config, place, work, lambda: drive(asking, call))
 
     async def awaited(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         if stands := state.get(stands_channel(index)):
             return _standing(index, stands)
-        work = begun(state, config)
-        kept = kept_in(config, index) or await akept_before(config, place)
-        asking = logic(state, config, work, kept)
-        return await akeeping(config, place, work, lambda: adrive(asking, acall))
+        stream = stream_of(config)
+        with taken() as context:
+            work = begun(state, stream)
+            kept = (
+                await akept_before(config, place)
+                if context.kept is None
+                else context.kept.get(index, Kept())
+            )
+            asking = logic(state, config, stream, context, work, kept)
+            return await akeeping(config, place, work, lambda: adrive(asking, acall))
 
     return node(f"step_{index}", blocking, awaited)
+
+
+def step_without_worker(index: int, worker: str, pool: WorkerPool) -> Runnable[Any, Any]:
+    """The node of a step whose worker was taken from the app while its run was saved; its output may be there.
+
+    Args:
+        index: Its position.
+        worker: The worker's name.
+        pool: Who is there.
+    """
+
+    def blocking(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        if stands := state.get(stands_channel(index)):
+            return _standing(index, stands)
+        raise missing_worker(index, worker, pool)
+
+    async def awaited(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        return blocking(state, config)
+
+    return node(f"step_{index}", blocking, awaited)
+
+
+def missing_worker(index: int, worker: str, pool: WorkerPool) -> SavedRunError:
+    """The error for a step of a saved run whose worker is not there."""
+    return SavedRunError(
+        f"step {index} of a saved run needs the worker {worker!r}, and there are only {', '.join(pool.names)}; "
+        "give the conductor that worker again, or give the step to another one with "
+        "`langgraph_conductor.editing.edit_round`"
+    )
 
 
 def _standing(index: int, stands: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +240,7 @@ def _failed(index: int, worker: str, failure: Exception, secrets: list[str]) -> 
 
 
 def _tell_started(
-    config: RunnableConfig,
+    stream: EventStream,
     number: int,
     index: int,
     worker: str,
@@ -213,11 +258,11 @@ def _tell_started(
         granted=names,
         final=final,
     )
-    emit(config, event)
+    stream.send(event)
 
 
 def _tell_fallback(
-    config: RunnableConfig,
+    stream: EventStream,
     number: int,
     index: int,
     worker: str,
@@ -233,4 +278,4 @@ def _tell_fallback(
         instead=instead,
         error=error_record(failure, secrets),
     )
-    emit(config, event)
+    stream.send(event)

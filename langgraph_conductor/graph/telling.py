@@ -7,13 +7,19 @@ from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.budget import Ledger
 from langgraph_conductor.events import BudgetTold, Event
-from langgraph_conductor.graph._langgraph import emit, tells_tokens
+from langgraph_conductor.graph.event_stream import EventStream
+from langgraph_conductor.graph.run_context import current
 from langgraph_conductor.workers.failures import error_record
 from langgraph_conductor.workers.watching import Watcher
 
 
+def stream_of(config: RunnableConfig) -> EventStream:
+    """Where the events of a node go: where its conductor stands, else the graph it runs in."""
+    return current().stream or EventStream.of(config)
+
+
 def watching(
-    config: RunnableConfig,
+    stream: EventStream,
     number: int,
     step: int | None,
     worker: str,
@@ -24,7 +30,7 @@ def watching(
     """What sees the tools and tokens of a step, or of the planner, and tells of them in events.
 
     Args:
-        config: The config of its node.
+        stream: Where events go.
         number: The round.
         step: The step; `None` for the planner.
         worker: Its worker; empty for the planner.
@@ -39,14 +45,14 @@ def watching(
         if kind == "token":
             shown["final"] = final
         event = {"type": kind, "round": number, "step": step, "worker": worker, **shown}
-        emit(config, cast("Event", event))
+        stream.send(cast("Event", event))
 
-    return Watcher(tell, secrets, tokens=tells_tokens(config))
+    return Watcher(tell, secrets, tokens=stream.tokens)
 
 
-def tell_budget(config: RunnableConfig, number: int, ledger: Ledger | None) -> None:
+def tell_budget(stream: EventStream, number: int, ledger: Ledger | None) -> None:
     """Tell what is left of the budget, if there is one."""
     if ledger is None:
         return
     refusal = error_record(ledger.refusal) if ledger.refusal else None
-    emit(config, BudgetTold(type="budget", round=number, left=ledger.left.to_json(), refusal=refusal))
+    stream.send(BudgetTold(type="budget", round=number, left=ledger.left.to_json(), refusal=refusal))

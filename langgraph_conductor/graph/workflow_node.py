@@ -6,22 +6,21 @@ node is itself of LangGraph's graph protocol and rebuilds the graph from what th
 checkpoint says of itself.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import patch_config
 from langchain_core.runnables.graph import Graph as DrawableGraph
 from langgraph.checkpoint.base import CheckpointTuple
-from langgraph.errors import EmptyChannelError, InvalidUpdateError
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import StateSnapshot, StateUpdate
 
 from langgraph_conductor.driving import inherited
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import RoundFinished
-from langgraph_conductor.graph._langgraph import emit, has_saver, saver_in
+from langgraph_conductor.graph._langgraph import has_saver, inner_config, saver_in
 from langgraph_conductor.graph.compiler import (
     Graph,
     Shape,
@@ -30,14 +29,16 @@ from langgraph_conductor.graph.compiler import (
     shape_of,
     shape_of_values,
 )
-from langgraph_conductor.graph.ledgers import Ledgers, budget_of, with_accounts
-from langgraph_conductor.graph.left import Left, channels_of, done_of, left_of
+from langgraph_conductor.graph.ledgers import Ledgers, budget_of, check_format
+from langgraph_conductor.graph.left import Done, Left, channels_of, done_of, left_of
+from langgraph_conductor.graph.run_context import RunContext, current, handed_down
 from langgraph_conductor.graph.standing import by_hand
+from langgraph_conductor.graph.step import missing_worker
+from langgraph_conductor.graph.telling import stream_of
 from langgraph_conductor.options import OPTIONS, Options
-from langgraph_conductor.records import RoundRecord, StepOutput, StepRecord, latest_answered
+from langgraph_conductor.records import RoundRecord, StepOutput, StepRecord, latest_answered, without_steps
 from langgraph_conductor.state import (
     PREVIOUS,
-    QUESTION,
     ROUND,
     earlier_channel,
     out_channel,
@@ -46,11 +47,11 @@ from langgraph_conductor.state import (
     stands_channel,
 )
 from langgraph_conductor.workers import WorkerPool
-from langgraph_conductor.workflow import Workflow
+from langgraph_conductor.workflow import ALL, Workflow
 
 
 class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
-    """Runs the `workflow` of a round's state and adds the round to `rounds`.
+    """Runs the `workflow` of a round's state and makes the round's record.
 
     Args:
         graphs: Where compiled graphs come from.
@@ -75,13 +76,15 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run it."""
-        graph, given, inner = self._start(input, config, self.left(config))
-        return _finish(input, graph.invoke(given, inner, **kwargs), inner)
+        graph, given, inner, context = self._start(input, config, self.left(config))
+        with handed_down(context):
+            return _finish(input, graph.invoke(given, inner, **kwargs), inner)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Run it, awaited."""
-        graph, given, inner = self._start(input, config, await self.aleft(config))
-        return _finish(input, await graph.ainvoke(given, inner, **kwargs), inner)
+        graph, given, inner, context = self._start(input, config, await self.aleft(config))
+        with handed_down(context):
+            return _finish(input, await graph.ainvoke(given, inner, **kwargs), inner)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
         """Stream the graph of the workflow; without a mode, the one update of this node.
@@ -91,8 +94,9 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         if not kwargs:
             yield self.invoke(input, config)
             return
-        graph, given, inner = self._start(input, config, self.left(config))
-        yield from graph.stream(given, inner, **kwargs)
+        graph, given, inner, context = self._start(input, config, self.left(config))
+        with handed_down(context):
+            yield from graph.stream(given, inner, **kwargs)
 
     async def astream(
         self,
@@ -104,22 +108,24 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         if not kwargs:
             yield await self.ainvoke(input, config)
             return
-        graph, given, inner = self._start(input, config, await self.aleft(config))
-        async for part in graph.astream(given, inner, **kwargs):
-            yield part
+        graph, given, inner, context = self._start(input, config, await self.aleft(config))
+        with handed_down(context):
+            async for part in graph.astream(given, inner, **kwargs):
+                yield part
 
     def _start(
         self, state: Mapping[str, Any], config: RunnableConfig | None, left: Left
-    ) -> tuple[Graph, dict[str, Any], RunnableConfig]:
-        rounds, run = state.get("rounds") or [], state.get("run")
+    ) -> tuple[Graph, dict[str, Any], RunnableConfig, RunContext]:
+        context, run = current(), state.get("run")
+        check_format(run)
+        rounds = [*context.rounds]
         pool = self.offered(config)
         workflow = Workflow.from_json(state["workflow"])
-        pool.check(workflow)  # it may have been edited since it was planned
-        given: dict[str, Any] = {
-            QUESTION: state["question"],
-            ROUND: len(rounds),
-            PREVIOUS: previous_outputs(rounds),
-        }
+        done = done_of(left, state.get("stands"))
+        self._check(workflow, pool, done, begun=bool(left.channels))
+        given: dict[str, Any] = {ROUND: len(rounds)}
+        if any(step.access == ALL for step in workflow.steps):
+            given[PREVIOUS] = previous_outputs(rounds)
         for i, spec in enumerate(workflow.to_json()["steps"]):
             given[spec_channel(i)] = spec
         if not state.get("is_answer", True):
@@ -129,16 +135,30 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
                 given[earlier_channel(i)] = chosen_outputs(rounds, step.earlier)
         for index, stood in (state.get("stands") or {"steps": {}})["steps"].items():
             given[stands_channel(int(index))] = stood
-        done = done_of(left, state.get("stands"))
         finished = [step["record"] for step in done.steps.values()]  # they hold what was spent on them
         budget = budget_of(run, self._options, config)
         ledger = self._ledgers.of(run, budget, rounds, state.get("plan"), finished, done.calls)
-        inner = with_accounts(inherited(config or {}), ledger, left.kept)
+        inner = inherited(config or {})
         # A chain needs a superstep per step and one to end, whatever limit the host runs under. The
         # saver and the namespace in the config have to arrive untouched.
         if "recursion_limit" in inner:
             inner["recursion_limit"] = max(inner["recursion_limit"], len(workflow.steps) + 2)
-        return self._graphs.get(shape_of(workflow), pool), given, inner
+        graph = self._graphs.get(shape_of(workflow), pool)
+        return graph, given, inner, replace(context, ledger=ledger, kept=left.kept)
+
+    def _check(self, workflow: Workflow, pool: WorkerPool, done: Done, *, begun: bool) -> None:
+        """Refuse a workflow that cannot be run to its end: it was edited since it was planned, or its app changed.
+
+        Raises:
+            SavedRunError: If it was begun, and a step that has not run needs a worker that is gone.
+            PlanError: If it was not begun, and does not fit.
+        """
+        if not (begun or done.steps):
+            pool.check(workflow)
+            return
+        for index, step in enumerate(workflow.steps):
+            if index not in done.steps and step.worker not in pool.names:
+                raise missing_worker(index, step.worker, pool)
 
     def _saved(self, config: RunnableConfig | None) -> CheckpointTuple | None:
         """Where the workflow of this namespace was left, if it is resumed."""
@@ -164,6 +184,23 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         graph = self._rebuilt(saved)
         state = await graph.aget_state(config, subgraphs=bool(branches_of(graph)))
         return left_of(saved, channels_of(state))
+
+    def record(self, ended: Mapping[str, Any], config: RunnableConfig) -> RoundRecord:
+        """The record of a round that has ended.
+
+        Args:
+            ended: What the graph of the round gave.
+            config: The config of the conductor's node.
+        """
+        return _given_record(ended) or _round_record(
+            ended, self.left(_where_it_ran(ended, config)).channels
+        )
+
+    async def arecord(self, ended: Mapping[str, Any], config: RunnableConfig) -> RoundRecord:
+        """`record`, awaited."""
+        if given := _given_record(ended):
+            return given
+        return _round_record(ended, (await self.aleft(_where_it_ran(ended, config))).channels)
 
     def _rebuilt(self, saved: CheckpointTuple | None) -> Graph:
         values = saved.checkpoint["channel_values"] if saved else {}
@@ -223,14 +260,11 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
 
     def bulk_update_state(self, config: RunnableConfig, updates: Any) -> RunnableConfig:
         """Change its state several times."""
-        with _beside_steps_that_wait():
-            return self._graph(config).bulk_update_state(config, updates)
+        return self._graph(config).bulk_update_state(config, updates)
 
     async def abulk_update_state(self, config: RunnableConfig, updates: Any) -> RunnableConfig:
         """`bulk_update_state`, awaited."""
-        graph = await self._agraph(config)
-        with _beside_steps_that_wait():
-            return await graph.abulk_update_state(config, updates)
+        return await (await self._agraph(config)).abulk_update_state(config, updates)
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> DrawableGraph:
         """The graph of the workflow in the run's options (`Options.workflow`), or of one step."""
@@ -252,6 +286,29 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         return self
 
 
+def _given_record(ended: Mapping[str, Any]) -> RoundRecord | None:
+    """The record of a round, unless the process ended after the round and before its record was stored."""
+    if ended.get("record"):
+        record: RoundRecord = ended["record"]
+        return record
+    return round_without_steps(ended)
+
+
+def round_without_steps(ended: Mapping[str, Any]) -> RoundRecord | None:
+    """The record of a round that ended without a workflow: the planner accepted, or a person said stop.
+
+    Args:
+        ended: The state of the round.
+    """
+    if not ended.get("final") or ended.get("workflow") is not None or not ended.get("plan"):
+        return None
+    return without_steps(ended.get("round") or 0, ended["plan"], accepted="approval" not in ended["plan"])
+
+
+def _where_it_ran(ended: Mapping[str, Any], config: RunnableConfig) -> RunnableConfig:
+    return inner_config(saver_in(config), config["configurable"]["thread_id"], ended["ran"])
+
+
 def offered(pool: WorkerPool, options: Options) -> WorkerPool:
     """The workers one run may use."""
     return pool.offered(
@@ -263,15 +320,6 @@ _EDITING: Final = (
     "`update_state` inside a workflow ends the steps that wait beside the one it names; edit with "
     "`langgraph_conductor.editing`, which lets them wait"
 )
-
-
-@contextmanager
-def _beside_steps_that_wait() -> Iterator[None]:
-    """LangGraph cannot keep what was just written to a `Newest` channel if its superstep is given up."""
-    try:
-        yield
-    except EmptyChannelError as error:
-        raise InvalidUpdateError(f"a step is over, and others beside it wait: {_EDITING}") from error
 
 
 def _record(result: Mapping[str, Any], index: int) -> StepRecord:
@@ -295,7 +343,7 @@ def previous_outputs(rounds: list[RoundRecord]) -> dict[str, Any] | None:
     return {"round": record["round"], "outputs": outputs}
 
 
-def check_workflow(workflow: Workflow, pool: WorkerPool, rounds: list[RoundRecord]) -> None:
+def check_workflow(workflow: Workflow, pool: WorkerPool, rounds: Sequence[RoundRecord]) -> None:
     """Refuse a workflow that cannot be run.
 
     Args:
@@ -311,7 +359,9 @@ def check_workflow(workflow: Workflow, pool: WorkerPool, rounds: list[RoundRecor
         chosen_outputs(rounds, step.earlier)
 
 
-def chosen_outputs(rounds: list[RoundRecord], chosen: Iterable[tuple[int, int]]) -> list[dict[str, Any]]:
+def chosen_outputs(
+    rounds: Sequence[RoundRecord], chosen: Iterable[tuple[int, int]]
+) -> list[dict[str, Any]]:
     """Outputs of earlier rounds, by (round, step).
 
     Raises:
@@ -329,7 +379,20 @@ def chosen_outputs(rounds: list[RoundRecord], chosen: Iterable[tuple[int, int]])
 
 
 def _finish(state: Mapping[str, Any], result: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-    rounds: list[RoundRecord] = list(state.get("rounds") or ())
+    record = _round_record(state, result)
+    stream_of(config).send(
+        RoundFinished(type="round_finished", round=record["round"], answer=record["answer"])
+    )
+    return {"record": record, "ran": (config.get("configurable") or {}).get("checkpoint_ns", "")}
+
+
+def _round_record(state: Mapping[str, Any], result: Mapping[str, Any]) -> RoundRecord:
+    """The record of a round.
+
+    Args:
+        state: The round's.
+        result: What the channels of its workflow hold.
+    """
     size = len(state["workflow"]["steps"])
     if missing := [i for i in range(size) if out_channel(i) not in result]:
         raise PlanError(f"steps {missing} have not run: {_EDITING}")
@@ -337,7 +400,7 @@ def _finish(state: Mapping[str, Any], result: Mapping[str, Any], config: Runnabl
     begin = min(step["started_at"] for step in steps)
     end = max(step["started_at"] + step["seconds"] for step in steps)
     record: RoundRecord = {
-        "round": len(rounds),
+        "round": state.get("round") or 0,
         "accepted": False,
         "workflow": state["workflow"],
         "plan": state["plan"],
@@ -350,5 +413,4 @@ def _finish(state: Mapping[str, Any], result: Mapping[str, Any], config: Runnabl
         record["is_answer"] = False
     if discarded := (state.get("stands") or {}).get("discarded"):
         record["discarded"] = discarded
-    emit(config, RoundFinished(type="round_finished", round=record["round"], answer=record["answer"]))
-    return {"rounds": [*rounds, record]}
+    return record

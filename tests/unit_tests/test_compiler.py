@@ -14,7 +14,6 @@ from langgraph.types import Command, interrupt
 from langgraph_conductor import PlanError, Worker, WorkerError, WorkerPool, compile_workflow
 from langgraph_conductor.graph.compiler import WorkflowGraphs, shape_of
 from langgraph_conductor.planners import fixed
-from langgraph_conductor.state import Newest
 from langgraph_conductor.testing import ScriptedModel, read_worker_prompt
 from tests.helpers import Recorder, flow, question, thread
 from tests.unit_tests.test_conductor import conductor_of
@@ -311,7 +310,7 @@ def test_an_output_has_one_writer():
     graph = compile_workflow(flow(("a", "x", []), ("a", "y", [])), workers("a"))
     for channel in ("out_0", "record_0", "out_1", "record_1"):
         # two writers in a superstep are an error
-        assert isinstance(graph.channels[channel], (LastValue, Newest))
+        assert type(graph.channels[channel]) is LastValue
 
 
 def test_metadata_names_step_worker_and_access():

@@ -27,6 +27,8 @@ from langgraph_conductor.events import EVENT_VERSION
 from langgraph_conductor.graph.compiler import WorkflowGraphs
 from langgraph_conductor.graph.ledgers import Ledgers
 from langgraph_conductor.graph.round import build_round
+from langgraph_conductor.graph.run_context import RunContext, handed_down
+from langgraph_conductor.graph.workflow_node import WorkflowNode
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ACCEPT_TEXT, ScriptedModel, plan_text, read_worker_prompt
@@ -439,17 +441,20 @@ def test_the_state_of_a_graph_inside_a_worker_is_seen():
 @pytest.mark.parametrize("worker", ["b", "nobody"])
 def test_an_edited_plan_runs_in_place_of_the_old_and_is_checked(worker, run):
     graphs = WorkflowGraphs(WorkerPool([Worker(name, Recorder(name)) for name in "ab"]))
-    one_round = build_round(ScriptedPlanner(FIRST), graphs, Ledgers(), fallback="a", options=Options())
+    workflows = WorkflowNode(graphs, Ledgers(), Options())
+    one_round = build_round(ScriptedPlanner(FIRST), workflows, Ledgers(), fallback="a", options=Options())
     one_round.checkpointer = InMemorySaver()
-    given = {"question": [{"type": "text", "text": "q"}], "rounds": []}
-    run(one_round, given, thread(), interrupt_before=["workflow"])
-    one_round.update_state(thread(), {"workflow": flow((worker, "edited", [])).to_json()}, as_node="plan")
-    if worker == "nobody":
-        with pytest.raises(PlanError, match="no worker 'nobody'"):
-            run(one_round, None, thread())
-    else:
-        (step,) = run(one_round, None, thread())["rounds"][0]["steps"]
-        assert (step["subtask"], step["text"]) == ("edited", "b-0-0")
+    with handed_down(RunContext([{"type": "text", "text": "q"}])):
+        run(one_round, {"round": 0}, thread(), interrupt_before=["workflow"])
+        one_round.update_state(
+            thread(), {"workflow": flow((worker, "edited", [])).to_json()}, as_node="plan"
+        )
+        if worker == "nobody":
+            with pytest.raises(PlanError, match="no worker 'nobody'"):
+                run(one_round, None, thread())
+        else:
+            (step,) = run(one_round, None, thread())["record"]["steps"]
+            assert (step["subtask"], step["text"]) == ("edited", "b-0-0")
 
 
 def test_finished_rounds_stay_in_the_history():

@@ -2,7 +2,6 @@
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.errors import InvalidUpdateError
 from langgraph.types import Command, interrupt
 
 from langgraph_conductor import Budget, PlanError, Step, Worker, Workflow, create_conductor
@@ -303,13 +302,6 @@ def test_update_state_replaces_the_workflow(where, call):
     call.update(app, state.config, {"workflow": flow(("c", "alone", [])).to_json()}, as_node="plan")
     assert call(app, None).answer == "c-0-0"
     assert [len(a.tasks), len(p.tasks), len(c.tasks), len(planner.requests)] == [1, 1, 1, 1]
-
-
-def test_update_state_beside_a_step_that_waits_says_what_it_would_do(call):
-    _, _, app = several(plain)
-    call(app, ask())
-    with pytest.raises(InvalidUpdateError, match=r"langgraph_conductor\.editing"):
-        call.update(app, innermost(app).config, by_hand(1, "by hand"), as_node="step_1")
 
 
 def test_update_state_beside_others_that_wait_says_what_it_did(call):

@@ -4,9 +4,11 @@ import pytest
 
 from langgraph_conductor import Budget, Usage, Workflow
 from langgraph_conductor.budget import BudgetLeft, Ledger
+from langgraph_conductor.errors import SavedRunError
 from langgraph_conductor.graph.accounts import causes, ended_by_budget, usage_of
 from langgraph_conductor.graph.kept import Kept
-from langgraph_conductor.graph.ledgers import Ledgers, budget_of, kept_in, ledger_in, with_accounts
+from langgraph_conductor.graph.ledgers import Ledgers, budget_of, check_format
+from langgraph_conductor.graph.run_context import RunContext, current, handed_down, taken
 from langgraph_conductor.options import Options
 from tests.helpers import flow, thread
 
@@ -136,19 +138,6 @@ def test_a_run_keeps_the_budget_it_began_with_unless_this_call_says_another():
         assert budget_of(before, options, config(budget=None)) is None
 
 
-def test_a_config_holds_the_accounts_of_one_run():
-    ledger, kept = Ledger(Budget(calls=1)), Kept((call(calls=1),))
-    told = with_accounts({"tags": ["t"], "configurable": {"thread_id": "x"}}, ledger, {1: kept})
-    assert ledger_in(told) is ledger
-    assert (kept_in(told, 1), kept_in(told, 0)) == (kept, Kept())
-    assert told["configurable"]["thread_id"] == "x"
-    assert told["tags"] == ["t"]
-    inner = with_accounts(told, None, {})
-    assert (ledger_in(inner), kept_in(inner, 1)) == (None, Kept())
-    assert (ledger_in({}), kept_in({}, 0)) == (None, None)
-    assert ledger_in(with_accounts({}, ledger, {})) is ledger
-
-
 def test_what_was_kept_tells_how_often_a_process_ended_in_the_middle():
     begun, left = {"begun": 1.0}, {"calls": [call(calls=1)], "tools": []}
     assert Kept.of([]) == Kept()
@@ -194,3 +183,37 @@ def test_options_are_laid_over_others():
 def test_options_that_do_not_fit_are_refused(given, why):
     with pytest.raises(ValueError, match=why):
         Options().over({"configurable": {"conductor": given}})
+
+
+def test_a_step_takes_what_was_handed_down_and_a_worker_finds_nothing():
+    handed = RunContext([{"type": "text", "text": "?"}], ledger=Ledger(Budget(calls=1)), kept={1: Kept()})
+    with handed_down(handed):
+        with taken() as found:
+            assert found is handed
+            assert current() == RunContext()
+        assert current() is handed
+    assert current() == RunContext()
+
+
+def test_what_is_handed_down_ends_with_an_error_or_a_closed_generator():
+    def parts():
+        with handed_down(RunContext(kept={})):
+            yield current()
+
+    with pytest.raises(KeyError), handed_down(RunContext(kept={})):
+        raise KeyError
+    begun = parts()
+    assert next(begun).kept == {}
+    begun.close()
+    assert current() == RunContext()
+
+
+def test_a_run_of_another_format_is_refused():
+    check_format(None)
+    check_format({})
+    check_format(Ledgers.new_run(None))
+    for stored in ({"id": "x", "budget": None, "earlier": 0}, {"format": 3, "id": "x"}):
+        with pytest.raises(
+            SavedRunError, match=r"begun by an earlier version.*a new message on this thread"
+        ):
+            check_format(stored)

@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,24 +15,42 @@ from langgraph.types import Command, interrupt
 
 from langgraph_conductor.cli.savers import Place
 from langgraph_conductor.cli.showing import saved_run
-from tests.helpers import thread
-from tests.make_checkpoint import KILLED, PLANS, QUESTION, WAITING, conductor
+from langgraph_conductor.errors import SavedRunError
+from tests.helpers import ask, thread
+from tests.make_checkpoint import ADDED, KILLED, PLANS, QUESTION, WAITING, conductor
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-STORED = sorted(path.name for path in FIXTURES.glob("checkpoint_v*"))
+STORED = ["checkpoint_v2"]
+REFUSED = ["checkpoint_v1"]
 ASKED = "Which colour do you see?"
 FIRST_ROUND = ["seen in round 0", "seen in round 0"]
 
 
+@pytest.fixture
+def copied(tmp_path):
+    return lambda name: Path(shutil.copy(FIXTURES / name / "runs.sqlite", tmp_path))
+
+
 @pytest.fixture(params=STORED)
-def file(request, tmp_path):
-    return Path(shutil.copy(FIXTURES / request.param / "runs.sqlite", tmp_path))
+def file(request, copied):
+    return copied(request.param)
+
+
+@pytest.fixture(params=REFUSED)
+def old_file(request, copied):
+    return copied(request.param)
+
+
+@contextmanager
+def saving(file):
+    with closing(sqlite3.connect(file, check_same_thread=False)) as connection:
+        yield SqliteSaver(connection)
 
 
 @pytest.fixture
 def saver(file):
-    with closing(sqlite3.connect(file, check_same_thread=False)) as connection:
-        yield SqliteSaver(connection)
+    with saving(file) as saver:
+        yield saver
 
 
 def person(task):
@@ -43,9 +61,41 @@ def texts(record):
     return [step["text"] for step in record["steps"]]
 
 
-def test_there_is_one_of_the_first_version():
-    assert STORED[0] == "checkpoint_v1"
-    assert (FIXTURES / "checkpoint_v1" / "runs.sqlite").stat().st_size < 200_000
+def test_every_stored_format_is_tried():
+    assert sorted(path.name for path in FIXTURES.glob("checkpoint_v*")) == [*REFUSED, *STORED]
+    assert all((FIXTURES / name / "runs.sqlite").stat().st_size < 400_000 for name in (*REFUSED, *STORED))
+
+
+@pytest.mark.parametrize("name, given", [(WAITING, Command(resume="blue")), (KILLED, None)])
+def test_a_run_of_a_format_that_is_no_longer_read_is_refused_before_anything_is_paid(
+    old_file, run, name, given
+):
+    called = []
+    with saving(old_file) as saver:
+        graph = conductor(saver, called, lambda task: "red")
+        assert graph.get_state(thread(name), subgraphs=True).next == ("round",)
+        with pytest.raises(
+            SavedRunError, match=r"begun by an earlier version.*a new message on this thread"
+        ):
+            graph.invoke(given, thread(name))
+        assert called == []
+        result = graph.invoke(ask("And now?"), thread(name))  # what it says helps
+    assert called[:2] == ["Look at the tower.", "Say its colour."]
+    assert result["answer"] == "seen in round 1 and red"
+
+
+def test_the_command_refuses_it_too(old_file):
+    with pytest.raises(SavedRunError, match="earlier version"):
+        saved_run(Place.of(f"sqlite:{old_file}"), WAITING)
+
+
+def test_an_added_conductor_goes_on_in_its_second_round(saver):
+    called = []
+    graph = conductor(saver, called, person, added=True)
+    assert graph.get_state(thread(ADDED), subgraphs=True).interrupts[0].value == ASKED
+    result = graph.invoke(Command(resume="blue"), thread(ADDED), durability="sync")
+    assert called == ["Ask a person.", "Decide."]
+    assert result["messages"][-1].text == "seen in round 1 and blue"
 
 
 @pytest.mark.parametrize("name", [WAITING, KILLED])

@@ -1,0 +1,129 @@
+"""The node of a conductor that was added to a graph: which run it is entered for, and where the loop edge leads.
+
+LangGraph enters a node in two ways. By an edge, the node reads the graph's channels, and a run that is not over is
+kept in those of the conductor. By `Send`, the node is given an input of its own, several times at once if need be;
+such a run travels on the loop edge, in a `Send` back to the node, and leaves the channels alone.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from langchain_core.messages import HumanMessage, convert_to_messages
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Send
+from pydantic import BaseModel
+
+from langgraph_conductor.graph.outer_loop import OuterLoop
+
+CHANNELS: Final = ("question", "rounds", "run", "turn")
+"""What is kept of a run from round to round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A run the node was entered for.
+
+    Args:
+        now: Its state, by `CHANNELS`.
+        sent: Whether it began with a `Send`.
+    """
+
+    now: Mapping[str, Any]
+    sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AddedNode:
+    """The node.
+
+    Args:
+        loop: What its conductor does around its rounds.
+        name: Of the node, and what the conductor's channels begin with.
+        then: The node that comes after the answer.
+    """
+
+    loop: OuterLoop
+    name: str
+    then: str
+
+    def entered(self, state: Any, config: RunnableConfig) -> Entry:
+        """The run that goes on, or a new one.
+
+        Args:
+            state: The input of the node: the graph's state, or what a `Send` holds.
+            config: The config of the node.
+
+        Raises:
+            ValueError: If there is no question, or what was given for this run does not fit.
+        """
+        given = _mapping(state)
+        if carried := given.get(self._key("again")):
+            return Entry(carried, sent=True)
+        sent = self._key("run") not in given
+        turn = _turn(given)
+        now = self._kept(given)
+        if sent or not self._goes_on(now, turn, config):
+            now = {**self.loop.intake(given, config), "turn": turn}
+        return Entry({channel: now[channel] for channel in CHANNELS}, sent)
+
+    def left(self, entry: Entry, now: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        """What the node writes after a round.
+
+        Args:
+            entry: The run it was entered for.
+            now: The state of that run by now.
+            config: The config of the node.
+
+        Raises:
+            WorkerError: If the run is over, and no worker gave an answer.
+            BudgetExceededError: If none did within the budget.
+        """
+        update = {self._key("sent"): {**now} if entry.sent else {}}
+        if not entry.sent:
+            update |= {self._key(channel): now[channel] for channel in CHANNELS}
+        if self.loop.over(now, config):
+            update["messages"] = self.loop.answer(now, config)["messages"]
+        return update
+
+    def again(self, state: Mapping[str, Any], config: RunnableConfig) -> str | Send:
+        """Where the edge leads that follows the node: back to it, or on."""
+        sent = state.get(self._key("sent"))
+        now = sent or self._kept(state)
+        if not now["rounds"] or self.loop.over(now, config):
+            return self.then
+        return Send(self.name, {self._key("again"): sent}) if sent else self.name
+
+    def _goes_on(self, now: Mapping[str, Any], turn: str, config: RunnableConfig) -> bool:
+        """Whether the run in the channels is under way, and what was asked is still the same.
+
+        Where no human message is left, the history was trimmed meanwhile.
+        """
+        under_way = bool(now["rounds"]) and not self.loop.over(now, config)
+        return under_way and turn in ("", now["turn"])
+
+    def _kept(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        return {channel: state.get(self._key(channel)) for channel in CHANNELS}
+
+    def _key(self, channel: str) -> str:
+        return f"{self.name}_{channel}"
+
+
+def _turn(state: Mapping[str, Any]) -> str:
+    """What tells the newest human message from others, and from what it was before an edit."""
+    asked = [m for m in convert_to_messages(state.get("messages") or []) if isinstance(m, HumanMessage)]
+    if not asked:
+        return ""
+    content = json.dumps(asked[-1].content, sort_keys=True, default=str)
+    return f"{asked[-1].id}:{sha256(content.encode(errors='surrogatepass')).hexdigest()}"
+
+
+def _mapping(state: Any) -> Mapping[str, Any]:
+    """A state in any form that LangGraph takes."""
+    if isinstance(state, BaseModel):
+        return {name: getattr(state, name) for name in type(state).model_fields}
+    if is_dataclass(state):
+        return {field.name: getattr(state, field.name) for field in fields(state)}
+    return state if isinstance(state, Mapping) else {"messages": state}
