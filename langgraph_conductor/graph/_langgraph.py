@@ -42,6 +42,7 @@ from langgraph.graph.state import _CHANNEL_BRANCH_TO
 from langgraph.pregel._retry import _reset_interrupt_counter
 
 from langgraph_conductor.events import EVENT_VERSION, Event
+from langgraph_conductor.workers.memory import StepSaver
 
 logger = logging.getLogger(__name__)
 
@@ -228,7 +229,11 @@ def scoped(config: RunnableConfig, channels: Iterable[str], without: Iterable[st
             raise PermissionError(f"this step is not granted {sorted(asked - granted)}")
         return read(select, fresh) if read else None
 
-    narrowed = patch_config(config, configurable={CONFIG_KEY_READ: read_granted})
+    saver = configurable.get(CONFIG_KEY_CHECKPOINTER)
+    if saver is not None:  # what is called here remembers within the step alone
+        saver = StepSaver(saver, configurable["checkpoint_ns"])
+    given = {CONFIG_KEY_READ: read_granted, CONFIG_KEY_CHECKPOINTER: saver}
+    narrowed = patch_config(config, configurable=given)
     for key in without:
         narrowed["configurable"].pop(key, None)
     return narrowed
