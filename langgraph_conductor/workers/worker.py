@@ -41,7 +41,8 @@ class Worker:
             are shown names choose by it, and traces show it.
         runnable: A model string (`"openai:gpt-5"`, see `workers.chat_model`), a chat model, a Runnable
             from messages to text, a graph whose state has `messages` (`create_agent`, deepagents, another
-            conductor), or a plain or async function of a `WorkerTask` that returns text.
+            conductor), or a plain or async function of a `WorkerTask` that returns text. No part of it may
+            remember earlier calls by itself (`checkpointer=True`): a step reads what it is granted.
         description: What it is good at, for planners that are shown descriptions.
         tools: Tools for a model: LangChain tools, functions, and mappings that are connections to MCP
             servers (`{"transport": "stdio", "command": ..., "args": [...]}`), which may take 60 seconds

@@ -411,12 +411,17 @@ def turns_of(make, worker, saver, call):
     return asyncio.run(saver.awaited(awaited))
 
 
-@pytest.mark.parametrize("call", ["sync", "async"])
-@pytest.mark.parametrize(("make", "kind"), [(conducted, "memory"), (added, "sqlite")])
-@pytest.mark.parametrize("form", FORMS)
+SOME = ["function", "tool"]
+HOW = [
+    *((form, conducted, "memory", "async" if form in AWAITED else "sync") for form in FORMS),
+    *((form, added, "sqlite", "async") for form in FORMS),
+    *((form, added, "sqlite", "sync") for form in SOME),
+    *((form, conducted, "memory", "async") for form in SOME),
+]
+
+
+@pytest.mark.parametrize(("form", "make", "kind", "call"), HOW)
 def test_a_secret_of_one_step_is_in_no_prompt_of_another(form, make, kind, call, tmp_path):
-    if form in AWAITED and call == "sync":
-        pytest.skip("it can only be awaited")
     model = Tooled(replies=["ok"])
     turns_of(make, FORMS[form](model), Saver(kind, tmp_path), call)
     secrets = [set(re.findall(r"secret-[\d-]+", str(sent))) for sent in model.calls]
