@@ -6,8 +6,10 @@ others were told there. Graphs like that are refused where they can be seen when
 Those that functions and tools call out of sight remember within one step alone (`StepSaver`).
 """
 
+import dis
 import inspect
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -17,9 +19,6 @@ from langchain_core.runnables.history import RunnableWithMessageHistory
 from langchain_core.tools import BaseTool
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.pregel import Pregel
-
-# Private, and the only way to see what LangGraph itself takes for a subgraph of a function.
-from langgraph.pregel._utils import get_function_nonlocals
 
 _AFTER: Final = "|"
 """Stands between the parts of a checkpoint namespace."""
@@ -81,10 +80,28 @@ def _named_in(function: Any) -> Iterator[tuple[str, Any]]:
     for name, value in getattr(owner, "__dict__", {}).items():
         if isinstance(value, Runnable):
             yield name, value
-    for value in get_function_nonlocals(code):
+    for value in _values_named(code):
         value = getattr(value, "__self__", value)
         if isinstance(value, Runnable):
             yield f"named in {getattr(function, '__name__', type(function).__name__)!r}", value
+
+
+def _values_named(function: Any) -> Iterator[Any]:
+    """The values of the names that a function, and what is written in it, takes from outside."""
+    function = inspect.unwrap(getattr(function, "__func__", function))
+    if not inspect.isfunction(function):
+        return
+    codes, names = [function.__code__], set[str]()
+    for code in codes:
+        # Of all names in it, those of attributes are no globals.
+        names.update(
+            i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+        )
+        codes += [inner for inner in code.co_consts if inspect.iscode(inner)]
+    yield from (function.__globals__[name] for name in sorted(names & function.__globals__.keys()))
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # not filled yet
+            yield cell.cell_contents
 
 
 class StepSaver(BaseCheckpointSaver[Any]):

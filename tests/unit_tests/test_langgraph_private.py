@@ -9,7 +9,6 @@ from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import Command, interrupt
 
 from langgraph_conductor.graph import _langgraph
-from langgraph_conductor.workers import memory
 from tests.helpers import thread
 
 
@@ -97,12 +96,6 @@ def test_a_graph_that_remembers_does_so_under_its_namespace_without_the_ids_of_t
         "",
         "inner",
     }
-
-
-def test_what_a_function_names_is_found_as_langgraph_finds_it():
-    """If this fails, functions that call graphs with a memory of their own are no longer refused."""
-    graph = object()
-    assert graph in memory.get_function_nonlocals(lambda: graph)
 
 
 def test_pregel_protocol_is_what_a_subgraph_node_must_be():

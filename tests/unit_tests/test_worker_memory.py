@@ -3,7 +3,7 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from functools import partial
+from functools import partial, wraps
 
 import pytest
 from deepagents import create_deep_agent
@@ -77,6 +77,10 @@ def names_a_global(task):
     return last(GRAPH.invoke({"messages": [task.messages[-1]]}))
 
 
+def names_it_inside(task):
+    return [last(GRAPH.invoke({"messages": [message]})) for message in task.messages][-1]
+
+
 async def names_a_global_awaited(task):
     return last(await GRAPH.ainvoke({"messages": [task.messages[-1]]}))
 
@@ -144,6 +148,8 @@ SEEN = {
         ConfigurableField(id="who"), other=RunnableLambda(as_messages) | agent()
     ),
     "a function": lambda: names_a_global,
+    "a comprehension": lambda: names_it_inside,
+    "wrapped": lambda: wraps(names_a_global)(lambda task: names_a_global(task)),
     "an async function": lambda: names_a_global_awaited,
     "a closure": closure,
     "a method": lambda: Holder().answer,
@@ -194,6 +200,20 @@ FINE = {
 def test_what_keeps_to_the_step_is_taken(what):
     assert remembering(FINE[what]()) is None
     Worker("w", FINE[what]())
+
+
+def test_an_attribute_that_is_named_as_a_graph_is_none():
+    Worker("w", lambda task: task.GRAPH)
+
+
+def test_a_function_that_names_what_is_not_there_yet_is_taken():
+    def work(task):
+        return later()
+
+    Worker("w", work)
+
+    def later():
+        return "ok"
 
 
 def test_looking_ends_where_things_hold_each_other():
