@@ -61,8 +61,8 @@ def form_of(runnable: Any, name: str) -> Form:
         where, why = found
         raise ValueError(
             f"worker {name!r}: what it is made of {why}{where and f' ({where})'}, so it remembers earlier rounds "
-            "and steps whatever it is granted; leave its history out, or compile that graph without a checkpointer: "
-            "the conductor's serves it as well"
+            "and steps whatever it is granted; leave its history out, or compile that graph without a "
+            "checkpointer: the conductor's serves it as well"
         )
     bound = runnable
     while isinstance(bound, RunnableBindingBase | RunnableWithFallbacks):
