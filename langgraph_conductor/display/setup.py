@@ -7,6 +7,7 @@ from langgraph_conductor.config import ConductorConfig
 from langgraph_conductor.display.words import short
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker
+from langgraph_conductor.workers.composed import models_in
 from langgraph_conductor.workers.worker import cost_of, output_cap_of
 
 _WIDTH = 100
@@ -34,11 +35,12 @@ def describe_setup(config: ConductorConfig) -> str:
 
 
 def _planner(planner: Any) -> str:
-    model = getattr(planner, "model", None)
-    if model is None:
+    if getattr(planner, "model", None) is None:
         return "a fixed strategy, no model"
+    models = models_in(planner.model) or (None,)
+    said = "; or else ".join(_model(model, planner.prices) for model in models)
     form = "under a schema" if planner.structured else "in free text"
-    return f"{_model(model, planner.prices)}; is shown workers {planner.show}, writes {form}"
+    return f"{said}; is shown workers {planner.show}, writes {form}"
 
 
 def _worker(ordinal: int, worker: Worker) -> Iterator[str]:

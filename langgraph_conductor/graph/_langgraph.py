@@ -39,6 +39,8 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.graph.state import _CHANNEL_BRANCH_TO
 from langgraph.pregel._retry import _reset_interrupt_counter
 
+from langgraph_conductor.workers.memory import StepSaver
+
 logger = logging.getLogger(__name__)
 
 _NOT_FORGOTTEN = (
@@ -192,7 +194,11 @@ def scoped(config: RunnableConfig, channels: Iterable[str], without: Iterable[st
             raise PermissionError(f"this step is not granted {sorted(asked - granted)}")
         return read(select, fresh) if read else None
 
-    narrowed = patch_config(config, configurable={CONFIG_KEY_READ: read_granted})
+    saver = configurable.get(CONFIG_KEY_CHECKPOINTER)
+    if saver is not None:  # what is called here remembers within the step alone
+        saver = StepSaver(saver, configurable["checkpoint_ns"])
+    given = {CONFIG_KEY_READ: read_granted, CONFIG_KEY_CHECKPOINTER: saver}
+    narrowed = patch_config(config, configurable=given)
     for key in without:
         narrowed["configurable"].pop(key, None)
     return narrowed

@@ -7,6 +7,7 @@ from langgraph_conductor.options import Options
 from langgraph_conductor.planners.protocol import Planner
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import WorkerPool
+from langgraph_conductor.workers.composed import models_in
 from langgraph_conductor.workers.worker import cost_of, output_cap_of
 
 
@@ -22,8 +23,9 @@ def check_bounds(budget: Budget | None, planner: Planner, pool: WorkerPool) -> N
     if budget is None or budget.allow_unbounded or (budget.usd is None and budget.tokens is None):
         return
     models = [(f"worker {w.name!r}", model, w.prices) for w in pool for model in w.models]
-    if (planning := getattr(planner, "model", None)) is not None:
-        models.append(("the planner", planning, getattr(planner, "prices", None) or {}))
+    prices_of_planner = getattr(planner, "prices", None) or {}
+    for model in models_in(getattr(planner, "model", None)):
+        models.append(("the planner", model, prices_of_planner))
     for who, model, prices in models:
         if output_cap_of(model) is None:
             raise ValueError(

@@ -42,6 +42,7 @@ from langgraph_conductor.replies import storable
 from langgraph_conductor.state import PlanInput, RoundInput, RoundState, kept_channel
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.calling import ain_time, in_time
+from langgraph_conductor.workers.composed import models_in
 from langgraph_conductor.workers.doors import metered, watched
 from langgraph_conductor.workers.failures import error_record, redacted, secrets_of
 from langgraph_conductor.workers.metering import Meter
@@ -294,10 +295,12 @@ def _check(plan: Any, request: PlanRequest) -> None:
 def meter_of_planner(planner: Planner) -> Meter:
     """The accounts of one plan."""
     model = getattr(planner, "model", None)
+    models = models_in(model)
     return Meter(
         prices=getattr(planner, "prices", None) or {},
-        own=bounds_of(model),
-        secrets=secrets_of(model),
+        own=bounds_of(models[0] if models else None),
+        others=tuple(map(bounds_of, models[1:])),
+        secrets=tuple(secret for holder in (model, *models) for secret in secrets_of(holder)),
     )
 
 

@@ -9,8 +9,11 @@ from itertools import count
 from os import PathLike
 from typing import Any, Final, Literal
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import Runnable
+from langchain_core.tools import BaseTool
+from langgraph.pregel.protocol import PregelProtocol
+from pydantic import BaseModel
 
 from langgraph_conductor.dialect import Accept, parse_workflow, workflow_schema
 from langgraph_conductor.driving import LateError, Wait, adrive, atimed, await_, drive, timed, wait
@@ -29,6 +32,7 @@ from langgraph_conductor.prompts import (
     with_attachments,
 )
 from langgraph_conductor.usage import Usage, usage_of_message
+from langgraph_conductor.workers.composed import takes_schemas, under_schema
 from langgraph_conductor.workers.failures import wait_before_retry
 from langgraph_conductor.workers.models import chat_model
 from langgraph_conductor.workflow import Workflow
@@ -43,12 +47,14 @@ class ChatPlanner:
     """Plans by asking a chat model.
 
     Args:
-        model: A chat model or a string that names one.
+        model: A chat model or a string that names one; or what LangChain composes of chat models: bound,
+            retried, with fallbacks, configurable, or a chain from messages to text.
         show: What the model learns of the workers: `"described"`, their names, descriptions and
             prices; or `"anonymous"`, their ordinals alone, which is how the paper's conductor is
             trained.
         structured: Whether decoding is bound to a JSON schema. Left out, it is where the model's
-            profile says that it supports it. Trained conductors write plain text: set `False`.
+            profile says that it supports it, and those of its fallbacks do. Trained conductors write plain
+            text: set `False`. A chain can only be asked for plain text.
         examples: Worked plans to show. Ones with more steps than allowed are left out.
         price: As of `Worker`.
         retries: Times a call is repeated after an outage, with growing, random waits.
@@ -65,12 +71,12 @@ class ChatPlanner:
 
     Raises:
         ValueError: If an option does not fit, or (`ConfigError`) the profiles cannot be read.
-        TypeError: If `model` is not a chat model.
+        TypeError: If `model` is none of these.
     """
 
     def __init__(
         self,
-        model: BaseChatModel | str,
+        model: Runnable[Any, Any] | str,
         /,
         *,
         show: Show = "described",
@@ -86,9 +92,10 @@ class ChatPlanner:
     ) -> None:
         if isinstance(model, str):
             model = chat_model(model, "planner")
-        if not isinstance(model, BaseChatModel):
+        if not isinstance(model, Runnable) or isinstance(model, PregelProtocol | BaseTool):
             raise TypeError(
-                "a planner is a model string, a chat model, or an object with `plan` and `aplan`, "
+                "a planner is a model string, a chat model (also one that is bound, retried, configurable or has "
+                "fallbacks), a chain from messages to text, or an object with `plan` and `aplan`, "
                 f"not {type(model).__name__}"
             )
         if max_subtask_chars is not None and max_subtask_chars < 1:
@@ -108,9 +115,7 @@ class ChatPlanner:
         self.prefill = prefill
         self.show_previous_plan = show_previous_plan
         self.profiles = None if profiles is None else Profiles.of(profiles)
-        self.structured = (
-            bool((model.profile or {}).get("structured_output")) if structured is None else bool(structured)
-        )
+        self.structured = takes_schemas(model) if structured is None else bool(structured)
         if prefill and (self.structured or prefill != prefill.rstrip()):
             raise ValueError("prefill needs structured=False and must not end in whitespace")
         if self.structured:
@@ -277,7 +282,7 @@ class ChatPlanner:
         )
 
     def _bound(self, schema: dict[str, Any]) -> Any:
-        return self.model.with_structured_output(schema, method="json_schema", include_raw=True)
+        return under_schema(self.model, schema)
 
     def _ids(self, request: PlanRequest) -> list[int] | list[str]:
         ordinals = request.pool.ordinals
@@ -317,13 +322,24 @@ def _reply(messages: list[BaseMessage]) -> Generator[_Asked, Any, tuple[str, Usa
         if cut is None:
             raise
         return cut
-    message, parsed = reply, None
-    if isinstance(reply, dict):
-        message, parsed = (reply["raw"], reply.get("parsed")) if "raw" in reply else (None, reply)
-    text = str(message.text) if isinstance(message, BaseMessage) else ""
+    message, parsed = _message_and_object(reply)
+    text = message if isinstance(message, str) else str(getattr(message, "text", ""))
     if isinstance(parsed, dict):
         text = json.dumps(parsed, ensure_ascii=False)  # some models give the object beside other text
     return text, usage_of_message(getattr(message, "usage_metadata", None))
+
+
+def _message_and_object(reply: Any) -> tuple[Any, Any]:
+    """What was said, and the object that was made of it, by a model or by what a chain ends with."""
+    if isinstance(reply, Mapping) and "messages" in reply:  # a graph's state
+        reply = reply["messages"]
+    if isinstance(reply, list):
+        return next((said for said in reversed(reply) if isinstance(said, AIMessage)), None), None
+    if isinstance(reply, Mapping):
+        return (reply["raw"], reply.get("parsed")) if "raw" in reply else (None, reply)
+    if isinstance(reply, BaseModel) and not isinstance(reply, BaseMessage):  # a parser's
+        return None, reply.model_dump(mode="json")
+    return reply, None
 
 
 def _cut_reply(error: Exception) -> tuple[str, Usage] | None:

@@ -11,6 +11,7 @@ from langgraph_conductor.errors import PlanError
 from langgraph_conductor.records import ContentBlock, RoundRecord, latest_answered
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import WorkerPool
+from langgraph_conductor.workers.composed import is_configurable
 from langgraph_conductor.workflow import Workflow
 
 Reached = Literal["unaided", "schema", "repair", "fixed"]
@@ -141,13 +142,14 @@ class Planner(Protocol):
 
 
 def planner_of(planner: Any) -> Planner:
-    """`planner` itself, or a `ChatPlanner` over the model it names or is.
+    """`planner` itself, or a `ChatPlanner` over the model it names, is or is composed of.
 
     Raises:
         TypeError: If it is neither.
     """
     from langgraph_conductor.planners.chat import ChatPlanner
 
-    if isinstance(planner, Planner) and not isinstance(planner, type):
+    # To ask a configurable model what it can do is to make the model, which may be possible only for a call.
+    if not is_configurable(planner) and isinstance(planner, Planner) and not isinstance(planner, type):
         return planner
     return ChatPlanner(planner)

@@ -94,6 +94,8 @@ def planner_identity(planner: Planner) -> Any:
             identity["show_previous_plan"] = False  # said only then, so that what is kept stays known
         if type(planner) is not ChatPlanner:
             identity["code"] = digest_of(planner, _known)
+        elif not isinstance(planner.model, BaseChatModel):  # what its parsers, say, make of replies
+            identity["code"] = digest_of(planner.model, _known)
         return hidden(identity, secrets_of(planner.model))
     return getattr(planner, "identity", None)
 

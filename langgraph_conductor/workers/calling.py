@@ -56,6 +56,7 @@ def meter_of(worker: Worker, ledger: Ledger | None) -> Meter:
         limiter=worker.limiter,
         max_input_tokens=worker.max_input_tokens,
         own=worker.bounds,
+        others=worker.other_bounds,
         secrets=worker.secrets,
     )
 

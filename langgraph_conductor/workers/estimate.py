@@ -1,10 +1,11 @@
 """What a workflow may cost and is likely to cost, before anything is paid."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableSequence
 
 from langgraph_conductor.prompts import with_attachments, worker_prompt
 from langgraph_conductor.records import ContentBlock, StepOutput
@@ -20,10 +21,12 @@ _BYTES_PER_TOKEN = 4
 class Estimate:
     """What the workers of a workflow may use. The planner, earlier rounds and retries are not in it.
 
+    Of a model and those it falls back on, one is asked: in the worst case the dearest, likely the first.
+
     Args:
         worst: If every reply is as long as its cap. `None` if a worker's use has no known bound.
         likely: If every reply has the usual length.
-        unbounded: Workers whose use has no known bound: agents and tools, or models without an output cap.
+        unbounded: Workers whose use has no known bound: agents and tools, chains, or models without an output cap.
             `likely` counts one call of each model among them.
     """
 
@@ -41,7 +44,9 @@ def estimate(
     caps: list[int] = []
     for i, step in enumerate(workflow.steps):
         worker = pool[step.worker]
-        cap = output_cap_of(worker.model)
+        model_caps = [output_cap_of(model) for model in worker.models]
+        known = [cap for cap in model_caps if cap is not None]
+        cap = max(known) if known and len(known) == len(model_caps) else None
         is_final = i == len(workflow.steps) - 1
         reads = readable_steps(i, step.access)
         inputs = [StepOutput(j, workflow.steps[j].worker, workflow.steps[j].subtask, "") for j in reads]
@@ -50,20 +55,29 @@ def estimate(
         caps.append(cap or 0)
         if worker.model is None and worker.form.graph is None:
             continue  # a function: what it costs is its own
-        if worker.form.graph is not None or cap is None:
+        chain = isinstance(worker.runnable, RunnableSequence)  # it may ask several, and for more
+        if worker.form.graph is not None or cap is None or chain:
             unbounded.append(worker.name)
-        model = worker.model
-        if model is None:
+        if worker.model is None:
             continue
         most = most_tokens(messages)
         if most is None:
             unbounded.append(worker.name)
         sent = (most or 0) + _BYTES_PER_TOKEN * sum(caps[j] for j in reads)
-        worst += _priced(worker, model, sent, cap or 0)
+        asked = zip(worker.models, model_caps, strict=True)
+        worst += _dearest([_priced(worker, model, sent, longest or 0) for model, longest in asked])
         sent = likely_tokens(messages) + reply_tokens * len(reads)
-        likely += _priced(worker, model, sent, reply_tokens if cap is None else min(cap, reply_tokens))
+        likely += _priced(
+            worker, worker.model, sent, reply_tokens if cap is None else min(cap, reply_tokens)
+        )
     names = tuple(dict.fromkeys(unbounded))
     return Estimate(None if names else worst, likely, names)
+
+
+def _dearest(calls: Sequence[Usage]) -> Usage:
+    """Of the calls of a model or one it falls back on, the one that costs most; unknown, if one's cost is."""
+    dearest = max(calls, key=lambda used: (used.usd is None, used.usd or 0))
+    return replace(dearest, output_tokens=max(used.output_tokens for used in calls))
 
 
 def _priced(worker: Worker, model: BaseChatModel, sent: int, said: int) -> Usage:

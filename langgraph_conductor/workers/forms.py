@@ -25,6 +25,7 @@ from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replies import last_text, reply_text, storable
 from langgraph_conductor.usage import mapping
 from langgraph_conductor.workers.failures import RefusalError
+from langgraph_conductor.workers.memory import remembering
 from langgraph_conductor.workers.models import chat_model
 
 
@@ -56,6 +57,13 @@ def form_of(runnable: Any, name: str) -> Form:
         raise TypeError(f"worker {name!r}: the graph is not compiled; give graph.compile()")
     if isinstance(runnable, str):
         runnable = chat_model(runnable, f"worker {name!r}")
+    if (found := remembering(runnable)) is not None:
+        where, why = found
+        raise ValueError(
+            f"worker {name!r}: what it is made of {why}{where and f' ({where})'}, so it remembers earlier rounds "
+            "and steps whatever it is granted; leave its history out, or compile that graph without a "
+            "checkpointer: the conductor's serves it as well"
+        )
     bound = runnable
     while isinstance(bound, RunnableBindingBase | RunnableWithFallbacks):
         bound = bound.bound if isinstance(bound, RunnableBindingBase) else bound.runnable
@@ -196,11 +204,6 @@ def async_only(name: str) -> str:
 
 
 def _need_messages(graph: PregelProtocol[Any, Any, Any, Any], name: str) -> None:
-    if getattr(graph, "checkpointer", None) is True:
-        raise ValueError(
-            f"worker {name!r}: a graph with checkpointer=True remembers earlier rounds whatever it is "
-            "granted; compile it without"
-        )
     channels = getattr(graph, "channels", None)  # a remote graph does not say
     if channels is not None and "messages" not in channels:
         raise ValueError(

@@ -83,6 +83,7 @@ class Meter:
         limiter: The provider's limits.
         max_input_tokens: Longest prompt of any call.
         own: The model whose step it is, and what it takes; others below it have bounds of their own.
+        others: Those of the models it falls back on.
         secrets: Keys, to be kept out of traces.
     """
 
@@ -92,6 +93,7 @@ class Meter:
     limiter: Limiter | None = None
     max_input_tokens: int | None = None
     own: Bounds = field(default_factory=Bounds)
+    others: tuple[Bounds, ...] = ()
     secrets: tuple[str, ...] = ()
     usage: Usage = field(default_factory=Usage)
     records: list[CallRecord] = field(default_factory=list)
@@ -118,7 +120,7 @@ class Meter:
         """Whether a call may have to wait or be refused."""
         if self.limiter and self.limiter.counts_calls:
             return True
-        longest = (self.max_input_tokens, self.own.max_input_tokens)
+        longest = (self.max_input_tokens, *(known.max_input_tokens for known in (self.own, *self.others)))
         return any(guard is not None for guard in (self.ledger, *longest))
 
     @property
@@ -186,7 +188,7 @@ class Meter:
         params = about.get("invocation_params") or {}
         extra = extras(params)
         likely = likely_tokens(messages, extra) if self.guards else 0
-        bounds = self.own if call.model.name == self.own.model else Bounds()
+        bounds = next((b for b in (self.own, *self.others) if b.model == call.model.name), Bounds())
         longest = self.max_input_tokens or bounds.max_input_tokens
         if longest is not None and likely > longest:
             raise ContextTooLongError(f"the prompt has about {likely} tokens and the model takes {longest}")

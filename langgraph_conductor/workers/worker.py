@@ -9,12 +9,11 @@ from typing import Any, Final
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.base import RunnableBindingBase
-from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 
 from langgraph_conductor.prices import Model, Price, PriceTable, charged, price_table
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.usage import Usage
+from langgraph_conductor.workers.composed import models_in
 from langgraph_conductor.workers.failures import EmptyReplyError, secrets_of
 from langgraph_conductor.workers.forms import Form, async_only, form_of, text_of_result
 from langgraph_conductor.workers.limits import Limiter
@@ -42,7 +41,8 @@ class Worker:
             are shown names choose by it, and traces show it.
         runnable: A model string (`"openai:gpt-5"`, see `workers.chat_model`), a chat model, a Runnable
             from messages to text, a graph whose state has `messages` (`create_agent`, deepagents, another
-            conductor), or a plain or async function of a `WorkerTask` that returns text.
+            conductor), or a plain or async function of a `WorkerTask` that returns text. No part of it may
+            remember earlier calls by itself (`checkpointer=True`): a step reads what it is granted.
         description: What it is good at, for planners that are shown descriptions.
         tools: Tools for a model: LangChain tools, functions, and mappings that are connections to MCP
             servers (`{"transport": "stdio", "command": ..., "args": [...]}`), which may take 60 seconds
@@ -135,12 +135,14 @@ class Worker:
         self.limiter = _limiter(what, limiter, max_concurrency, requests_per_minute, tokens_per_minute)
         if isinstance(runnable, str):
             runnable = chat_model(runnable, what)
-        self.models = _models_in(runnable)
+        self.models = models_in(runnable)
         self.model = self.models[0] if self.models else None
         self.bounds = bounds_of(self.model)
+        self.other_bounds = tuple(bounds_of(model) for model in self.models[1:])
         self.max_input_tokens = max_input_tokens
         servers = mcp_servers(tools, name)
-        self.secrets = tuple(secret for holder in (runnable, *servers) for secret in secrets_of(holder))
+        holders = (runnable, *self.models, *servers)
+        self.secrets = tuple(dict.fromkeys(secret for holder in holders for secret in secrets_of(holder)))
         self.tools = tuple(tools)
         self.middleware = tuple(middleware)
         self.max_tool_turns = max_tool_turns
@@ -231,15 +233,6 @@ def _in(what: str, make: Any, given: Any) -> Any:
         return make(given)
     except ValueError as error:
         raise ValueError(f"{what}: {error}") from None
-
-
-def _models_in(runnable: Any) -> tuple[BaseChatModel, ...]:
-    """The chat model it is, and those it falls back on."""
-    if isinstance(runnable, RunnableWithFallbacks):
-        return tuple(model for one in (runnable.runnable, *runnable.fallbacks) for model in _models_in(one))
-    if isinstance(runnable, RunnableBindingBase):
-        return _models_in(runnable.bound)
-    return (runnable,) if isinstance(runnable, BaseChatModel) else ()
 
 
 def _profile(model: Any, key: str) -> int | None:

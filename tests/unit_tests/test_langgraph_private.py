@@ -82,6 +82,22 @@ def test_resetting_the_interrupt_counter_counts_from_the_first_again():
     assert _langgraph.replayed(config)["configurable"][key].interrupt_counter() == 0
 
 
+def test_a_graph_that_remembers_does_so_under_its_namespace_without_the_ids_of_tasks():
+    """If this fails, `StepSaver` no longer keeps what a graph remembers with the step that called it."""
+    builder = StateGraph(State)
+    builder.add_node("a", lambda state: {"a": 1})
+    builder.add_edge(START, "a")
+    outer = StateGraph(State)
+    outer.add_node("inner", builder.compile(checkpointer=True))
+    outer.add_edge(START, "inner")
+    saver = InMemorySaver()
+    outer.compile(checkpointer=saver).invoke({"a": 0}, thread())
+    assert {saved.config["configurable"]["checkpoint_ns"] for saved in saver.list(thread())} == {
+        "",
+        "inner",
+    }
+
+
 def test_pregel_protocol_is_what_a_subgraph_node_must_be():
     """If this fails, `WorkflowNode` misses a method of LangGraph's graph protocol."""
     from langgraph_conductor.graph.workflow_node import WorkflowNode

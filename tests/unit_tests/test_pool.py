@@ -189,6 +189,21 @@ def test_an_estimate_counts_what_is_read_and_what_is_said():
     assert asked.likely.input_tokens - guess(("a", "x", [])).likely.input_tokens == 100
 
 
+def test_an_estimate_counts_the_dearest_of_a_model_and_those_it_falls_back_on():
+    cheap, dear = (ScriptedModel(model_name=n, max_tokens=cap) for n, cap in (("cheap", 50), ("dear", 10)))
+    prices = {"cheap": {"input": 0, "output": 1}, "dear": {"input": 0, "output": 100}}
+    pool = WorkerPool([Worker("w", cheap.with_fallbacks([dear]), price=prices)])
+    made = pool.estimate(flow(("w", "x", [])), "What?", reply_tokens=10)
+    assert (made.worst.usd, made.worst.output_tokens) == (Decimal("0.001"), 50)
+    assert (made.likely.usd, made.unbounded) == (Decimal("0.00001"), ())
+
+
+def test_an_estimate_of_a_chain_has_no_bound():
+    pool = WorkerPool([Worker("w", ScriptedModel(max_tokens=10) | (lambda message: message.text))])
+    made = pool.estimate(flow(("w", "x", [])), "What?")
+    assert (made.worst, made.unbounded, made.likely.calls) == (None, ("w",), 1)
+
+
 def test_an_estimate_sends_attachments_to_every_worker():
     made = WorkerPool([Worker(n, ScriptedModel(max_tokens=50)) for n in "ab"])
     image = {"type": "image", "base64": "x" * 50_000, "mime_type": "image/png"}

@@ -66,10 +66,8 @@ def test_every_stored_format_is_tried():
     assert all((FIXTURES / name / "runs.sqlite").stat().st_size < 400_000 for name in (*REFUSED, *STORED))
 
 
-@pytest.mark.parametrize("name, given", [(WAITING, Command(resume="blue")), (KILLED, None)])
-def test_a_run_of_a_format_that_is_no_longer_read_is_refused_before_anything_is_paid(
-    old_file, run, name, given
-):
+@pytest.mark.parametrize(("name", "given"), [(WAITING, Command(resume="blue")), (KILLED, None)])
+def test_a_run_of_a_format_that_is_no_longer_read_is_refused_before_anything_is_paid(old_file, name, given):
     called = []
     with saving(old_file) as saver:
         graph = conductor(saver, called, lambda task: "red")
