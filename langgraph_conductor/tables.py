@@ -81,6 +81,8 @@ class Table:
             raise ConfigError(f"{file}: is not UTF-8 text (at byte {error.start})") from error
         except RecursionError as error:
             raise ConfigError(f"{file}: is nested too deeply") from error
+        except ValueError as error:  # a path with NUL, a number of thousands of digits
+            raise ConfigError(f"{file!r}: cannot be read: {error}") from error
 
     def error(self, what: str, key: str = "") -> ConfigError:
         """The error that something is wrong here, or with one key."""
@@ -115,12 +117,16 @@ class Table:
         """Say of errors raised inside that the mistake is here.
 
         Raises:
-            ConfigError: In place of a `ValueError` or `TypeError`, which is its cause.
+            ConfigError: In place of a `ValueError`, `TypeError`, `OverflowError` or `RecursionError`, its cause.
         """
         try:
             yield
         except ConfigError:
             raise
+        except OverflowError as error:
+            raise self.error(f"a number is too large ({error})", key) from error
+        except RecursionError as error:
+            raise self.error("is nested too deeply", key) from error
         except (ValueError, TypeError) as error:
             raise self.error(str(error), key) from error
 

@@ -16,17 +16,18 @@ from langgraph_conductor.workers.key_names import looks_random, names_key
 HIDDEN: Final = "[redacted]"
 
 _PREFIXES: Final[Mapping[str, str]] = {
-    "github_pat_": "GitHub", "ghp_": "GitHub", "gho_": "GitHub", "ghu_": "GitHub", "ghs_": "GitHub", "ghr_": "GitHub",
-    "glpat-": "GitLab", "gldt-": "GitLab", "glrt-": "GitLab",
-    "xoxb-": "Slack", "xoxp-": "Slack", "xoxa-": "Slack", "xoxe-": "Slack", "xoxr-": "Slack", "xoxs-": "Slack", "xapp-": "Slack",
-    "pplx-": "Perplexity", "nvapi-": "NVIDIA", "tvly-": "Tavily", "lsv2_": "LangSmith", "lsv2-": "LangSmith", "ls__": "LangSmith",
-    "tgp_v1_": "Together", "esecret_": "Anyscale", "csk-": "Cerebras", "jina_": "Jina", "pcsk_": "Pinecone", "e2b_": "E2B",
-    "npm_": "npm", "pypi-": "PyPI", "dckr_pat_": "Docker", "dop_v1_": "DigitalOcean", "shpat_": "Shopify", "whsec_": "Stripe",
-    "figd_": "Figma", "ntn_": "Notion", "phc_": "PostHog", "GOCSPX-": "Google", "hvs.": "Vault", "vcp_": "Vercel",
+    "github_pat_": "GitHub", "ghp_": "GitHub", "gho_": "GitHub", "ghu_": "GitHub", "ghs_": "GitHub",
+    "ghr_": "GitHub", "glpat-": "GitLab", "gldt-": "GitLab", "glrt-": "GitLab", "xoxb-": "Slack",
+    "xoxp-": "Slack", "xoxa-": "Slack", "xoxe-": "Slack", "xoxr-": "Slack", "xoxs-": "Slack", "xapp-": "Slack",
+    "pplx-": "Perplexity", "nvapi-": "NVIDIA", "tvly-": "Tavily", "lsv2_": "LangSmith", "lsv2-": "LangSmith",
+    "ls__": "LangSmith", "tgp_v1_": "Together", "esecret_": "Anyscale", "csk-": "Cerebras", "jina_": "Jina",
+    "pcsk_": "Pinecone", "e2b_": "E2B", "npm_": "npm", "pypi-": "PyPI", "dckr_pat_": "Docker",
+    "dop_v1_": "DigitalOcean", "shpat_": "Shopify", "whsec_": "Stripe", "figd_": "Figma", "ntn_": "Notion",
+    "phc_": "PostHog", "GOCSPX-": "Google", "hvs.": "Vault", "vcp_": "Vercel",
     "sk-": "OpenAI, Anthropic, OpenRouter, DeepSeek, Langfuse", "sk_": "Stripe, ElevenLabs", "pk-": "Langfuse",
-    "pk_": "Stripe", "rk-": "Stripe", "rk_": "Stripe", "gsk-": "Groq", "gsk_": "Groq", "xai-": "xAI", "xai_": "xAI",
-    "hf-": "Hugging Face", "hf_": "Hugging Face", "r8-": "Replicate", "r8_": "Replicate", "co-": "Cohere",
-    "fc-": "Firecrawl", "fw_": "Fireworks",
+    "pk_": "Stripe", "rk-": "Stripe", "rk_": "Stripe", "gsk-": "Groq", "gsk_": "Groq", "xai-": "xAI",
+    "xai_": "xAI", "hf-": "Hugging Face", "hf_": "Hugging Face", "r8-": "Replicate", "r8_": "Replicate",
+    "co-": "Cohere", "fc-": "Firecrawl", "fw_": "Fireworks",
 }  # fmt: skip
 """How keys begin, and whose they are."""
 
@@ -91,7 +92,7 @@ def _of_basic(match: re.Match[str]) -> bool:
     try:
         return b":" in base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
     except (binascii.Error, ValueError):
-        return "*" in value or len(value) > 16 and looks_random(value) and _has_digit(match)
+        return "*" in value or (len(value) > 16 and looks_random(value) and _has_digit(match))
 
 
 def _of_query(match: re.Match[str]) -> bool:
@@ -110,17 +111,20 @@ def _form(
 
 KEY_FORMS: Final[tuple[KeyForm, ...]] = (
     _form("PEM, private", "-----begin",
-          r"-----BEGIN (?P<key>[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-(?!----))*+(?:-----END [A-Z0-9 ]{0,60}-----)?)"),
+          r"-----BEGIN (?P<key>[A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[^-]|-(?!----))*+"
+          r"(?:-----END [A-Z0-9 ]{0,60}-----)?)"),
     _form("user and password of a URL", "://", r"(?<=://)(?P<key>[^\s/:@\"'<>]*:[^\s/\"'<>]+)(?=@)"),
     _form("token as user of a URL", "://", r"(?<=://)(?P<key>[A-Za-z0-9_\-]{16,}+)(?=@)", _has_digit),
-    _form("JSON Web Token", "eyj", _RUN + r"(?P<key>eyJ[A-Za-z0-9_\-]{8,}+\.[A-Za-z0-9_\-]{8,}+\.[A-Za-z0-9_\-]*+)"),
+    _form("JSON Web Token", "eyj", _RUN + r"(?P<key>eyJ[\w\-]{8,}+\.[\w\-]{8,}+\.[\w\-]*+)"),
     _form("a beginning of its own", " ".join(_PREFIXES).lower(),
           _START + rf"(?P<key>(?P<begin>{_BEGINNINGS})[A-Za-z0-9_\-*]{{12,}}+)", _of_prefix),
     _form("Google", "aiza ya29.", _START + r"(?P<key>AIza[A-Za-z0-9_\-]{20,}+|ya29\.[A-Za-z0-9_\-]{20,}+)"),
     _form("Amazon", "akia asia abia acca",
-          _START + r"(?P<key>(?:AKIA|ASIA|ABIA|ACCA)(?:[A-Z0-9]{16}(?![A-Za-z0-9])|(?=[A-Z]{0,20}[0-9])[A-Z0-9]{12,}))"),
+          _START + r"(?P<key>(?:AKIA|ASIA|ABIA|ACCA)"
+          r"(?:[A-Z0-9]{16}(?![A-Za-z0-9])|(?=[A-Z]{0,20}[0-9])[A-Z0-9]{12,}))"),
     _form("Azure", "jqqj9 q~",
-          r"(?<![A-Za-z0-9])(?P<key>[A-Za-z0-9]{52}JQQJ9[A-Za-z0-9]{27}|[A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.\-]{31,34})"),
+          r"(?<![A-Za-z0-9])(?P<key>[A-Za-z0-9]{52}JQQJ9[A-Za-z0-9]{27}"
+          r"|[A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.\-]{31,34})"),
     _form("SendGrid", "sg.", _START + r"(?P<key>SG\.[A-Za-z0-9_\-]{16,64}\.[A-Za-z0-9_\-]{16,64})"),
     _form("Telegram", ":", r"(?<![0-9])(?P<key>[0-9]{8,10}:[A-Za-z0-9_\-]{35})(?![A-Za-z0-9_\-])"),
     _form("webhook", "hooks", rf"(?:{_HOOKS})/(?P<key>[A-Za-z0-9_\-/]{{12,}}+)"),

@@ -51,7 +51,7 @@ def names_key(name: str, value: str) -> bool:
         return False
     for position in range(max(0, len(words) - 2), len(words)):
         before, word = words[position - 1] if position else "", words[position]
-        if word == "key" and before in _OTHER_KEYS or word == "token" and before in _OTHER_TOKENS:
+        if (word == "key" and before in _OTHER_KEYS) or (word == "token" and before in _OTHER_TOKENS):
             continue
         if word in _WHOLE or word.endswith(_ENDINGS):
             return True

@@ -21,8 +21,8 @@ from langgraph_conductor.workers.key_forms import HIDDEN, without_forms
 from langgraph_conductor.workers.key_names import is_bare, is_secret, looks_random, names_key
 
 _taken: set[str] = set()
-"""What configuration files took from the environment. It is one for the process, as the environment is: an error of
-any worker, planner or server may tell it."""
+"""What configuration files took from the environment. It is one for the process, as the environment is: an error
+of any worker, planner or server may tell it."""
 
 
 def remember(name: str, value: str) -> None:
@@ -34,9 +34,8 @@ def remember(name: str, value: str) -> None:
 
 
 def _of_variable(name: str, value: str) -> Iterator[str]:
-    if names_key(name, value):
-        yield value
-    elif "://" not in value and not value.lstrip().startswith(("{", "[")) and looks_random(value):
+    has_parts = "://" in value or value.lstrip().startswith(("{", "["))
+    if names_key(name, value) or (looks_random(value) and not has_parts):
         yield value
     yield from (key for key, _ in keys_in(name, value))
 
@@ -73,7 +72,8 @@ def begun(text: str, secrets: Iterable[str]) -> int:
 @lru_cache(maxsize=512)
 def _spellings(secret: str) -> tuple[str, ...]:
     """How a text may have it: as it is, quoted for a URL, as JSON, as Python, as HTML; the longest first."""
-    quoted = [quote(secret, safe=""), quote(secret), quote_plus(secret)]
+    raw = secret.encode("utf-8", "surrogatepass")
+    quoted = [quote(raw, safe=""), quote(raw), quote_plus(raw)]
     lower = [re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), one) for one in quoted]
     escaped = [json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]]
     escaped += [json.dumps(one)[1:-1] for one in escaped]  # JSON in JSON
@@ -117,7 +117,9 @@ _PASSWORD: Final = re.compile(r"://[^\s/:@\"']*:([^\s/\"']+)@")
 _USER: Final = re.compile(r"://([^\s/:@\"']{16,}+)@")
 _QUERY: Final = re.compile(r"[?&#]([^\s=&?#\"']{1,100})=([^\s&?#\"']+)")
 _PATH: Final = re.compile(r"(?<=[^/:])/([^\s/?&#\"']{16,}+)")
-_ASSIGNED: Final = re.compile(r"\s*(?:-{1,2}|-[eH]\s)?[\"']?([A-Za-z][\w.\-]{0,99})[\"']?\s*[=:]\s*(?!//)(\S.*)", re.DOTALL)
+_ASSIGNED: Final = re.compile(
+    r"\s*(?:-{1,2}|-[eH]\s)?[\"']?([A-Za-z][\w.\-]{0,99})[\"']?\s{0,9}[=:]\s*+(?!//)(\S.*)", re.DOTALL
+)
 _FLAG: Final = re.compile(r"-{1,2}([A-Za-z][\w.\-]*)")
 _SCHEME: Final = re.compile(r"[A-Za-z]+\s+(\S+)")  # "Bearer ..."
 _DEEPEST: Final = 5
@@ -201,8 +203,9 @@ _WIRE: Final = re.compile(r"header|query|param|env|cookie|kwargs", re.IGNORECASE
 def secrets_of(holder: Any) -> tuple[str, ...]:
     """The keys that a worker, model, tool or connection holds, so that they can be kept out of records.
 
-    They are its secret fields; texts whose names say so, among them headers, query values, variables and arguments;
-    passwords in URLs. Chains, fallbacks, agents, tools, clients and what functions refer to are looked through.
+    They are its secret fields; texts whose names say so, among them headers, query values, variables and
+    arguments; passwords in URLs. Chains, fallbacks, agents, tools, clients and what functions refer to are looked
+    through.
     """
     walk = _Walk()
     walk.through("", holder)
