@@ -26,8 +26,12 @@ class Kind:
     fits: Callable[[Any], bool]
 
 
+def _whole(value: Any) -> bool:
+    return type(value) is int and abs(value) < 2**63  # more can neither be waited for nor be saved
+
+
 def _number(value: Any) -> bool:
-    return type(value) in (int, float)
+    return type(value) is float or _whole(value)
 
 
 def _list_of(kind: type) -> Callable[[Any], bool]:
@@ -36,7 +40,7 @@ def _list_of(kind: type) -> Callable[[Any], bool]:
 
 TEXT: Final = Kind('text in quotes, such as "this"', lambda value: isinstance(value, str))
 TEXTS: Final = Kind('a list of texts, such as ["one", "two"]', _list_of(str))
-WHOLE: Final = Kind("a whole number", lambda value: type(value) is int)
+WHOLE: Final = Kind("a whole number", _whole)
 NUMBER: Final = Kind("a number", _number)
 MONEY: Final = Kind('US dollars, such as "0.50"', lambda value: isinstance(value, str) or _number(value))
 YES_NO: Final = Kind("true or false", lambda value: type(value) is bool)
