@@ -120,7 +120,7 @@ KEY_FORMS: Final[tuple[KeyForm, ...]] = (
           _START + rf"(?P<key>(?P<begin>{_BEGINNINGS})[A-Za-z0-9_\-*]{{12,}}+)", _of_prefix),
     _form("Google", "aiza ya29.", _START + r"(?P<key>AIza[A-Za-z0-9_\-]{20,}+|ya29\.[A-Za-z0-9_\-]{20,}+)"),
     _form("Amazon", "akia asia abia acca",
-          _START + r"(?P<key>(?:AKIA|ASIA|ABIA|ACCA)"
+          _START + r"(?P<key>AKIA[A-Z0-9]{12,}+|(?:ASIA|ABIA|ACCA)"
           r"(?:[A-Z0-9]{16}(?![A-Za-z0-9])|(?=[A-Z]{0,20}[0-9])[A-Z0-9]{12,}))"),
     _form("Azure", "jqqj9 q~",
           r"(?<![A-Za-z0-9])(?P<key>[A-Za-z0-9]{52}JQQJ9[A-Za-z0-9]{27}"
