@@ -26,8 +26,12 @@ class Kind:
     fits: Callable[[Any], bool]
 
 
+def _whole(value: Any) -> bool:
+    return type(value) is int and abs(value) < 2**63  # more can neither be waited for nor be saved
+
+
 def _number(value: Any) -> bool:
-    return type(value) in (int, float)
+    return type(value) is float or _whole(value)
 
 
 def _list_of(kind: type) -> Callable[[Any], bool]:
@@ -36,7 +40,7 @@ def _list_of(kind: type) -> Callable[[Any], bool]:
 
 TEXT: Final = Kind('text in quotes, such as "this"', lambda value: isinstance(value, str))
 TEXTS: Final = Kind('a list of texts, such as ["one", "two"]', _list_of(str))
-WHOLE: Final = Kind("a whole number", lambda value: type(value) is int)
+WHOLE: Final = Kind("a whole number", _whole)
 NUMBER: Final = Kind("a number", _number)
 MONEY: Final = Kind('US dollars, such as "0.50"', lambda value: isinstance(value, str) or _number(value))
 YES_NO: Final = Kind("true or false", lambda value: type(value) is bool)
@@ -81,6 +85,8 @@ class Table:
             raise ConfigError(f"{file}: is not UTF-8 text (at byte {error.start})") from error
         except RecursionError as error:
             raise ConfigError(f"{file}: is nested too deeply") from error
+        except ValueError as error:  # a path with NUL, a number of thousands of digits
+            raise ConfigError(f"{file!r}: cannot be read: {error}") from error
 
     def error(self, what: str, key: str = "") -> ConfigError:
         """The error that something is wrong here, or with one key."""
@@ -115,12 +121,16 @@ class Table:
         """Say of errors raised inside that the mistake is here.
 
         Raises:
-            ConfigError: In place of a `ValueError` or `TypeError`, which is its cause.
+            ConfigError: In place of a `ValueError`, `TypeError`, `OverflowError` or `RecursionError`, its cause.
         """
         try:
             yield
         except ConfigError:
             raise
+        except OverflowError as error:
+            raise self.error(f"a number is too large ({error})", key) from error
+        except RecursionError as error:
+            raise self.error("is nested too deeply", key) from error
         except (ValueError, TypeError) as error:
             raise self.error(str(error), key) from error
 

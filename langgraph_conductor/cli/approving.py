@@ -82,7 +82,7 @@ def _edited(workflow: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         return Workflow.from_json(json.loads(changed)).to_json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         _say(f"that is no workflow: {error}")
         return None
 

@@ -31,7 +31,7 @@ def read_workflow(name: str) -> Workflow:
     text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         data = None
     if isinstance(data, Mapping):
         if "rounds" in data:

@@ -9,7 +9,8 @@ import typer
 
 from langgraph_conductor import BudgetExceededError, ConductorError, ConfigError, WorkerError
 from langgraph_conductor.display.words import short
-from langgraph_conductor.workers.failures import redacted
+from langgraph_conductor.workers.key_names import names_key
+from langgraph_conductor.workers.known_secrets import redacted
 
 OTHER: Final = 1
 CONFIG: Final = 3
@@ -26,7 +27,6 @@ Exit codes: 0 answered; 1 no answer, or another failure; 2 wrong usage; 3 a mist
 
 _OF_KIND: Final = {"no_key": NO_KEY, "unknown_model": UNKNOWN_MODEL, "unreachable": UNREACHABLE}
 _LONGEST: Final = 1500
-_SECRET_NAMES: Final = ("_KEY", "_TOKEN", "_SECRET", "_PASSWORD")
 
 
 def exit_code(error: BaseException) -> int:
@@ -48,7 +48,7 @@ def exit_code(error: BaseException) -> int:
 
 def say(words: str) -> None:
     """One line on stderr, without keys."""
-    secrets = [value for name, value in os.environ.items() if name.upper().endswith(_SECRET_NAMES)]
+    secrets = [value for name, value in os.environ.items() if names_key(name, value)]
     typer.echo(short(redacted(words.replace("\n  - ", "; "), secrets), _LONGEST), err=True)
 
 

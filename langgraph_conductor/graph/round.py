@@ -44,7 +44,7 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.calling import ain_time, in_time
 from langgraph_conductor.workers.composed import models_in
 from langgraph_conductor.workers.doors import metered, watched
-from langgraph_conductor.workers.failures import error_record, redacted, secrets_of
+from langgraph_conductor.workers.failures import error_record, redacted, secrets_of, without
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.worker import bounds_of
 from langgraph_conductor.workflow import Step, Workflow
@@ -136,8 +136,11 @@ def build_round(
         seconds = time.perf_counter() - clock
         record: PlanRecord = {
             "reached": "fallback" if failure else plan.reached,
-            "text": storable(plan.text),
-            "attempts": [asdict(attempt) | {"text": storable(attempt.text)} for attempt in plan.attempts],
+            "text": storable(without(plan.text, secrets)),
+            "attempts": [
+                asdict(attempt) | {"text": storable(without(attempt.text, secrets))}
+                for attempt in plan.attempts
+            ],
             "error": error_record(failure, secrets) if failure else None,
             "usage": usage.to_json() | {"busy_seconds": seconds},
             "model_calls": [*kept.calls, *work.calls],

@@ -41,7 +41,7 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workers.calling import Ask, Wanted, acall, answer, call, meter_of
 from langgraph_conductor.workers.doors import metered
-from langgraph_conductor.workers.failures import error_record, redacted
+from langgraph_conductor.workers.failures import error_record, redacted, without
 from langgraph_conductor.workers.forms import async_only
 from langgraph_conductor.workers.redaction import redact
 from langgraph_conductor.workflow import Access, Step
@@ -123,7 +123,7 @@ def step_node(
                 if failures:
                     _tell_fallback(stream, number, index, worker.name, who.name, failures[-1], secrets)
                 try:
-                    text = yield from answer(who, ask, ledger)
+                    text = without((yield from answer(who, ask, ledger)), secrets)
                     break
                 except GraphBubbleUp:
                     raise

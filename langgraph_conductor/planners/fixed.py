@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from langgraph_conductor.planners.protocol import Plan, Planner, PlanRequest
 from langgraph_conductor.workers import WorkerPool
-from langgraph_conductor.workflow import ALL, Step, Workflow
+from langgraph_conductor.workflow import ALL, Step, Workflow, brief
 
 SOLVE: Final = "Answer the question."
 COMBINE: Final = "Several answers are given. Weigh them critically and combine them into the best answer."
@@ -20,6 +20,10 @@ REVIEW: Final = (
     "An earlier round has answered the question. Look for mistakes in its work and in its answer. Then give the "
     "complete answer, corrected if that is needed."
 )
+
+
+_MOST: Final = 1_000
+"""Most proposals, layers or steps of a strategy."""
 
 
 class FixedPlanner:
@@ -212,6 +216,8 @@ def reviewed(planner: Planner, worker: str | None = None, subtask: str = REVIEW)
 def _at_least(value: int, least: int, what: str) -> None:
     if value < least:
         raise ValueError(f"{what} must be at least {least}, not {value}")
+    if value > _MOST:  # the steps are built at once
+        raise ValueError(f"{what} must be at most {_MOST:,}, not {brief(value)}")
 
 
 __all__ = [

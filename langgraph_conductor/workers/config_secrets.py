@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from langgraph_conductor.errors import ModelError
 from langgraph_conductor.tables import Table
-from langgraph_conductor.workers.failures import redacted
+from langgraph_conductor.workers.key_names import is_plain_word, is_stand_in
+from langgraph_conductor.workers.known_secrets import keys_in, redacted, remember
 
-_SECRET_KEY: Final = re.compile(
-    r"(?:^|[-_])(?:key|apikey|token|secret|password|passwd|authorization|credentials?)$", re.IGNORECASE
-)
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_WHOLE_REFERENCE: Final = re.compile(rf"(?:[A-Za-z]+ )?{_REFERENCE.pattern}")  # "Bearer ${NAME}"
+_PLACE: Final = "\ufffc"
+"""Stands for what comes from the environment; no file has it there by chance."""
+_MOST_NESTED: Final = 20
 _ADVICE: Final = (
     "keys do not belong in this file; providers read them from environment variables such as OPENAI_API_KEY, "
     'and `options` and `tools` may name one: "${MY_KEY}"'
@@ -26,29 +26,46 @@ def refuse_secrets(table: Table) -> None:
     Raises:
         ConfigError: Without the value.
     """
-    for path, value in _leaves(table.values):
-        if not isinstance(value, str) or path[-1] == "description":
+    for path, value in _values(table):
+        if path[-1] == "description":
             continue
-        named = _SECRET_KEY.search(path[-1])
-        own = _REFERENCE.sub("", value)  # what stands in the file itself
-        if (named and not _WHOLE_REFERENCE.fullmatch(value)) or redacted(own) != own:
-            where = ".".join(redacted(word) for word in path)
-            raise table.error(_ADVICE, where)
+        if _holds_key(path, value):
+            raise table.error(_ADVICE, ".".join(redacted(word) for word in path))
 
 
-def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _leaves(inner, (*path, key))
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _leaves(inner, path)
-    else:
-        yield path, value
+def _holds_key(path: tuple[str, ...], value: Any) -> bool:
+    texts = value if isinstance(value, list) else [value]
+    left = [_REFERENCE.sub(_PLACE, text) for text in texts]
+    for key, sure in keys_in(path[-1], left if isinstance(value, list) else left[0]):
+        own = key.replace(_PLACE, "")
+        # A cookie has words in it, such as `theme=dark`.
+        if sure and not is_stand_in(own) and not ("cookie" in path[-1].lower() and is_plain_word(own)):
+            return True
+    return any(redacted(own) != own for own in (text.replace(_PLACE, "") for text in left))
+
+
+def _values(table: Table) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The texts of a table, and its lists of texts, each as a whole: an argument says what the next one is."""
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), table.values)]
+    while waiting:
+        path, value = waiting.pop()
+        if len(path) > _MOST_NESTED:
+            raise table.error("is nested too deeply", ".".join(redacted(word) for word in path[:3]))
+        if isinstance(value, dict):
+            waiting += [((*path, key), inner) for key, inner in reversed(value.items())]
+        elif isinstance(value, list):
+            texts = [item for item in value if isinstance(item, str)]
+            if texts:
+                yield path, texts
+            # An item is as deep as its list, and lists in lists are deeper; names are told, positions not.
+            waiting += [((*path, ""), item) for item in reversed(value) if isinstance(item, list)]
+            waiting += [(path, item) for item in reversed(value) if isinstance(item, dict)]
+        elif isinstance(value, str):
+            yield path, value
 
 
 def filled(value: Any) -> Any:
-    """`value` with every `${NAME}` replaced by that environment variable.
+    """`value` with every `${NAME}` replaced by that environment variable, which is a known secret from then on.
 
     Raises:
         ModelError: If one is not set.
@@ -64,4 +81,5 @@ def _from_environment(reference: re.Match[str]) -> str:
     value = os.environ.get(reference[1])
     if not value:
         raise ModelError(f"the environment variable {reference[1]} is not set", kind="no_key")
+    remember(reference[1], value)
     return value

@@ -164,11 +164,17 @@ class Door(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """A call is answered."""
+        self._is_over(run_id)
         self.meter.end(run_id, response)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         """A call has failed."""
+        self._is_over(run_id)
         self.meter.fail(run_id, error)
+
+    def _is_over(self, run_id: UUID) -> None:
+        if self._watcher:
+            self._watcher.on_llm_over(run_id)
 
 
 class AsyncDoor(AsyncCallbackHandler):

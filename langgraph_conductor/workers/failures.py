@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final, get_args
-from urllib.parse import unquote
 
 from langchain_core.exceptions import (
     ModelAPIError,
@@ -15,12 +14,12 @@ from langchain_core.exceptions import (
     ModelRateLimitError,
     ModelTimeoutError,
 )
-from langchain_core.runnables.base import RunnableBindingBase, RunnableSequence
-from langchain_core.runnables.fallbacks import RunnableWithFallbacks
-from pydantic import BaseModel, SecretStr
 
 from langgraph_conductor.errors import BudgetExceededError, ConductorError
 from langgraph_conductor.records import ErrorRecord, FailureKind
+from langgraph_conductor.workers.known_secrets import redacted as redacted
+from langgraph_conductor.workers.known_secrets import secrets_of as secrets_of
+from langgraph_conductor.workers.known_secrets import without as without
 
 _OUTAGES = (
     ConnectionError,
@@ -246,77 +245,3 @@ def error_record(error: BaseException, secrets: Iterable[str] = ()) -> ErrorReco
     if isinstance(error, BudgetExceededError):
         record["limit"] = error.limit
     return record
-
-
-_SECRETS: Final = re.compile(
-    r"(?P<before>[?&]key=)[^\s&\"']{6,}"
-    r"|(?P<word>\b[Bb]earer\s+|\b[Bb]asic\s+|(?i:\b(?:api[-_ ]?key|authorization|access[-_]token))"
-    r"(?:\s+provided)?[\"']?\s*[=:]\s*[\"']?)(?![Bb]earer\b|[Bb]asic\b)"
-    r"(?=[A-Za-z_\-.~+/]{0,200}[0-9*])[A-Za-z0-9_\-.*~+/]{6,}=*"  # words have no digit
-    r"|\b(?:sk|pk|rk|gsk|xai|lsv2|hf|r8|ghp)[-_](?=[A-Za-z_\-]{0,200}[0-9*])[A-Za-z0-9_\-*]{12,}"
-    r"|\bAIza[A-Za-z0-9_\-]{20,}|\bAKIA[A-Z0-9]{12,}"
-    r"|(?<=://)[^\s/:@]*:[^\s/@]+(?=@)"
-)
-_PLAIN_WORD: Final = re.compile(r"[A-Za-z]{1,8}")
-"""Such as "none", "EMPTY", "ollama": stand-ins for a key, but words of messages."""
-_SHORTEST_SECRET = 6
-
-
-def redacted(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` without `secrets` and whatever looks like a key; some providers repeat the key in their errors."""
-    return _SECRETS.sub(
-        lambda match: f"{match['before'] or match['word'] or ''}[redacted]", without(text, secrets)
-    )
-
-
-def without(text: str, secrets: Iterable[str]) -> str:
-    """`text` without `secrets`, but for those that are too short, or plain words."""
-    # The longest first: one may be a part of another.
-    for secret in sorted(filter(_is_secret, secrets), key=len, reverse=True):
-        text = text.replace(secret, "[redacted]")
-    return text
-
-
-def _is_secret(value: str) -> bool:
-    return len(value) >= _SHORTEST_SECRET and not _PLAIN_WORD.fullmatch(value)
-
-
-def secrets_of(model: Any) -> tuple[str, ...]:
-    """The keys a model holds, so that they can be kept out of records.
-
-    They are its secret fields, headers and query values whose names say so, and passwords in URLs; a chain's
-    and a fallback's models count too. A connection to an MCP server is looked through in the same way.
-    """
-    found, waiting = dict[str, None](), [model]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, RunnableBindingBase):
-            waiting += [part.bound, {"kwargs": part.kwargs}]
-        elif isinstance(part, RunnableSequence):
-            waiting += part.steps
-        elif isinstance(part, RunnableWithFallbacks):
-            waiting += [part.runnable, *part.fallbacks]
-        elif isinstance(part, Mapping):
-            found.update(dict.fromkeys(_secrets_in(part)))
-        elif isinstance(part, BaseModel):
-            fields = {name: getattr(part, name, None) for name in type(part).model_fields}
-            found.update(dict.fromkeys(_secrets_in(fields)))
-    return tuple(filter(_is_secret, found))
-
-
-def _secrets_in(fields: Mapping[Any, Any], depth: int = 0) -> Iterator[str]:
-    for name, value in fields.items():
-        if isinstance(value, SecretStr):
-            yield value.get_secret_value()
-        elif isinstance(value, Mapping) and depth < _DEEPEST:
-            yield from _secrets_in(value, depth + 1)
-        elif isinstance(value, str):
-            if depth and _SECRET_NAME.search(str(name)):
-                yield value.rpartition(" ")[2] if _SCHEME.match(value) else value
-            for password in _URL_PASSWORD.findall(value):
-                yield from {password, unquote(password)}
-
-
-_SECRET_NAME: Final = re.compile(r"authorization|cookie|key|token(?!iz)|secret|password", re.IGNORECASE)
-_SCHEME: Final = re.compile(r"[A-Za-z]+ \S+\Z")  # "Bearer ..."
-_URL_PASSWORD: Final = re.compile(r"://[^\s/:@]*:([^\s/@]+)@")

@@ -9,7 +9,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.outputs import ChatGeneration, LLMResult
 from pydantic import BaseModel
 
-from langgraph_conductor.workers.failures import redacted, without
+from langgraph_conductor.workers.known_secrets import begun, redacted, without
 
 
 def redact(error: BaseException, secrets: Iterable[str] = (), *, guess: bool = True) -> None:
@@ -21,9 +21,11 @@ def redact(error: BaseException, secrets: Iterable[str] = (), *, guess: bool = T
     Args:
         error: The exception.
         secrets: Keys that are known.
-        guess: Whether what only looks like a key goes too, see `redacted`.
+        guess: Whether what only looks like a key goes from its attributes too, see `redacted`. It always goes from
+            what tracebacks show: its `args`, its notes.
     """
-    clean = _Cleaner(redacted if guess else without, tuple(secrets))
+    told_clean = _Cleaner(redacted, tuple(secrets))
+    clean = told_clean if guess else _Cleaner(without, tuple(secrets))
     waiting, seen = [error], set[int]()
     while waiting:
         told = waiting.pop()
@@ -32,12 +34,24 @@ def redact(error: BaseException, secrets: Iterable[str] = (), *, guess: bool = T
         seen.add(id(told))
         with suppress(Exception):
             # The ways of a class may be closed: a frozen dataclass, a property.
-            BaseException.args.__set__(told, clean(BaseException.args.__get__(told)))  # type: ignore[attr-defined]
+            args = [told_clean.shown(arg) for arg in BaseException.args.__get__(told)]  # type: ignore[attr-defined]
+            BaseException.args.__set__(told, tuple(args))  # type: ignore[attr-defined]
         for name, value in list(vars(told).items()):
             with suppress(Exception):
-                vars(told)[name] = clean(value)
+                vars(told)[name] = (told_clean if name == "__notes__" else clean)(value)
+        if not guess and _shows_more(told, told_clean):  # it makes its text of its attributes
+            for name, value in list(vars(told).items()):
+                with suppress(Exception):
+                    vars(told)[name] = told_clean(value)
         waiting += [cause for cause in (told.__cause__, told.__context__) if cause is not None]
         waiting += told.exceptions if isinstance(told, BaseExceptionGroup) else ()
+
+
+def _shows_more(error: BaseException, clean: "_Cleaner") -> bool:
+    with suppress(Exception):
+        text = str(error)
+        return bool(clean(text) != text)
+    return False
 
 
 class Redactor(BaseCallbackHandler):
@@ -57,14 +71,21 @@ class Redactor(BaseCallbackHandler):
         # order but this: what is put in first, with hash 0, comes out first.
         return 0
 
-    def on_chat_model_start(self, serialized: dict[str, Any] | None, *_: Any, **__: Any) -> None:
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any] | None,
+        *_: Any,
+        invocation_params: dict[str, Any] | None = None,
+        **__: Any,
+    ) -> None:
         """A call begins. What LangChain says of its model, and tracers keep, has its headers and its URL.
 
         Without this LangChain would also write the prompt as text, to call `on_llm_start`.
         """
         clean = _Cleaner(without, self._secrets)
-        for name, value in (serialized or {}).items():
-            serialized[name] = clean(value)  # type: ignore[index]
+        for about in (serialized, invocation_params):
+            for name, value in (about or {}).items():
+                about[name] = clean(value)  # type: ignore[index]
 
     def on_llm_error(self, error: BaseException, *, response: LLMResult | None = None, **_: Any) -> None:
         """A model call has failed; LangChain adds the provider's response."""
@@ -76,7 +97,7 @@ class Redactor(BaseCallbackHandler):
                     generation.message.response_metadata = _Cleaner(redacted, self._secrets)(about)
 
     def on_chain_error(self, error: BaseException, **_: Any) -> None:
-        """Something else has failed. What only looks like a key may be its answer, which somebody catches."""
+        """Something else has failed. What only looks like a key may be an answer that somebody takes from it."""
         redact(error, self._secrets, guess=False)
 
     on_tool_error = on_retriever_error = on_chain_error
@@ -85,6 +106,30 @@ class Redactor(BaseCallbackHandler):
 def hidden(data: Any, secrets: Iterable[str]) -> Any:
     """JSON, each text of it without `secrets`."""
     return _Cleaner(without, tuple(secrets))(data)
+
+
+class Unspoken:
+    """Takes known keys out of a text that comes in pieces: what may begin one waits for the next piece.
+
+    Args:
+        secrets: The keys.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._secrets = tuple(secrets)
+        self._waiting = ""
+
+    def more(self, text: str) -> str:
+        """What can be told once `text` has come."""
+        text = without(self._waiting + text, self._secrets)
+        kept = begun(text, self._secrets)
+        self._waiting = text[len(text) - kept :]
+        return text[: len(text) - kept]
+
+    def rest(self) -> str:
+        """What still waits, at the end."""
+        rest, self._waiting = self._waiting, ""
+        return rest
 
 
 class _Cleaner:
@@ -97,6 +142,10 @@ class _Cleaner:
     def __call__(self, data: Any) -> Any:
         if type(data) is str:
             return self._text(data, self._secrets)
+        if type(data) is bytes:
+            text = data.decode("latin-1")
+            clean = self._text(text, self._secrets)
+            return data if clean == text else clean.encode("latin-1")
         if not _has_parts(data) or id(data) in self._inside:
             return data
         self._inside.add(id(data))
@@ -105,12 +154,21 @@ class _Cleaner:
         finally:
             self._inside.discard(id(data))
 
+    def shown(self, data: Any) -> Any:
+        """`data` without keys, as a text where an object of another kind would show one."""
+        data = self(data)
+        if type(data) is str or (text := self._text(shown := repr(data), self._secrets)) == shown:
+            return data
+        return text
+
     def _of_parts(self, data: Any) -> Any:
         if isinstance(data, list | tuple):
             values = [self(value) for value in data]
             return data if all(map(is_, values, data)) else type(data)(values)
         parts = data if isinstance(data, dict) else vars(data)
         changed = {name: clean for name, value in parts.items() if (clean := self(value)) is not value}
+        if isinstance(data, dict) and any(self(name) is not name for name in data if type(name) is str):
+            return {self(name): changed.get(name, value) for name, value in data.items()}
         if not changed:
             return data
         return {**data, **changed} if isinstance(data, dict) else data.model_copy(update=changed)

@@ -13,7 +13,8 @@ from langgraph.errors import GraphBubbleUp
 from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import ToolRecord
 from langgraph_conductor.replies import storable
-from langgraph_conductor.workers.redaction import hidden
+from langgraph_conductor.workers.known_secrets import redacted
+from langgraph_conductor.workers.redaction import Unspoken, hidden
 
 MOST_CHARS: Final = 2_000
 """Most characters of what a tool was given, and of what it gave, in a record."""
@@ -35,6 +36,7 @@ class Watcher:
         self.tools: list[ToolRecord] = []
         self._tell, self._secrets, self._tokens = tell, secrets, tokens
         self._running: dict[UUID, ToolRecord] = {}
+        self._speaking: dict[UUID | None, Unspoken] = {}
         self._lock = Lock()
 
     def on_tool_start(
@@ -70,7 +72,8 @@ class Watcher:
             with self._lock:
                 self._running.pop(run_id, None)
             return
-        self._ended(run_id, error=self._shown(f"{type(error).__name__}: {error}"))
+        said = redacted(f"{type(error).__name__}: {error}", self._secrets)
+        self._ended(run_id, error=self._shown(said))
 
     def _ended(self, run_id: UUID, *, output: str = "", error: str = "") -> None:
         with self._lock:
@@ -82,7 +85,9 @@ class Watcher:
             self.tools.append(record)
         self._tell("tool_finished", {**record})
 
-    def on_llm_new_token(self, token: Any, *, chunk: Any = None, **_: Any) -> None:
+    def on_llm_new_token(
+        self, token: Any, *, chunk: Any = None, run_id: UUID | None = None, **_: Any
+    ) -> None:
         """A model that streams has said a little more."""
         if not self._tokens:
             return
@@ -94,6 +99,18 @@ class Watcher:
             if isinstance(token, str)
             else ""
         )
+        if text:
+            with self._lock:
+                said = self._speaking.setdefault(run_id, Unspoken(self._secrets)).more(text)
+            self._tell_token(said)
+
+    def on_llm_over(self, run_id: UUID) -> None:
+        """A model that streams has said all, or has failed."""
+        with self._lock:
+            speaking = self._speaking.pop(run_id, None)
+        self._tell_token(speaking.rest() if speaking else "")
+
+    def _tell_token(self, text: str) -> None:
         if text:
             self._tell("token", {"text": storable(text)})
 

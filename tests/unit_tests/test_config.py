@@ -372,3 +372,37 @@ def test_a_fake_model_can_stand_in(write, monkeypatch):
     )
     text = "[planner]\nstrategy = 'single'\nworker = 'x'\n[[workers]]\nname = 'x'\nmodel = 'a:b'"
     assert load_conductor(write(text)).invoke(ask())["answer"] == "I am a:b"
+
+
+DEEP = ".".join(["a"] * 2_000)
+HUGE, LARGE = "1" + "0" * 5_000, "1" + "0" * 400
+ODD = {
+    f"{DEEP} = 1\n{SMALL}": "`a.a.a`: is nested too deeply",
+    f"{SMALL}\noptions.{DEEP} = 1": "is nested too deeply",
+    f"x = {'[' * 400}{']' * 400}\n{SMALL}": "is nested too deeply|is not TOML",
+    f"x = {HUGE}\n{SMALL}": "cannot be read: Exceeds the limit",
+    f'"a.b" = 1\n{SMALL}': "`a.b`: there is no such key",
+    f"pool.x.y = 3\n{SMALL}": "`pool`: there is no such key",
+    "workers.x.y = 3": "`workers`: must be a list of tables",
+    f"{SMALL}\nname.x = 1": "is not TOML",
+    f"{SMALL}\n[budget]\nseconds = {LARGE}": r"\[budget\], `seconds`: must be a number, not 1000",
+    f"{SMALL}\n[budget]\nusd = 1e999": r"\[budget\]: budget: usd must be",
+    f"{SMALL}\ntimeout = {LARGE}": r"\[\[workers\]\] 0 'calc', `timeout`: must be a number",
+    f"{SMALL}\nrequests_per_minute = {LARGE}": r"0 'calc', `requests_per_minute`: must be a number",
+    SMALL.replace(
+        '"single"', '"self_consistency"\nn = 1000000000'
+    ): r"\[planner\]: n must be at most 1,000",
+    SMALL.replace('name = "calc"', 'name = "a\\u0000b"'): r"worker name 'a\\x00b'",
+}
+
+
+@pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
+def test_odd_files_are_one_error_that_names_the_place(write, text):
+    with pytest.raises(ConfigError, match=ODD[text]) as caught:
+        load_conductor(write(text))
+    assert str(write(text)) in str(caught.value)
+
+
+def test_a_path_that_none_can_have_is_one_error():
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_conductor("a\0b")

@@ -109,6 +109,13 @@ def test_an_exception_that_cannot_be_shown_is_recorded():
 @pytest.mark.parametrize(
     "text",
     [
+        "sk-learn-version-2 and hf_transformers_4_x, pplx-70b-online, xai-grok-4-fast-reasoning",
+        "pip install git+https://github.com/x/y.git@0123456789abcdef0123456789abcdef01234567#egg=y1234567",
+        "550e8400-e29b-41d4-a716-446655440000, sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "max_tokens = 128000, pad_token: 5025699, ?page=results12&sort_key=col123456",
+        "api_key=settings2.api_key, token = get_token2(name), password=$MY_PASSWORD, api_key = os.environ['KEY_1']",
+        "Basic gpt-4o-mini model; a bearer of news; note: values, key: value, ASIAN markets, eyJ is no token",
+        "Unexpected token: identifier42 at line 3",
         "sk-learn-version and task-orchestrator",
         "hf_transformers_x, pk-something-longer-still",
         "authorization: insufficient_scope",
@@ -130,6 +137,34 @@ def test_words_are_no_keys(text):
 )  # fmt: skip
 def test_what_looks_like_a_key_goes(text):
     assert "[redacted]" in redacted(text)
+
+
+HEX = "0123456789abcdef" * 2
+MARK = "4711canary" + HEX[:22]
+FORMS = [
+    *(f"{begin}{MARK}" for begin in (
+        "pplx-", "nvapi-", "tvly-", "tvly-dev-", "github_pat_", "ghp_", "gho_", "ghs_", "ghu_", "glpat-", "sk-ant-api03-",
+        "sk-proj-", "sk-or-v1-", "AIza", "gsk_", "hf_", "r8_", "xai-", "lsv2_pt_", "co-", "fc-", "npm_", "sk_live_",
+    )),
+    f"xoxb-123456789012-{MARK}", f"xoxp-123456789012-{MARK}", f"SG.{MARK}.{MARK}", "AKIAIOSFODNN4711CANA", "ASIAIOSFODNN4711CANA",
+    f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIi{MARK}.{MARK}", f"https://x/?q=eyJhbGciOiJIUzI1NiJ9.eyJzdWIi{MARK}.{MARK}",
+    f"-----BEGIN RSA PRIVATE KEY-----\nMIIE{MARK}\n{MARK}==\n-----END RSA PRIVATE KEY-----",
+    f"-----BEGIN PRIVATE KEY-----\nMIIE{MARK}", f"https://hooks.slack.com/services/T00000000/B00000000/{MARK}",
+    f"Bearer {MARK}", "Basic bWU6NDcxMWNhbmFyeQ==", f"?key={MARK}", f"http://h/?a=b&token={MARK}&c=d", f"password={MARK}",
+    f"postgresql://me:{MARK}@h/db", f"mongodb+srv://me:{MARK}@h/db", f"https://{MARK}@sentry.io/1", f"api-key: {HEX}4711canary",
+    f"AccountKey={MARK}==", f'{{"api_key": "{MARK}"}}', f'{{\\"accessToken\\": \\"{MARK}\\"}}', f"Cookie: a=b; id={MARK}",
+    f"('x-api-key', '{MARK}')", f"OPENAI_API_KEY={MARK}", f"%3Fapi_key%3D{MARK}", f"Authorization: Token {MARK}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_every_form_of_keys_goes_and_what_stands_around_stays(text):
+    told = redacted(f"The server said: {text} was refused.")
+    assert told.startswith("The server said: ")
+    assert "[redacted]" in told
+    assert not any(part in told for part in ("4711", "canary", "CANA", "bWU6"))
+    assert told.endswith(" was refused.") or "Cookie" in text or "BEGIN PRIVATE" in text
+    assert redacted(told) == told
 
 
 def test_a_long_text_takes_no_time():

@@ -145,7 +145,7 @@ def _parse(line: str, where: str) -> tuple[Task, Split | None]:
 def _object(line: str, where: str) -> dict[str, Any]:
     try:
         data = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{where}: this is not JSON: {error}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{where}: a line is a JSON object with the keys of a task, not {line!r:.80}")

@@ -1,0 +1,95 @@
+"""Names that keys stand under, and values that are no key whatever their name is."""
+
+import re
+from typing import Final
+
+_WORD: Final = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
+_ENDINGS: Final = (
+    "apikey", "accesskey", "authkey", "privatekey", "secretkey", "token", "secret", "password", "passwd",
+    "passphrase", "credential", "credentials", "authorization", "cookie", "bearer",
+)  # fmt: skip
+_WHOLE: Final = frozenset({"key", "pwd", "pat", "jwt"})
+_MAYBE: Final = frozenset({"auth", "code", "pass", "sid", "session", "sig", "signature"})
+"""Words that name a key only where the value looks like one."""
+_BARE: Final = frozenset({"key", "token", "pat", "cookie", "secret"})
+"""Alone, the name of anything in code."""
+_ABOUT: Final = frozenset({
+    "budget", "count", "dir", "endpoint", "expiry", "file", "id", "length", "limit", "max", "name", "path",
+    "prefix", "region", "size", "store", "ttl", "type", "uri", "url",
+})  # fmt: skip
+"""What is told about a key under such a name is not the key."""
+_OTHER_KEYS: Final = frozenset({
+    "cache", "foreign", "group", "idempotency", "index", "object", "partition", "primary", "public", "row",
+    "routing", "sort",
+})  # fmt: skip
+_OTHER_TOKENS: Final = frozenset({
+    "bos", "cls", "continuation", "end", "eos", "image", "mask", "max", "min", "new", "next", "pad", "page",
+    "sep", "special", "start", "stop", "unk",
+})  # fmt: skip
+
+_PLAIN_WORD: Final = re.compile(r"[A-Za-z]{1,8}")
+"""Such as "none", "EMPTY", "ollama": stand-ins for a key, but words of messages."""
+_STAND_INS: Final = frozenset({
+    "", "dummy", "empty", "false", "lm-studio", "no", "no-key", "no-key-required", "none", "not-needed",
+    "not-required", "null", "off", "ollama", "on", "placeholder", "sk-no-key-required", "true", "unused", "yes",
+})  # fmt: skip
+_BETWEEN: Final = re.compile(r"[\s\-_./:,@]+")
+_PIECE: Final = re.compile(r"[A-Z]?[a-z]*(?:[A-Z][a-z]+){0,3}\d{0,3}|[A-Z]+\d{0,3}|\d{1,8}[A-Za-z]{0,2}")
+_SHORTEST: Final = 6
+_SHORT_PIECE, _LONG_PIECE = 5, 16
+
+
+def names_key(name: str, value: str) -> bool:
+    """Whether what stands under `name` (of a header, a query value, a variable, a flag) is a key.
+
+    Args:
+        name: In any spelling: `api-key`, `accessToken`, `GITHUB_PAT`.
+        value: What stands there; it decides where the name leaves it open, as `auth` does.
+    """
+    words = _words(name)
+    if not words or words[-1] in _ABOUT:
+        return False
+    for position in range(max(0, len(words) - 2), len(words)):
+        before, word = words[position - 1] if position else "", words[position]
+        if (word == "key" and before in _OTHER_KEYS) or (word == "token" and before in _OTHER_TOKENS):
+            continue
+        if word in _WHOLE or word.endswith(_ENDINGS):
+            return True
+    return words[-1] in _MAYBE and looks_random(value)
+
+
+def is_bare(name: str) -> bool:
+    """Whether `name` is a word alone that code uses for much else, such as `key`."""
+    words = _words(name)
+    return len(words) == 1 and words[0] in _BARE
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(name[:200])]
+
+
+def is_secret(value: str) -> bool:
+    """Whether a key can be told from the words of a message: it is long enough, and no plain word."""
+    return len(value) >= _SHORTEST and not is_plain_word(value) and not is_stand_in(value)
+
+
+def is_plain_word(value: str) -> bool:
+    """Whether `value` is a short word of letters."""
+    return _PLAIN_WORD.fullmatch(value) is not None
+
+
+def is_stand_in(value: str) -> bool:
+    """Whether `value` stands where no key is needed, or says yes or no."""
+    return value.strip().lower() in _STAND_INS
+
+
+def looks_random(value: str) -> bool:
+    """Whether `value` looks like no text, number, host, path, or name of a model: a part of it is no word."""
+    pieces = _BETWEEN.split(value)
+    return len(value) >= _SHORTEST + 2 and any(_is_random(piece) for piece in pieces)
+
+
+def _is_random(piece: str) -> bool:
+    if len(piece) <= _SHORT_PIECE:
+        return False
+    return len(piece) > _LONG_PIECE or not _PIECE.fullmatch(piece)

@@ -1,0 +1,344 @@
+"""Keys: what is known as one, in which spellings, and that none leaves by any exit."""
+
+import base64
+import json
+import traceback
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.parse import quote
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
+from pydantic import BaseModel, SecretStr
+from typer.testing import CliRunner
+
+from langgraph_conductor import ConfigError, Worker, create_conductor
+from langgraph_conductor.cli.app import app as commands
+from langgraph_conductor.config import load_conductor
+from langgraph_conductor.workers import known_secrets
+from langgraph_conductor.workers.known_secrets import begun, redacted, remember, secrets_of, without
+from langgraph_conductor.workers.redaction import Unspoken, redact
+from tests.helpers import ScriptedPlanner, ask, flow
+
+SECRET = "zz/canary 4711+secret"
+KEY = "zzcanary4711secret"
+
+
+@pytest.fixture(autouse=True)
+def forgotten(monkeypatch):
+    monkeypatch.setattr(known_secrets, "_taken", set())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SECRET,
+        quote(SECRET),
+        quote(SECRET, safe="").lower(),
+        SECRET.replace("/", "%2F").replace("+", "%2B").replace(" ", "+"),
+        json.dumps({"a": json.dumps({"b": SECRET})}),
+        *(base64.b64encode(f"{user}:{SECRET}".encode()).decode() for user in ("a", "me", "you", "them")),
+        base64.urlsafe_b64encode(f"{SECRET}:x".encode()).decode(),
+    ],
+)
+def test_a_known_secret_goes_in_every_spelling(text):
+    told = without(f"before {text} after", [SECRET])
+    assert told.startswith("before ")
+    assert told.endswith(" after")
+    assert "[redacted]" in told
+    for part in ("canary", "4711", text):
+        assert part not in told
+
+
+def test_a_secret_with_signs_that_json_escapes_goes():
+    odd = 'zz"quote\\back4711é'
+    assert odd not in (told := without(json.dumps({"k": odd}), [odd]))
+    assert "4711" not in told
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "known"),
+    [
+        ("MY_KEY", "correct-horse-battery", True),
+        ("ANY", KEY, True),
+        ("ANY", "1234abcd5678efgh", True),
+        ("MCP_URL", f"http://h/mcp?tavilyApiKey={KEY}", True),
+        ("MCP_URL", f"http://h/s/{KEY}/mcp", True),
+        ("DB", f"postgresql://me:{KEY}@h/db", True),
+        ("SETTINGS", json.dumps({"apiKey": KEY}), True),
+        ("ANY", "3", False),
+        ("ANY", "true", False),
+        ("MY_KEY", "true", False),
+        ("MY_KEY", "none", False),
+        ("ANY", "localhost", False),
+        ("ANY", "gpt-5-mini", False),
+        ("ANY", "claude-sonnet-4-5-20250929", False),
+        ("ANY", "Qwen/Qwen3-32B", False),
+        ("ANY", "http://127.0.0.1:8000/v1", False),
+        ("ANY", "us-east-1", False),
+        ("ANY", "/home/me/servers", False),
+    ],
+)
+def test_what_came_from_the_environment_is_known_unless_it_is_words(name, value, known):
+    remember(name, value)
+    assert bool(known_secrets._taken) is known
+    assert (value == without(value, ())) is not known
+    if KEY in value:
+        assert KEY not in without(value, ())
+
+
+def test_a_key_in_pieces_is_not_told():
+    spoken = Unspoken([KEY])
+    told = [spoken.more(piece) for piece in ("The key zz", "canary47", "11secret is zzc", "an")]
+    assert "".join(told) == "The key [redacted] is "
+    assert spoken.rest() == "zzcan"
+    assert spoken.rest() == ""
+    assert begun("nothing", [KEY]) == 0
+    assert begun("it is zzcanary", [KEY]) == 8
+
+
+class Client:
+    def __init__(self):
+        self.api_key = KEY
+
+
+class Search(BaseModel):
+    api_key: str = KEY
+    question: str = "structured-response"
+
+
+CLIENT = Client()
+MODEL = ChatOpenAI(model="m", api_key=KEY)
+
+
+def of_globals(task):
+    return CLIENT, MODEL
+
+
+def holding(secret):
+    def worker(task):
+        return secret.get_secret_value()
+
+    return worker
+
+
+@tool
+def search(query: str) -> str:
+    """Search."""
+    return str(CLIENT)
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        Client(),
+        Search(),
+        of_globals,
+        holding(SecretStr(KEY)),
+        search,
+        RunnableLambda(holding(SecretStr(KEY))),
+        create_agent(MODEL, []),
+        create_agent(ChatOpenAI(model="m", api_key="zz-other-key-1"), [search]),
+        MODEL.bind(extra_headers={"X-Auth": KEY}),
+        MODEL.bind_tools([search]),
+        {"transport": "http", "url": f"http://h/mcp?tavilyApiKey={KEY}"},
+        {"transport": "http", "url": f"http://h/mcp/{KEY}/sse"},
+        {"transport": "http", "url": "http://h", "headers": {"Cookie": f"theme=dark; id={KEY}"}},
+        {"transport": "stdio", "command": "x", "args": ["--api-key", KEY]},
+        {"transport": "stdio", "command": "x", "args": [f"--token={KEY}"]},
+        {"transport": "stdio", "command": "x", "args": ["--header", f"Authorization: Bearer {KEY}"]},
+        {"transport": "stdio", "command": "x", "args": ["--config", json.dumps({"apiKey": KEY})]},
+        {"transport": "stdio", "command": "x", "env": {"accessToken": KEY}},
+        {"transport": "stdio", "command": "x", "env": {"GITHUB_PAT": KEY}},
+    ],
+)
+def test_what_holds_a_key_is_looked_through(holder):
+    assert KEY in secrets_of(holder)
+
+
+def test_data_is_no_secret():
+    key, token = "structured_response", "answer-so-far"
+
+    def worker(task):
+        return key + token
+
+    assert secrets_of(worker) == ()
+    assert secrets_of({"transport": "stdio", "command": "x", "args": ["--max-tokens", "200000"]}) == ()
+    assert (
+        secrets_of({"transport": "http", "url": "http://127.0.0.1:8000/mcp?page=search-results-page"}) == ()
+    )
+
+
+def test_errors_lose_keys_in_notes_bytes_and_objects():
+    class Url:
+        def __str__(self):
+            return f"http://h/?key={KEY}"
+
+        __repr__ = __str__
+
+    error = ValueError(Url(), KEY.encode(), {KEY: 1})
+    error.add_note(f"with {KEY}")
+    inner = ValueError(f"inner {KEY}")
+    error.__cause__ = ExceptionGroup("all", [inner])
+    redact(error, [KEY])
+    shown = "".join(traceback.format_exception(error)) + repr(error)
+    assert KEY not in shown
+    assert "[redacted]" in shown
+
+
+def test_a_key_in_an_error_of_a_function_or_tool_reaches_no_trace_event_or_record(run):
+    from tests.unit_tests.test_hostile import ToolModel, tool_call
+    from tests.unit_tests.test_traces import traced
+
+    found = "-".join(["tvly", "abcdef0123456789abcd"])  # in pieces, since tracebacks show the code
+
+    def function(task):
+        raise ValueError(f"refused: {found}")
+
+    @tool
+    def fails() -> str:
+        """Fail."""
+        raise ValueError(f"refused: {found}")
+
+    workers = [Worker("f", function), Worker("t", ToolModel(replies=[tool_call("fails")]), tools=[fails])]
+    workers.append(Worker("ok", lambda task: "ok"))
+    conductor = create_conductor(
+        ScriptedPlanner(flow(("f", "x", []), ("t", "y", []), ("ok", "z", "all"))), workers
+    )
+    with traced("multipart") as langsmith:
+        result = run(conductor, ask())
+        parts = list(conductor.stream(ask(), stream_mode=["custom", "updates", "values"], subgraphs=True))
+        assert langsmith.sent("refused: [redacted]")
+        assert not langsmith.sent(found)
+    assert found not in repr(result) + repr(parts)
+    assert "refused: [redacted]" in repr(result["rounds"][0]["steps"][1]["tool_calls"])
+
+
+# ---------------------------------------------------------------------- one server, every exit
+
+
+class _Refuses(BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        self.send_response(401)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    do_GET = do_POST  # noqa: N815 - as the server calls it
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def refusing():
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Refuses) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+TEAM = """
+[planner]
+strategy = "mixture_of_agents"
+proposers = ["search"]
+layers = 1
+aggregator = "{aggregator}"
+[[workers]]
+name = "search"
+model = "openai_compatible:m@http://127.0.0.1:9/v1"
+retries = 0
+tools = [{{ transport = "{transport}", url = "{url}" }}]
+[[workers]]
+name = "calc"
+local = "calculator"
+"""
+
+
+@pytest.mark.parametrize("transport", ["http", "sse"])
+@pytest.mark.parametrize("place", ["/mcp?tavilyApiKey=${PLAIN}", "/s/${PLAIN}/mcp", "${WHOLE}"])
+def test_the_key_of_a_server_leaves_by_no_exit(refusing, monkeypatch, tmp_path, capfd, transport, place):
+    monkeypatch.setenv("PLAIN", KEY)
+    monkeypatch.setenv("WHOLE", f"{refusing}/mcp?tavilyApiKey={KEY}")
+    url = place if place == "${WHOLE}" else refusing + place
+    said = []
+    for aggregator in ("calc", "search"):
+        config = tmp_path / f"{aggregator}.toml"
+        config.write_text(TEAM.format(aggregator=aggregator, transport=transport, url=url))
+        files = ["--log", tmp_path / f"{aggregator}.jsonl", "--saver", f"sqlite:{tmp_path / aggregator}.db"]
+        html = ["--html", tmp_path / f"{aggregator}.html", "--thread", "t"]
+        done = CliRunner().invoke(
+            commands, [*map(str, ["ask", "What is 2 + 2?", "-c", config, "--json", *files, *html])]
+        )
+        said.append(done.output)
+        assert done.exit_code == (0 if aggregator == "calc" else 4)
+        assert KEY not in "".join(traceback.format_exception(done.exception))
+        shown = CliRunner().invoke(commands, ["show", "t", "--saver", f"sqlite:{tmp_path / aggregator}.db"])
+        said.append(shown.output)
+    assert "[redacted]" in said[0]
+    written = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert b"[redacted]" in written["calc.html"]
+    assert b"[redacted]" in written["calc.jsonl"]
+    assert [name for name, held in written.items() if KEY.encode() in held] == []
+    assert KEY not in "".join([*said, *capfd.readouterr()])
+
+
+async def test_the_key_of_a_server_is_in_no_exception(refusing, monkeypatch, tmp_path):
+    monkeypatch.setenv("PLAIN", KEY)
+    config = tmp_path / "c.toml"
+    config.write_text(
+        TEAM.format(aggregator="calc", transport="http", url=f"{refusing}/mcp?tavilyApiKey=${{PLAIN}}")
+    )
+    conductor = load_conductor(config, on_step_error="raise")
+    with pytest.raises(Exception, match=r"\[redacted\]") as raised:
+        await conductor.ainvoke(ask())
+    assert KEY not in "".join(traceback.format_exception(raised.value)) + repr(raised.value)
+
+
+LITERAL = [
+    'tools = [{ transport = "http", url = "http://h/mcp?tavilyApiKey=very-private" }]',
+    'tools = [{ transport = "http", url = "http://h/mcp", headers = { Cookie = "session=very-private" } }]',
+    'tools = [{ transport = "http", url = "http://h/mcp", headers = { X-Api-Key = "very-private" } }]',
+    'tools = [{ transport = "stdio", command = "x", args = ["--api-key", "very-private"] }]',
+    'tools = [{ transport = "stdio", command = "x", args = ["--token=very-private"] }]',
+    'tools = [{ transport = "stdio", command = "x", args = ["-e", "GITHUB_PAT=very-private"] }]',
+    'tools = [{ transport = "stdio", command = "x", args = ["--header", "X-Api-Key: very-private"] }]',
+    'tools = [{ transport = "stdio", command = "x", env = { accessToken = "very-private" } }]',
+    'tools = [{ transport = "stdio", command = "x", env = { GITHUB_PAT = "very-private" } }]',
+]
+INNOCENT = [
+    'tools = [{ transport = "http", url = "http://h/mcp?tavilyApiKey=${PLAIN}&page=search" }]',
+    'tools = [{ transport = "http", url = "http://h/mcp", headers = { Cookie = "session=${PLAIN}; theme=dark" } }]',
+    'tools = [{ transport = "http", url = "http://h/mcp", headers = { Authorization = "Bearer ${PLAIN}" } }]',
+    'tools = [{ transport = "stdio", command = "x", args = ["--api-key", "${PLAIN}", "--max-tokens", "200"] }]',
+    'tools = [{ transport = "stdio", command = "x", args = ["-e", "GITHUB_PAT=${PLAIN}", "-y", "server@1.2.3"] }]',
+    'tools = [{ transport = "stdio", command = "x", env = { TOKENIZERS_PARALLELISM = "false", KEY_FILE = "/run/k" } }]',
+    'options = { model_kwargs = { prompt_cache_key = "my-application" } }',
+]
+
+
+@pytest.mark.parametrize("line", LITERAL)
+def test_literal_keys_are_refused_and_not_repeated(tmp_path, line):
+    config = tmp_path / "c.toml"
+    config.write_text(f"[[workers]]\nname = 'x'\nmodel = 'openai_compatible:m@http://h/v1'\n{line}\n")
+    with pytest.raises(ConfigError, match=r"\$\{MY_KEY\}") as caught:
+        load_conductor(config)
+    assert "private" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", INNOCENT)
+def test_innocent_values_are_taken(tmp_path, monkeypatch, line):
+    monkeypatch.setenv("PLAIN", KEY)
+    config = tmp_path / "c.toml"
+    team = "[planner]\nstrategy = 'single'\nworker = 'x'\n"
+    config.write_text(f"{team}[[workers]]\nname = 'x'\nmodel = 'openai_compatible:m@http://h/v1'\n{line}\n")
+    assert load_conductor(config)
+
+
+def test_a_guess_never_touches_what_is_known_not_to_be_one():
+    assert redacted("2 + 2 = 4", ["2", "4", "true"]) == "2 + 2 = 4"
