@@ -202,13 +202,14 @@ def _edit(
     if workflow is None and not outputs:
         raise ValueError("there is nothing to change: give a workflow, or outputs")
     now = found.workflow if workflow is None else workflow
-    check_workflow(now, found._pool, found._rounds)
     size = len(now.steps)
     if unknown := [index for index in outputs if index not in range(size)]:
         raise ValueError(f"there is no step {unknown[0]}: the workflow has steps 0 to {size - 1}")
     if silent := [index for index, text in outputs.items() if not text.strip()]:
         raise ValueError(f"step {silent[0]} would have said nothing")
-    values: dict[str, Any] = {"stands": standing(found._done, found.workflow, now, outputs)}
+    stands = standing(found._done, found.workflow, now, outputs)
+    check_workflow(now, found._pool, found._rounds, over={int(index) for index in stands["steps"]})
+    values: dict[str, Any] = {"stands": stands}
     if workflow is not None:
         planned = found._values["plan"].get("approval", {}).get("planned") or found.workflow.to_json()
         approval = Approval(said="edit", planned=planned)

@@ -6,7 +6,7 @@ node is itself of LangGraph's graph protocol and rebuilds the graph from what th
 checkpoint says of itself.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -343,18 +343,21 @@ def previous_outputs(rounds: list[RoundRecord]) -> dict[str, Any] | None:
     return {"round": record["round"], "outputs": outputs}
 
 
-def check_workflow(workflow: Workflow, pool: WorkerPool, rounds: Sequence[RoundRecord]) -> None:
+def check_workflow(
+    workflow: Workflow, pool: WorkerPool, rounds: Sequence[RoundRecord], over: Container[int] = ()
+) -> None:
     """Refuse a workflow that cannot be run.
 
     Args:
         workflow: What is to run.
         pool: Who is offered.
         rounds: The rounds before.
+        over: Positions of steps that have run already.
 
     Raises:
         PlanError: If a step's worker is not there, or may not be last, or a step is granted what is not there.
     """
-    pool.check(workflow)
+    pool.check(workflow, over=over)
     for step in workflow.steps:
         chosen_outputs(rounds, step.earlier)
 

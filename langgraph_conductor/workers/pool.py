@@ -1,7 +1,7 @@
 """The pool: the workers a planner may choose from, numbered once."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from types import MappingProxyType
 from typing import Any
@@ -185,22 +185,23 @@ class WorkerPool:
         pool._workers = {n: worker for n, worker in self._workers.items() if n in ordinals}
         return pool
 
-    def check(self, workflow: Workflow, *, by_ordinal: bool = False) -> None:
+    def check(self, workflow: Workflow, *, by_ordinal: bool = False, over: Container[int] = ()) -> None:
         """Refuse a workflow this pool cannot run.
 
         Args:
             workflow: The workflow.
             by_ordinal: Whether errors name workers by ordinal, for planners that know no names.
+            over: Positions of steps that have run already, and need no worker.
 
         Raises:
             PlanError: If a worker is not in the pool, or one that may not be last is.
         """
         for i, step in enumerate(workflow.steps):
-            if step.worker not in self.names:
+            if step.worker not in self.names and i not in over:
                 choice = ", ".join(self.names)
                 raise PlanError(f"there is no worker {step.worker!r}; choose from {choice}", step=i)
         last = len(workflow.steps) - 1
-        if not self[workflow.steps[last].worker].may_be_last:
+        if last not in over and not self[workflow.steps[last].worker].may_be_last:
             called = {
                 worker.name: str(n) if by_ordinal else worker.name for n, worker in self._workers.items()
             }

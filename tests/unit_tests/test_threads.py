@@ -4,6 +4,7 @@ import itertools
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
@@ -14,7 +15,9 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.types import Command, StateUpdate, interrupt
 
-from langgraph_conductor import ACCEPT, Worker, add_conductor
+from langgraph_conductor import ACCEPT, ConductorError, Worker, Workflow, add_conductor
+from langgraph_conductor.editing import edit_round, open_rounds
+from langgraph_conductor.errors import SavedRunError
 from langgraph_conductor.graph.workflow_node import WorkflowNode
 from tests import places
 from tests.helpers import Recorder, ScriptedPlanner, ask, flow, thread
@@ -348,3 +351,72 @@ def test_a_round_that_was_over_and_not_noted_is_taken_from_its_workflow(form, pl
     assert len(planner.requests) == 2
     assert len(asked.tasks) == (4 if plans[1] is CHAIN else 2)
     assert result["messages"][-1].text == ("a-1-1" if plans[1] is CHAIN else "a-0-1")
+
+
+TEAM = flow(("scout", "Look.", []), ("boss", "Sign.", [0]), ("clerk", "File.", [1]))
+
+
+def deployed(form, saver, paid, *names, plan=TEAM, approve=False):
+    """The app as it is deployed with these workers."""
+
+    def worker(name):
+        def work(task):
+            paid.append(name)
+            return interrupt("Sign?") if name == "boss" else f"{name} of {len(task.inputs)}"
+
+        return Worker(name, work, fallback="clerk" if name == "boss" and "clerk" in names else None)
+
+    return getattr(places, form)(
+        saver, ScriptedPlanner(plan), [worker(name) for name in names], approve=approve
+    )
+
+
+def test_an_app_without_a_worker_resumes_what_needs_it_no_more(form, saver):
+    paid = []
+    deployed(form, saver, paid, "scout", "boss", "clerk").invoke(ask(), thread())
+    now = deployed(form, saver, paid, "boss", "clerk")
+    assert now.get_state(thread(), subgraphs=True).interrupts[0].value == "Sign?"
+    assert [*now.get_state_history(thread())]
+    result = now.invoke(Command(resume="signed"), thread())
+    assert said(result)[-1] == "clerk of 1"
+    assert paid == ["scout", "boss", "boss", "clerk"]
+
+
+@pytest.mark.parametrize("gone", ["boss", "clerk"])
+def test_an_app_without_a_worker_that_is_needed_says_which_and_pays_nothing(form, saver, run, gone):
+    if isinstance(saver, SqliteSaver):
+        run = lambda graph, *args: graph.invoke(*args)  # noqa: E731 - SqliteSaver cannot be awaited
+    paid = []
+    deployed(form, saver, paid, "scout", "boss", "clerk").invoke(ask(), thread())
+    paid.clear()
+    now = deployed(form, saver, paid, *({"scout", "boss", "clerk"} - {gone}))
+    now.get_state(thread(), subgraphs=True)
+    with pytest.raises(
+        SavedRunError, match=rf"step . of a saved run needs the worker '{gone}'.*edit_round"
+    ):
+        run(now, Command(resume="signed"), thread())
+    assert paid == []
+    whole = deployed(form, saver, paid, "scout", "boss", "clerk")  # the one remedy
+    assert said(run(whole, Command(resume="signed"), thread()))[-1] == "clerk of 1"
+
+
+def test_a_step_whose_worker_is_gone_is_given_to_another(form, saver):
+    """The other remedy: what is over stays, also what a worker said that is gone."""
+    paid = []
+    deployed(form, saver, paid, "scout", "boss", "clerk").invoke(ask(), thread())
+    paid.clear()
+    now = deployed(form, saver, paid, "clerk")
+    (found,) = open_rounds(now, thread())
+    steps = found.workflow.steps
+    edit_round(found, workflow=Workflow((steps[0], replace(steps[1], worker="clerk"), steps[2])))
+    assert said(now.invoke(None, thread()))[-1] == "clerk of 1"
+    assert paid == ["clerk", "clerk"]
+
+
+def test_a_plan_that_waits_to_be_approved_and_cannot_run_is_refused_by_name(form, saver):
+    paid = []
+    deployed(form, saver, paid, "scout", "boss", "clerk", approve=True).invoke(ask(), thread())
+    now = deployed(form, saver, paid, "scout", "boss", approve=True)
+    with pytest.raises(ConductorError, match="'clerk'"):
+        now.invoke(Command(resume="accept"), thread())
+    assert paid == []
