@@ -170,7 +170,7 @@ OPTIONS = [
     ["AA", "Aa", "aa", "x**2"],
     [".5, 0.4", "5, 0.4", "6'", '6"'],
     ["(i) and (iii) only", "(i), (ii) and (iii) only", "i", "-i"],
-    ["The answer is: A.", "The correct answer is none of these", "</answer>", "The answer is"],
+    ["The answer is: A.", "The correct answer is none of these", "Answer: B", "The answer is"],
     ["long " * 60, "longer " * 60, "A dog", "A. and B."],
 ]
 PHRASES = [
