@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from enum import Enum
-from itertools import islice
+from itertools import chain, islice, pairwise
 from typing import Any, Final, Literal
 
 from langgraph_conductor.errors import PlanError
@@ -175,9 +175,10 @@ def _lists(text: str, *, hidden: bool = False) -> dict[str, Any]:
     latest: dict[str, Any] = {}  # the newest of each, whatever their order
     broken: dict[str, str] = {}
     read_to = 0
-    matches = list(_LABEL.finditer(text))
-    ends = [*(match.start() for match in matches), len(text)][1:]
-    for match, following in zip(matches, ends, strict=False):
+    for match, next_one in pairwise(chain(_LABEL.finditer(text), (None,))):
+        if match is None:
+            break
+        following = len(text) if next_one is None else next_one.start()
         if match.start() < read_to:
             continue  # inside a list that is read already, such as a subtask that shows a label
         if reader.exhausted:

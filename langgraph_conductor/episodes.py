@@ -143,7 +143,8 @@ async def run_episode(
         ValueError: If an option does not fit.
         PlanError: If a fixed strategy names a worker that is not there.
     """
-    from langgraph_conductor.rewards.grading import agrade, check_grader, is_own
+    from langgraph_conductor.rewards import agrade, check_grader
+    from langgraph_conductor.rewards.grading import is_own
 
     if is_own(task.grader):  # it is imported, in a process
         await asyncio.to_thread(check_grader, task.grader)

@@ -324,7 +324,7 @@ def test_any_bytes_raise_only_plan_errors(text):
 JUNK_UNITS = [
     "model_id=[", "subtasks=['", "access=['access=['", 'access=["a",', "access=[]\n", "model_id=[] ",
     'steps=[{"a":[', "<think>", "</think>", "[", '"', "\\", "{", "`", "# ", 'subtasks=["\\\\', "model_id = ['''",
-    'subtasks=["a]\n', "subtasks=［「a」，", "「", "subtasks=[「「", "\\text{model\\_id}=[", "access_list=[[],0]\n",
+    'subtasks=["a]\n', "subtasks=［「a」，", "「", "subtasks=[「「", "\\text{model\\_id}=[", "access_list=[[], 0]\n",
     "access     ", "x' 'y", "model_id=[0]\nsubtasks=['a']\n",
 ]  # fmt: skip
 
