@@ -8,11 +8,13 @@ can be sent back to the planner as it is.
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from enum import Enum
+from itertools import chain, islice, pairwise
 from typing import Any, Final, Literal
 
 from langgraph_conductor.errors import PlanError
-from langgraph_conductor.literals import LiteralError, LiteralReader
+from langgraph_conductor.literals import LiteralError, LiteralReader, Word
 from langgraph_conductor.replies import drop_thinking, storable
 from langgraph_conductor.workflow import ALL, Step, Workflow, brief, ordinals_of
 
@@ -36,10 +38,18 @@ _ALSO: Final = {
     "subtasks": {"subtask", "subtasks"},
     "access_list": {"access", "access_list", "access_lists"},
 }
-_WORD = r"(?<!\w)(model\\?[_ -]ids?|subtasks?|access(?:\\?[_ -]lists?)?|steps)[\"'`*]{0,4}\s{0,8}"
+# Around a label: quotes, markdown, and TeX as in `\text{model\_id} = [0]`.
+_WORD = (
+    r"(?<!\w)(model\\{0,2}[_ -]ids?|subtasks?|access(?:\\{0,2}[_ -]lists?)?|steps)[\"'`*}$」』]{0,4}\s{0,8}"
+)
 # `=` or `:`, or an annotation as in `model_id: list[int] = [0]`
-_SIGN = r"(?::\s{0,4}[\w.]{1,30}(?:\[[\w\[\], .|\"']{0,60}\])?\s{0,4}=|[:=：]{1,2})"
-_LABEL = re.compile(rf"{_WORD}{_SIGN}\s{{0,8}}[`*]{{0,4}}\s{{0,8}}(?=[\[(])", re.IGNORECASE)
+_SIGN = r"(?::\s{0,4}[\w.]{1,30}(?:\[[\w\[\], .|\"']{0,60}\])?\s{0,4}=|&?[:=：\uff1d]{1,2})"
+_LABEL = re.compile(rf"{_WORD}{_SIGN}\s{{0,8}}[`*]{{0,4}}\s{{0,8}}(?=[\[(\uff3b\uff08])", re.IGNORECASE)
+# Behind a list and before the next label, where they do not belong to the list.
+_BETWEEN = re.compile(r"[\s,\uff0c;`*#>-]*(?:\$?\\[a-z]{2,10}\{)?\Z")
+_MARGIN: Final = 60
+_MOST_MENDS: Final = 20
+"""Broken lists that are looked at closely; a plan has three lists."""
 _BARE_LABEL = re.compile(_WORD, re.IGNORECASE)
 
 
@@ -142,17 +152,38 @@ def _fields(text: str) -> dict[str, Any]:
     whole = _whole_json(text)
     if whole is not None:
         return whole
+    try:
+        return _lists(text)
+    except PlanError:
+        # A string that never ends may also have ended within the next list, and so hidden it.
+        if sum(1 for _ in islice(_LABEL.finditer(text), _MOST_MENDS)) < _MOST_MENDS:
+            with suppress(PlanError):
+                return _lists(text, hidden=True)
+        raise
+
+
+def _lists(text: str, *, hidden: bool = False) -> dict[str, Any]:
+    """The named lists of a plan in text.
+
+    Args:
+        text: The plan.
+        hidden: Whether subtasks end before the next label, if they can be mended so.
+    """
     reader = LiteralReader(text)
+    mends = 0
     ordered: dict[str, Any] = {}  # from a `model_id` on, as the paper writes them
     latest: dict[str, Any] = {}  # the newest of each, whatever their order
     broken: dict[str, str] = {}
     read_to = 0
-    for match in _LABEL.finditer(text):
+    for match, next_one in pairwise(chain(_LABEL.finditer(text), (None,))):
+        if match is None:
+            break
+        following = len(text) if next_one is None else next_one.start()
         if match.start() < read_to:
             continue  # inside a list that is read already, such as a subtask that shows a label
         if reader.exhausted:
             break
-        if text[match.end()] == "(" and "=" not in match[0]:
+        if text[match.end()] in "(\uff08" and not re.search("[=\uff1d]", match[0]):
             continue  # `access: (see below)` is prose, `access = ([],)` is not
         label = _label(match[1])
         if label == LISTS[0]:
@@ -160,9 +191,19 @@ def _fields(text: str) -> dict[str, Any]:
         try:
             value, read_to = reader.read(match.end())
         except LiteralError as error:
-            broken.setdefault(label, str(error))
-            latest.pop(label, None)
-            continue
+            mends += 1
+            mended, why = _mended(
+                text[match.end() : following] if mends <= _MOST_MENDS else "", label, error
+            )
+            if mended is None:
+                broken.setdefault(label, why)
+                latest.pop(label, None)
+                continue
+            value, read_to = mended, following
+        if hidden and label == "subtasks" and read_to > following:
+            mends += 1
+            mended = _mended(text[match.end() : following], label)[0] if mends <= _MOST_MENDS else None
+            value, read_to = (value, read_to) if mended is None else (mended, following)
         if label != "steps":
             latest[label] = value
             if ordered or label == LISTS[0]:
@@ -180,16 +221,49 @@ def _fields(text: str) -> dict[str, Any]:
     raise PlanError(_missing(text, latest, broken))
 
 
+def _mended(text: str, label: str, error: LiteralError | None = None) -> tuple[list[Any] | None, str]:
+    """A broken list of subtasks that lacks nothing but its last closing quote; and what is wrong with a list.
+
+    Args:
+        text: From where the list begins up to the next label. A string without an end reads on into the next list,
+            and what is found wrong there is not what is wrong.
+        label: Which list it is.
+        error: What was found wrong in the whole text.
+    """
+    text = _without_end(text)
+    if text.endswith(("'", '"', "\u300c", "\u300e")) and (shorter := _without_end(text[:-1])).endswith("]"):
+        text = shorter  # the quote is that of the next label
+    unclosed = ""
+    try:
+        LiteralReader(text).read(0)
+    except LiteralError as inner:
+        unclosed = inner.unclosed
+        error = inner if unclosed or error is None else error
+    if label == "subtasks" and unclosed and text.endswith(("]", "\uff3d")):
+        whole = f"{text[:-1].rstrip()}{unclosed}]"
+        with suppress(LiteralError):
+            value, end = LiteralReader(whole).read(0)
+            if end == len(whole) and all(type(item) is str for item in value):
+                return value, ""
+    return None, str(error)
+
+
+def _without_end(text: str) -> str:
+    return text[:-_MARGIN] + _BETWEEN.sub("", text[-_MARGIN:])
+
+
 def _missing(text: str, found: Mapping[str, Any], broken: Mapping[str, str]) -> str:
     missing = [label for label in LISTS if label not in found]
     for label in (*missing, "steps"):
         if label in broken:
             return f"the list `{label}` cannot be read: {broken[label]}"
-    named = {_label(match[1]) for match in _BARE_LABEL.finditer(text)}
-    if len(missing) == len(LISTS) and not named.issuperset(LISTS):
+    named = {_label(match[1]): match.end() for match in _BARE_LABEL.finditer(text)}
+    if len(missing) == len(LISTS) and not set(named).issuperset(LISTS):
         return "no workflow found; end with the lists model_id, subtasks and access_list"
     if missing[0] in named:
-        return f"`{missing[0]}` must be followed by `=` and a list in square brackets, one entry per step"
+        behind = text[named[missing[0]] :][:20].split("\n")[0].strip()
+        instead = f", not by `{behind}`" if behind else ""
+        return f"`{missing[0]}` must be followed by `=` and a list in square brackets, one entry per step{instead}"
     return f"the list `{missing[0]}` is missing; give model_id, subtasks and access_list"
 
 
@@ -226,7 +300,7 @@ def _whole_json(text: str) -> dict[str, Any] | None:
 
 def _label(text: str) -> str:
     """The canonical name of a list; a word that is none stays as it is."""
-    word = re.sub(r"\\?[_ -]", "_", text.lower())
+    word = re.sub(r"\\{0,2}[_ -]", "_", text.lower())
     for name, others in _ALSO.items():
         if word in others:
             return name
@@ -249,7 +323,7 @@ def _rows(fields: dict[str, Any]) -> list[tuple[Any, Any, Any]]:
 
 def _step(index: int, worker: Any, subtask: Any, access: Any, offered: Mapping[int, str] | None) -> Step:
     try:
-        return Step(_worker_name(worker, offered), _quoted(subtask), _positions(access))
+        return Step(_worker_name(worker, offered), _quoted(subtask), _positions(access, index))
     except PlanError as error:
         raise PlanError(error.reason, step=index) from None
 
@@ -281,10 +355,18 @@ def _quoted(subtask: Any) -> str:
     return storable(subtask)
 
 
-def _positions(access: Any) -> Any:
-    """Digit strings become numbers and `all` a plain string; the rest is checked by `Step`."""
+def _positions(access: Any, index: int) -> Any:
+    """Digit strings become numbers, one position a list of it, null none; the rest is checked by `Step`."""
+    if access is None or (isinstance(access, Word) and access in ("null", "None")):
+        return []
     if isinstance(access, str):
-        return str(access).strip().lower()
+        access = _number_if(str(access).strip().lower())
+    if type(access) is int:
+        if not 0 <= access < index:
+            raise PlanError(
+                f"access is a list of positions of earlier steps; there is no step {brief(access)} before this one"
+            )
+        return [access]
     if not isinstance(access, list):
         return access
     return [_number_if(item.strip().lower()) if isinstance(item, str) else item for item in access]

@@ -1,5 +1,6 @@
 """An episode: one question planned, run and graded once. Evaluation and training both go through here."""
 
+import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -143,8 +144,12 @@ async def run_episode(
         PlanError: If a fixed strategy names a worker that is not there.
     """
     from langgraph_conductor.rewards import agrade, check_grader
+    from langgraph_conductor.rewards.grading import is_own
 
-    check_grader(task.grader)
+    if is_own(task.grader):  # it is imported, in a process
+        await asyncio.to_thread(check_grader, task.grader)
+    else:
+        check_grader(task.grader)
     earlier = tuple(previous.rounds if isinstance(previous, Episode) else previous or ())
     text = planner if isinstance(planner, str) else None
     rounds = len(earlier) + (max_rounds if text is None else 1)

@@ -1,10 +1,11 @@
 """Reads one bracketed literal out of free text, forgivingly and in linear time.
 
-Planners write Python lists, JSON arrays and things in between: smart quotes, trailing commas,
-comments, bare words, raw line breaks and apostrophes inside strings. Nothing is ever evaluated.
+Planners write Python lists, JSON arrays and things in between: smart quotes, full-width signs, trailing commas,
+comments, bare words, raw line breaks and apostrophes inside strings, a `)` for a `]`. Nothing is ever evaluated.
 """
 
 import re
+from collections.abc import Container
 from typing import Any, Final
 
 MAX_DEPTH: Final = 6
@@ -22,8 +23,14 @@ _SIMPLE: Final = {
     "n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0",
     "\\": "\\", "'": "'", '"': '"', "/": "/", "\n": "",
 }  # fmt: skip
-_BRACKETS: Final = {"[": "]", "(": ")", "{": "}"}
-_CLOSING: Final = {'"': '"', "'": "'", "“": "”", "”": "”", "‘": "’", "’": "’"}
+_LISTS: Final = "[(\uff3b\uff08"
+_ENDS: Final = "])\uff3d\uff09"
+_COMMAS: Final = ",\uff0c、"
+_COLONS: Final = ":："
+_CLOSING: Final = {
+    '"': '"', "'": "'", "“": "”", "”": "”", "‘": "’", "’": "’", "「": "」", "『": "』", "\uff02": "\uff02",
+}  # fmt: skip
+_NESTED: Final = {"「": re.compile("[「」]"), "『": re.compile("[『』]")}
 
 
 class Word(str):
@@ -33,7 +40,17 @@ class Word(str):
 
 
 class LiteralError(ValueError):
-    """The literal is broken; the message says where, in words of the text."""
+    """The literal is broken; the message says where, in words of the text.
+
+    Attributes:
+        position: Where.
+        unclosed: The quote that opens a string which never ends, if that is what is wrong.
+    """
+
+    def __init__(self, message: str, position: int, unclosed: str = "") -> None:
+        self.position = position
+        self.unclosed = unclosed
+        super().__init__(message)
 
 
 class LiteralReader:
@@ -63,18 +80,18 @@ class LiteralReader:
         try:
             value, position = self._value(start, 0)
         except LiteralError as error:
-            position = error.args[1]
-            raise LiteralError(error.args[0]) from None
+            position = error.position
+            raise
         finally:
             self._work -= position - start
         return value, position
 
     def _value(self, at: int, depth: int) -> tuple[Any, int]:
         sign = self.text[at : at + 1]
-        if sign in _BRACKETS:
+        if sign and sign in _LISTS + "{":
             if depth >= MAX_DEPTH:
                 raise self._broken(at, "lists are nested too deep")
-            return self._object(at, depth) if sign == "{" else self._list(at, depth, _BRACKETS[sign])
+            return self._object(at, depth) if sign == "{" else self._list(at, depth)
         if sign and sign in _CLOSING:
             return self._strings(at)
         if match := _NUMBER.match(self.text, at):
@@ -83,13 +100,20 @@ class LiteralReader:
             return Word(match[0]), match.end()
         raise self._broken(at, "expected a value")
 
-    def _list(self, at: int, depth: int, closing: str) -> tuple[list[Any], int]:
+    def _list(self, at: int, depth: int) -> tuple[list[Any], int]:
         items: list[Any] = []
+        square = self.text[at] in "[\uff3b"
         at = self._blank(at + 1)
-        while self.text[at : at + 1] != closing:
+        while not self._is(at, _ENDS):
             item, at = self._value(at, depth + 1)
             items.append(item)
-            at = self._separator(at, closing)
+            at = self._separator(at, _ENDS, "]" if square else ")")
+        if (
+            depth == 0
+            and square != (self.text[at] in "]\uff3d")
+            and self._is(self._blank(at + 1), _COMMAS + _ENDS)
+        ):
+            raise self._broken(at, f"the list goes on behind a `{self.text[at]}` that closes nothing,")
         return items, at + 1
 
     def _object(self, at: int, depth: int) -> tuple[dict[str, Any], int]:
@@ -98,19 +122,29 @@ class LiteralReader:
         while self.text[at : at + 1] != "}":
             key, at = self._value(at, depth + 1)
             at = self._blank(at)
-            if not isinstance(key, str) or self.text[at : at + 1] != ":":
+            if not isinstance(key, str) or not self._is(at, _COLONS):
                 raise self._broken(at, 'expected "key": value')
             items[key], at = self._value(self._blank(at + 1), depth + 1)
-            at = self._separator(at, "}")
+            at = self._separator(at, "}", "}")
         return items, at + 1
 
-    def _separator(self, at: int, closing: str) -> int:
-        at = self._blank(at)
-        if self.text[at : at + 1] == ",":
+    def _separator(self, end: int, closing: str, named: str) -> int:
+        at = self._blank(end)
+        if self._is(at, _COMMAS):
             return self._blank(at + 1)
-        if self.text[at : at + 1] != closing:
-            raise self._broken(at, f"expected `,` or `{closing}` (quotes inside a string need a backslash)")
+        if not self._is(at, closing):
+            # A closing quote that touches a word is none, or that of a string before it is missing.
+            quotes = end == at and self._is(at - 1, _CLOSING.values())
+            hint = (
+                " (quotes inside a string need a backslash, and each string its closing quote)"
+                if quotes
+                else ""
+            )
+            raise self._broken(at, f"expected `,` or `{named}`{hint}")
         return at
+
+    def _is(self, at: int, signs: Container[str]) -> bool:
+        return at < len(self.text) and self.text[at] in signs
 
     def _strings(self, at: int) -> tuple[str, int]:
         """Neighbouring strings count as one, as in Python."""
@@ -128,11 +162,27 @@ class LiteralReader:
         if opening in "\"'" and self.text.startswith(opening * 3, at):
             quote = opening * 3
         begin = search = at + len(quote)
+        if opening in _NESTED:
+            return self._nested(at)
         while (end := self.text.find(quote, search)) >= 0:
             if not _is_escaped(self.text, end, begin) and not self._apostrophe(end, quote):
                 return _unescape(self.text[begin:end]), end + len(quote)
             search = end + 1
-        raise self._broken(len(self.text), f"the string after `{opening}` never ends")
+        raise self._endless(at, quote)
+
+    def _nested(self, at: int) -> tuple[str, int]:
+        """A string in quotes of which an inner one opens and closes as well."""
+        opening, depth = self.text[at], 0
+        for quote in _NESTED[opening].finditer(self.text, at):
+            depth += 1 if quote[0] == opening else -1
+            if depth == 0:
+                return _unescape(self.text[at + 1 : quote.start()]), quote.end()
+        raise self._endless(at, _CLOSING[opening])
+
+    def _endless(self, at: int, quote: str) -> LiteralError:
+        begins = self.text[at : at + 30].replace("\n", " ")
+        why = f"the string that begins with `{begins}` never ends: its closing quote is missing"
+        return LiteralError(why, len(self.text), quote)
 
     def _apostrophe(self, at: int, quote: str) -> bool:
         # A closing quote is never followed by a letter, so in 'the user's name' the middle one is none.
@@ -145,7 +195,7 @@ class LiteralReader:
     def _broken(self, at: int, why: str) -> LiteralError:
         if at >= len(self.text):
             return LiteralError(f"{why}, but the text ends", at)
-        return LiteralError(f"{why} at `{self.text[at : at + 20]}`", at)
+        return LiteralError(f"{why} at `{' '.join(self.text[at : at + 20].split())}`", at)
 
     @property
     def exhausted(self) -> bool:

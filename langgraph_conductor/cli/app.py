@@ -249,6 +249,13 @@ SuiteName = Annotated[
     str,
     typer.Argument(metavar="SUITE", help="skills, starter, a .jsonl file, gsm8k:FOLDER or mmlu:FOLDER."),
 ]
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code",
+        help="Let a .jsonl file name graders of its own (module:function): code, run with your rights.",
+    ),
+]
 
 
 @command
@@ -280,6 +287,7 @@ def eval(  # noqa: A001 - the name of the command
     workflow_oracle: Annotated[
         bool, typer.Option(help="Run every candidate workflow, for the ceiling over them.")
     ] = True,
+    allow_code: AllowCode = False,
     store: Store = None,
 ) -> None:
     """Compare every strategy over one pool on one suite, and write a report.
@@ -293,7 +301,7 @@ def eval(  # noqa: A001 - the name of the command
 
     amount = Amount(samples, seed, concurrency, limit_usd)
     complete = run_eval(
-        load_suite(suite),
+        load_suite(suite, allow_code=allow_code),
         configured(config),
         amount,
         out,
@@ -321,6 +329,7 @@ def profile(
     seed: Seed = 0,
     concurrency: Concurrency = 32,
     limit_usd: LimitUsd = None,
+    allow_code: AllowCode = False,
     store: Store = None,
 ) -> None:
     """Measure each worker alone: accuracy, cost, time and form, by domain, for `profiles` of the planner."""
@@ -330,7 +339,9 @@ def profile(
 
     amount = Amount(samples, seed, concurrency, limit_usd)
     chosen = configured(config)
-    if not run_profile(load_suite(suite), chosen, amount, out, store, split=split, items=items):
+    if not run_profile(
+        load_suite(suite, allow_code=allow_code), chosen, amount, out, store, split=split, items=items
+    ):
         raise typer.Exit(BUDGET)
 
 

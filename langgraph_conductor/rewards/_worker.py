@@ -1,20 +1,21 @@
 """The program of a grading process: JSON lines in, JSON lines out.
 
-It is run as a file, by `processes`, and imports nothing of this package, so that it starts quickly. A
-request is `{"call": name, "with": {...}, "seconds": limit}`; the reply is `{"right": true}` or
-`{"right": false}`, or `{"error": text}` if it is not the answer's fault.
+It is run as a file, by `processes`, and imports nothing of this package but for graders of the user's own, so
+that it starts quickly. A request is `{"call": name, "with": {...}, "seconds": limit}`; the reply is
+`{"right": true}` or `{"right": false}`, a score from 0 to 1 in its place for graders of the user's own,
+`{"error": text}` if it is not the answer's fault, or `{"refused": text}` if there is no such grader.
 """
 
 import json
 import os
 import re
-import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 _SECONDS = 3
@@ -22,6 +23,9 @@ _SECONDS = 3
 
 _MEMORY = 2 << 30
 """Bytes of address space; 0.2 GB are in use."""
+
+_DEEPEST = 50
+"""Braces in braces; more take the parser ever longer."""
 
 _SIGNS = (
     r"<|>|\u2264|\u2265|\\[lg]eq?\b|\\[lg]t\b|\\[lg]eqslant\b",
@@ -82,7 +86,7 @@ def _paired(text: str) -> bool:
     depth = 0
     for brace in re.findall(r"\\.|[{}]", text):
         depth += {"{": 1, "}": -1}.get(brace, 0)
-        if depth < 0:
+        if not 0 <= depth <= _DEEPEST:
             return False
     return depth == 0
 
@@ -90,7 +94,7 @@ def _paired(text: str) -> bool:
 def _plain(text: str) -> str:
     """Without dollar signs, thousands separators, a unit at the end, `x =` or `x in` at the start."""
     text = text.strip().strip("$").strip().removesuffix(".").replace("\u2212", "-")
-    text = re.sub(r"\\left\b|\\right\b|\\[,;!:]|\\displaystyle", " ", text).replace("{,}", ",")
+    text = re.sub(r"\\left\b|\\right\b|\\[,;!: ]|\\displaystyle", " ", text).replace("{,}", ",")
     text = re.sub(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])", lambda m: m[0].replace(",", ""), text)
     text = re.sub(
         r"(?<=\S)\s*\\(?:text|mathrm|mbox)\s*\{(?!\s*(?:or|and|not)\b)[a-zA-Z. ]{1,20}\}$", "", text
@@ -157,7 +161,70 @@ def _dataset(family: str, config: str) -> Any:
     return reasoning_gym.create_dataset(family, **{"seed": 0, "size": 1, **options})
 
 
-def _limit(seconds: int) -> None:
+class _RefusedError(Exception):
+    """There is no such grader; the message says why."""
+
+
+class _OwnError(Exception):
+    """A grader of the user's own failed; the message says how."""
+
+
+def load(grader: str) -> bool:
+    """Import a grader of the user's own, and what it is called with."""
+    import langgraph_conductor.rewards.task  # noqa: F401
+
+    _function(grader)
+    return True
+
+
+def own(grader: str, answer: str, task: dict[str, Any]) -> float:
+    """The score a grader of the user's own gives, whatever it does but end the process."""
+    function = _function(grader)
+    from langgraph_conductor.rewards.task import Task
+
+    try:
+        score = function(answer, Task.from_json(task))
+    except BaseException as error:  # noqa: BLE001 - SystemExit too: the process is to go on
+        raise _failure(error) from None
+    if not hasattr(type(score), "__float__"):
+        raise _OwnError(f"it gave a {type(score).__name__:.80}; a score is a number from 0 to 1")
+    try:
+        number = float(score)
+    except Exception as error:  # noqa: BLE001 - of any type's own
+        raise _failure(error) from None
+    if not 0 <= number <= 1:
+        raise _OwnError(f"it gave {number}; a score is from 0 to 1")
+    return number
+
+
+def _function(grader: str) -> Callable[..., Any]:
+    module, _, name = grader.partition(":")
+    if module == "__main__":
+        raise _RefusedError(
+            f"grader {grader!r} cannot be imported: it runs in a process of its own; put it into a module"
+        )
+    try:
+        found = getattr(import_module(module), name)
+    except BaseException as error:  # noqa: BLE001 - whatever a module does when it is imported
+        raise _RefusedError(
+            f"grader {grader!r} cannot be imported: {_failure(error)}; install its module, or put its folder on "
+            "PYTHONPATH"
+        ) from None
+    if not callable(found):
+        raise _RefusedError(f"grader {grader!r} is no function")
+    return found  # type: ignore[no-any-return]
+
+
+def _failure(error: BaseException) -> "_OwnError":
+    """What failed, in a few words: its text may be long, and may fail itself."""
+    try:
+        said = str(error)[:300]
+    except Exception:  # noqa: BLE001 - of any type's own
+        said = ""
+    return _OwnError(f"{type(error).__name__}: {said}")
+
+
+def _limit(seconds: int, memory: bool) -> None:
     """Let this process end itself even if nobody is left to end it, and fail before the memory is full."""
     try:
         import resource
@@ -166,8 +233,9 @@ def _limit(seconds: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     limits = {
         resource.RLIMIT_CPU: int(used.ru_utime + used.ru_stime) + seconds + 1,
-        resource.RLIMIT_AS: _MEMORY,
     }
+    if memory:
+        limits[resource.RLIMIT_AS] = _MEMORY
     for what, limit in limits.items():
         hard = resource.getrlimit(what)[1]
         with suppress(OSError, ValueError):  # macOS does not know a limit of memory
@@ -185,16 +253,28 @@ def main() -> None:
     """Answer requests until there are no more."""
     warnings.simplefilter("ignore")
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    # What a library or a grader reads is no request, and what it prints no reply.
+    requests = os.fdopen(os.dup(0), encoding="utf-8")
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints is no reply
-    calls: dict[str, Callable[..., bool]] = {"math": math, "gym": gym, "ping": lambda: True}
-    for line in sys.stdin:
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    os.close(nowhere)
+    os.dup2(2, 1)
+    calls: dict[str, Callable[..., Any]] = {
+        "math": math, "gym": gym, "ping": lambda: True, "load": load, "own": own,
+    }  # fmt: skip
+    for line in requests:
         request = json.loads(line)
-        _limit(request["seconds"])
+        # A user's own grader may need a library that reserves more memory than all ours.
+        _limit(request["seconds"], memory=request["call"] not in ("load", "own"))
         try:
             reply: dict[str, Any] = {"right": calls[request["call"]](**request["with"])}
+        except _RefusedError as refusal:
+            reply = {"refused": str(refusal)}
+        except _OwnError as error:
+            reply = {"error": str(error)}
         except Exception as error:  # noqa: BLE001 - told, and raised there
-            reply = {"error": repr(error)}
+            reply = {"error": repr(error)[:1000]}
         out.write(json.dumps(reply) + "\n")
         out.flush()
 

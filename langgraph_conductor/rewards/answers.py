@@ -26,7 +26,7 @@ _WRAPPED: Final = re.compile(
 """Markdown and LaTeX around all of an answer."""
 
 
-def final_answer(text: str, *, lines: int = 1) -> str | None:
+def final_answer(text: str, *, lines: int = 1, longest: int = LINE) -> str | None:
     r"""The part of a reply that is graded.
 
     The first of these that the reply has:
@@ -38,7 +38,7 @@ def final_answer(text: str, *, lines: int = 1) -> str | None:
     4. what follows `####` at the start of the last line, as GSM8K has it;
     5. what follows the last "answer is" or "answer:", or a line that is nothing but "final answer", on that
        line or, if nothing does, on the next;
-    6. the whole reply, if it is one line of at most 200 characters.
+    6. the whole reply, if it is one line of at most `longest` characters.
 
     What stands before the last `</think>` does not count. A part that is there but empty is no answer: nothing
     else takes its place. Of the answer itself only what is around all of it is taken away: boxes, dollar signs,
@@ -47,6 +47,7 @@ def final_answer(text: str, *, lines: int = 1) -> str | None:
     Args:
         text: The reply.
         lines: How many lines an answer has that stands in no tag and no box.
+        longest: Characters of each line of a reply that is nothing but its answer.
 
     Returns:
         The answer, or `None` if there is none or the reply is longer than 64,000 characters.
@@ -58,8 +59,13 @@ def final_answer(text: str, *, lines: int = 1) -> str | None:
         if part is not None:
             return unwrapped(part) or None
     text = unwrapped(text)
-    short = text.count("\n") < lines and len(text) <= LINE * lines
+    short = text.count("\n") < lines and len(text) <= longest * lines
     return unwrapped(_bare(text)) or None if short else None
+
+
+def announces(text: str) -> bool:
+    """Whether a text holds what `final_answer` looks for, such as "answer is" or a tag."""
+    return any(sign.search(text) for sign in (_TAG, _BOX, _THOUGHT, _ANSWER_IS)) or "####" in text
 
 
 def unwrapped(answer: str) -> str:

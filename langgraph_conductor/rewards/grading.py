@@ -1,20 +1,19 @@
 """Grading: an answer's text and a task in, 1.0 or 0.0 out."""
 
 import asyncio
+import json
 from collections.abc import Callable
-from importlib import import_module
 from importlib.util import find_spec
 from typing import Final
 
 from langgraph_conductor.errors import ConfigError, GraderError
+from langgraph_conductor.rewards import processes
 from langgraph_conductor.rewards.answers import LIMIT, final_answer
+from langgraph_conductor.rewards.choices import choice, finals
 from langgraph_conductor.rewards.gym import check_family, gym
-from langgraph_conductor.rewards.plain import choice, exact, normal, number
+from langgraph_conductor.rewards.plain import exact, normal, number
 from langgraph_conductor.rewards.symbolic import math
 from langgraph_conductor.rewards.task import Task
-
-Grader = Callable[[str, Task], float]
-
 
 GRADERS: Final[dict[str, Callable[[str, Task], bool]]] = {
     "exact": exact,
@@ -22,6 +21,9 @@ GRADERS: Final[dict[str, Callable[[str, Task], bool]]] = {
     "number": number,
     "math": math,
 }
+
+_IMPORTED: Final[set[str]] = set()
+"""Graders of the user's own that could be imported."""
 
 _QUICK: Final = GRADERS.keys() - {"math"}
 
@@ -32,7 +34,8 @@ def grade(answer: str, task: Task) -> float:
     Args:
         answer: The whole reply; `final_answer` finds what counts. A grader of your own gets it as it is.
         task: What was asked, with the name of its grader: `"exact"`, `"choice"`, `"number"`, `"math"`,
-            `"gym:FAMILY"`, or `"module:function"` of your own, which is called with reply and task.
+            `"gym:FAMILY"`, or `"module:function"` of your own, which is called with reply and task: in a
+            process that is killed if it takes longer than `processes.SECONDS`, and that gets no keys.
 
     Returns:
         1.0 if it is right, else 0.0; a grader of your own may give anything between.
@@ -45,9 +48,11 @@ def grade(answer: str, task: Task) -> float:
     check_grader(task.grader)
     if not answer.strip() or len(answer) > LIMIT or normal(answer) == normal(task.question):
         return 0.0
-    kind, colon, _ = task.grader.partition(":")
-    if colon and kind != "gym":
+    kind = task.grader.partition(":")[0]
+    if is_own(task.grader):
         return _own(answer, task)
+    if kind == "choice":
+        return float(any(choice(final, task) for final in finals(answer, task)))
     final = final_answer(answer, lines=task.answer.strip().count("\n") + 1)
     if final is None:
         return 0.0
@@ -66,6 +71,7 @@ def check_grader(name: str) -> None:
 
     Raises:
         ConfigError: If it is unknown or refused; the message says why and which there are.
+        GraderError: If a grader of your own cannot be imported in time, or ends its process.
         ImportError: If it needs a package that is not installed.
     """
     kind, colon, rest = name.partition(":")
@@ -76,7 +82,12 @@ def check_grader(name: str) -> None:
         check_family(rest)
         _need("reasoning_gym")
     elif colon:
-        _function(name)
+        if name not in _IMPORTED:  # in a process: a module runs when it is imported
+            try:
+                processes.own_pool().own("load", {"grader": name})
+            except GraderError as error:
+                raise GraderError(f"grader {name!r} cannot be imported: {error}") from None
+            _IMPORTED.add(name)
     else:
         known = ", ".join(map(repr, GRADERS))
         raise ConfigError(
@@ -116,27 +127,23 @@ def _need(package: str) -> None:
         raise ImportError(f"{package} is not installed; run: pip install 'langgraph-conductor[eval]'")
 
 
-def _function(name: str) -> Grader:
-    module, _, function = name.partition(":")
-    try:
-        found = getattr(import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"grader {name!r} cannot be imported: {error}; install its module, or put its folder on PYTHONPATH"
-        ) from error
-    if not callable(found):
-        raise ConfigError(f"grader {name!r} is no function")
-    return found  # type: ignore[no-any-return]
+def is_own(grader: str) -> bool:
+    """Whether the name of a grader is that of the user's own code, `module:function`."""
+    kind, colon, _ = grader.partition(":")
+    return bool(colon) and kind != "gym"
 
 
 def _own(answer: str, task: Task) -> float:
-    function = _function(task.grader)
     try:
-        score = float(function(answer, task))
-    except Exception as error:
+        about = json.loads(json.dumps(task.to_json()))
+    except (RecursionError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"task {task.id}: what a grader of your own is given must be JSON: {error}"
+        ) from None
+    given = {"grader": task.grader, "answer": answer, "task": about}
+    try:
+        return float(processes.own_pool().own("own", given))
+    except GraderError as error:
         raise GraderError(
-            f"grader {task.grader!r} failed on task {task.id} ({task.question!r:.80}): {error!r}"
-        ) from error
-    if not 0 <= score <= 1:
-        raise GraderError(f"grader {task.grader!r} gave {score}; a score is from 0 to 1")
-    return score
+            f"grader {task.grader!r} failed on task {task.id} ({task.question!r:.80}): {error}"
+        ) from None

@@ -1,12 +1,14 @@
 """Processes that grade: graders that may hang, crash or not run in threads are run in one of them.
 
 math-verify sets alarms, which works in a main thread alone, and both SymPy and scorers of reasoning-gym can be
-made to compute for ever. A process has a main thread of its own and can be killed.
+made to compute for ever. A process has a main thread of its own and can be killed. Graders of a user's own run in
+processes apart from these, since they may change whatever is in theirs.
 """
 
 import atexit
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,7 +17,7 @@ from pathlib import Path
 from queue import LifoQueue
 from typing import Any, Final
 
-from langgraph_conductor.errors import GraderError
+from langgraph_conductor.errors import ConfigError, GraderError
 
 SECONDS: Final = 10.0
 """A grading that takes longer is cut off. A process' first, which loads the libraries, has `START` more."""
@@ -23,6 +25,18 @@ SECONDS: Final = 10.0
 START: Final = 60.0
 _PROGRAM: Final = Path(__file__).with_name("_worker.py")
 _KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "SYSTEMROOT", "TMPDIR", "TEMP", "TMP")
+
+
+class _NoReplyError(Exception):
+    """A process ended without a reply.
+
+    Attributes:
+        late: Whether it was ended because it took too long.
+    """
+
+    def __init__(self, *, late: bool) -> None:
+        self.late = late
+        super().__init__()
 
 
 class GradingProcess:
@@ -34,7 +48,7 @@ class GradingProcess:
 
     def __init__(self) -> None:
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}  # no keys
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
         environment["OMP_NUM_THREADS"] = environment["OPENBLAS_NUM_THREADS"] = "1"
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
@@ -74,14 +88,30 @@ class GradingProcess:
         Raises:
             GraderError: If the grader failed for another reason than the answer.
         """
-        limit = seconds + (0 if call in self._called else START)
-        self._called.add(call)
+        try:
+            return bool(self.reply(call, arguments, seconds))
+        except _NoReplyError as nothing:
+            return False if nothing.late else None
+
+    def reply(self, call: str, arguments: dict[str, Any], seconds: float) -> Any:
+        """What it says.
+
+        Raises:
+            ConfigError: If it refuses the call.
+            GraderError: If the grader failed for another reason than the answer.
+            _NoReplyError: If it ended.
+        """
+        first = arguments.get("grader", call)
+        if call == "own" and first not in self._called:
+            self.reply("load", {"grader": first}, seconds)
+        limit = seconds + (0 if first in self._called else START)
+        self._called.add(first)
         request = json.dumps({"call": call, "with": arguments, "seconds": int(limit)})
         late = threading.Event()
 
         def cut_off() -> None:
             late.set()
-            self._process.kill()
+            self._kill()
 
         timer = threading.Timer(limit, cut_off)
         timer.daemon = True
@@ -98,20 +128,33 @@ class GradingProcess:
             timer.cancel()
         if not line.endswith("\n"):
             self.close()
-            return False if late.is_set() else None
+            raise _NoReplyError(late=late.is_set())
         reply = json.loads(line)
+        if "refused" in reply:
+            raise ConfigError(reply["refused"])
         if "error" in reply:
-            raise GraderError(f"grader {call!r} failed: {reply['error']}")
-        return bool(reply["right"])
+            raise GraderError(
+                reply["error"] if "grader" in arguments else f"grader {call!r} failed: {reply['error']}"
+            )
+        return reply["right"]
 
     def close(self) -> None:
-        """End it."""
-        self._process.kill()
+        """End it, with all that it started."""
+        self._kill()
         for pipe in (self._process.stdin, self._process.stdout):
             with suppress(OSError):
                 if pipe:
                     pipe.close()
         self._process.wait()
+
+    def _kill(self) -> None:
+        if self._process.returncode is not None:  # then its number may be another's
+            return
+        if hasattr(os, "killpg"):
+            with suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(OSError):
+            self._process.kill()
 
 
 class Pool:
@@ -134,16 +177,43 @@ class Pool:
         Raises:
             GraderError: If no process can be started, or the grader failed for another reason than the answer.
         """
+        try:
+            return bool(self.reply(call, arguments, seconds))
+        except _NoReplyError:
+            return False
+
+    def own(self, call: str, arguments: dict[str, Any], seconds: float = SECONDS) -> Any:
+        """What a process says of a grader of the user's own, which is to blame if there is no reply.
+
+        Raises:
+            ConfigError: If it cannot be imported.
+            GraderError: If no process can be started, or the grader failed, took too long or ended its process.
+        """
+        try:
+            return self.reply(call, arguments, seconds)
+        except _NoReplyError as nothing:
+            why = f"took longer than {seconds:g} seconds" if nothing.late else "ended its process"
+            raise GraderError(f"it {why}") from None
+
+    def reply(self, call: str, arguments: dict[str, Any], seconds: float) -> Any:
+        """What a process says; one that ends by itself is asked once more.
+
+        Raises:
+            ConfigError: If it refuses the call.
+            GraderError: If no process can be started, or the grader failed for another reason than the answer.
+            _NoReplyError: If it was late, or ended twice.
+        """
         process = self._free.get()
         try:
-            for _ in range(2):
+            for last in (False, True):
                 if process is None or process.ended:
                     process = self._started(process)
-                said = process.ask(call, arguments, seconds)
-                if said is not None:
-                    return said
-            return False
-        except GraderError:
+                try:
+                    return process.reply(call, arguments, seconds)
+                except _NoReplyError as nothing:
+                    if nothing.late or last:
+                        raise
+        except (ConfigError, GraderError, _NoReplyError):
             raise
         except BaseException:  # Ctrl-C: its reply may still come, and must not be taken for the next one's
             if process:
@@ -174,14 +244,24 @@ class Pool:
 
 _POOLS: Final[dict[int, Pool]] = {}
 """By process id: a forked program must not talk through its parent's pipes."""
+_OWN_POOLS: Final[dict[int, Pool]] = {}
 
 
 def pool() -> Pool:
     """The one pool of this program; its processes end with it."""
-    shared = _POOLS.get(os.getpid())
+    return _shared(_POOLS)
+
+
+def own_pool() -> Pool:
+    """The same, for graders of the user's own."""
+    return _shared(_OWN_POOLS)
+
+
+def _shared(pools: dict[int, Pool]) -> Pool:
+    shared = pools.get(os.getpid())
     if shared is None:
         new = Pool()
-        shared = _POOLS.setdefault(os.getpid(), new)  # of several threads that come first, one wins
+        shared = pools.setdefault(os.getpid(), new)  # of several threads that come first, one wins
         if shared is new:
             atexit.register(new.close)
     return shared

@@ -6,11 +6,16 @@ from typing import Final
 from langgraph_conductor.rewards import plain, processes
 from langgraph_conductor.rewards.answers import unwrapped
 from langgraph_conductor.rewards.task import Task
+from langgraph_conductor.rewards.units import clash
 
 _WORD: Final = re.compile(r"\\(?:text|textbf|textit|mathrm|mbox)\s*\{([^{}]*)\}|([A-Za-z][A-Za-z ]{2,})")
 _OPERATOR: Final = re.compile(r"[-+*/^\\(]")
 _DECORATION: Final = re.compile(r"[\s{}()\[\]$*]|\\(?:(?:left|right|cdot|times|displaystyle)\b|[,;!: ])")
 _NEUTRAL: Final = re.compile(r"^0\+|[-+]0$|\^1$|/1$")
+_TOWER: Final = re.compile(
+    r"\d\s*(?:\^|\*\*)\s*[{(\s]*-?\d+[})\s]*(?:\^|\*\*)|(?:\^|\*\*)\s*[{(\s]*-?\d{4}|\d{400}"
+)
+"""A power of a power, or one that fills the memory: no answer needs it whose right answer has none."""
 _LONGEST: Final = 1000
 """Characters of an answer; a longer one is no simpler than the question."""
 
@@ -20,8 +25,9 @@ def math(answer: str, task: Task) -> bool:
 
     Where the right answer is one number, so must the answer be, see `plain.number`: 17 * 23 is no answer to
     what 17 * 23 is. Where it is a word, the answer is that word. Else math-verify compares the two; the
-    answer has to be of the same form (a number, a set, a relation, ...), and what the question says itself
-    is no answer. Whether an expression is simplified is not looked at.
+    answer has to be of the same form (a number, a set, a relation, ...), must have no other unit and name no
+    other variable (`units.clash`), and what the question says itself is no answer. Whether an expression is
+    simplified is not looked at.
 
     Raises:
         GraderError: If no process can be started.
@@ -33,6 +39,8 @@ def math(answer: str, task: Task) -> bool:
     if plain.value(gold) is not None:
         return plain.number(answer, task)
     if len(answer) > max(_LONGEST, 2 * len(gold)):
+        return False
+    if clash(answer, gold) or (_TOWER.search(answer) and not _TOWER.search(gold)):
         return False
     if _OPERATOR.search(answer) and _squeezed(answer) in _squeezed(task.question):
         return _squeezed(answer) == _squeezed(gold)

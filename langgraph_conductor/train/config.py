@@ -99,6 +99,8 @@ class Data(Settings):
 
     suites: tuple[str, ...] = Field(min_length=1)
     """Suites as `eval` takes them; their training splits are used."""
+    allow_code: bool = False
+    """Let suites that are files name graders of their own (`module:function`): code, run with your rights."""
     domains: tuple[str, ...] = ()
     """Only these; left out, all."""
     most: int | None = Field(None, ge=1)

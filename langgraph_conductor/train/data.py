@@ -21,18 +21,21 @@ _RUN: Final = 8
 """Words in a row that two questions do not share by chance."""
 
 
-def tasks_of(source: "Suite | str | PathLike[str]", *, domains: Sequence[str] = ()) -> Suite:
+def tasks_of(
+    source: "Suite | str | PathLike[str]", *, domains: Sequence[str] = (), allow_code: bool = False
+) -> Suite:
     """The tasks to learn from, in the splits they were in.
 
     Args:
         source: A suite, or its name or file as `load_suite` takes it.
         domains: Keeps the tasks of these alone.
+        allow_code: As of `load_suite`.
 
     Raises:
         ConfigError: If there is no such suite, a task could not be graded, or there is no task of a domain to
             train on.
     """
-    suite = source if isinstance(source, Suite) else load_suite(source)
+    suite = source if isinstance(source, Suite) else load_suite(source, allow_code=allow_code)
     for split in suite.splits:
         for task in suite.tasks(split):
             check_task(task)

@@ -48,7 +48,9 @@ def known_tasks(session: Session) -> tuple[Task, ...]:
 def _all_tasks(session: Session) -> tuple[Task, ...]:
     """The training splits of the suites, domains taking turns."""
     settings = session.config.data
-    suites = [tasks_of(name, domains=settings.domains) for name in settings.suites]
+    suites = [
+        tasks_of(name, domains=settings.domains, allow_code=settings.allow_code) for name in settings.suites
+    ]
     if session.config.prompt.examples:
         few_shots(suites)
     tasks = [task for suite in suites for task in suite.tasks("train")]

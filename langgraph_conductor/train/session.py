@@ -31,6 +31,8 @@ from langgraph_conductor.workers import WorkerPool
 
 _BEGUN: Final = "begun.json"
 _DONE: Final = "done.json"
+_WITHOUT_EFFECT: Final = ("save_minutes", "allow_code")
+"""Settings that change nothing of what is made."""
 _SHARED: Final = {"trainer", "replies", "model", "prompt", "rewards"}
 """What every stage that has to do with the model is made from."""
 _PATIENCE: Final = 1.0
@@ -109,7 +111,8 @@ class Session:
 
     def tasks(self) -> tuple[Task, ...]:
         """The tasks that stage `data` kept."""
-        return load_suite(self.folder("data") / "tasks.jsonl").tasks("train")
+        path = self.folder("data") / "tasks.jsonl"
+        return load_suite(path, allow_code=self.config.data.allow_code).tasks("train")
 
     @contextmanager
     def opened(self) -> Iterator["Session"]:
@@ -262,7 +265,7 @@ def _content(suite: str) -> str:
 def _lasting(settings: Any) -> Any:
     """Settings without those that change nothing of what is made."""
     if isinstance(settings, dict):
-        return {key: _lasting(value) for key, value in settings.items() if key != "save_minutes"}
+        return {key: _lasting(value) for key, value in settings.items() if key not in _WITHOUT_EFFECT}
     return [_lasting(one) for one in settings] if isinstance(settings, list) else settings
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - full-width signs are what some of these texts are about
 import json
 import time
 from contextlib import suppress
@@ -13,6 +14,13 @@ from tests.helpers import flow, question
 
 POOL = ["coder", "reasoner", "critic"]
 TWO = flow(("critic", "Plan it.", []), ("coder", "Do it.", "all"))
+
+
+def lists(models="[0]", subtasks='["x"]', access="[[]]"):
+    return f"model_id = {models}\nsubtasks = {subtasks}\naccess_list = {access}"
+
+
+TWO_LISTS = 'model_id = [2, 0]\nsubtasks = [%s\naccess_list = [[], ["all"]]'
 
 READABLE = {
     "paper": 'I think.\nmodel_id = [2, 0]\nsubtasks = ["Plan it.", "Do it."]\naccess_list = [[], ["all"]]',
@@ -54,6 +62,72 @@ def test_reads(text):
     assert parse_workflow(text.encode(), POOL) == TWO
 
 
+MENDED = {
+    "no last quote": TWO_LISTS % '"Plan it.", "Do it.]',
+    "no last quote, JSON": '{"model_id": [2, 0], "subtasks": ["Plan it.", "Do it.], "access_list": [[], ["all"]]}',
+    "no last quote, fence": TWO_LISTS.replace("\n", "\n```\n**") % '"Plan it.", "Do it.]',
+    "no last quote, single": TWO_LISTS.replace('"all"', "'all'") % "'Plan it.', 'Do it.]",
+    "no last quote, at the end": 'access_list = [[], ["all"]]\nmodel_id = [2, 0]\nsubtasks = ["Plan it.", "Do it.]\n',
+    "round": TWO_LISTS % '"Plan it.", "Do it.")',
+    "round inside": 'model_id = [2, 0)\nsubtasks = ["Plan it.", "Do it."]\naccess_list = [[), ["all")]',
+    "TeX": "\\text{model\\_id} = [2, 0]\n$\\mathrm{subtasks}$ = ['Plan it.', 'Do it.']\n\\texttt{access\\\\_list} &= [[], all]",
+    "full width": "「model_id」＝［2，０］\nsubtasks：［「Plan it.」，『Do it.』］\naccess_list＝［［］、［「all」］］",
+    "null": 'model_id = [2, 0]\nsubtasks = ["Plan it.", "Do it."]\naccess_list = [null, "all"]',
+    "draft first": 'model_id = [2, 0]\nsubtasks = ["Plan it.", "Do it.]\naccess_list = [[], ["all"]]\nFinal answer:\n'
+    'model_id = [1]\nsubtasks = ["x"]\naccess_list = [[]]',
+}
+
+
+@pytest.mark.parametrize("text", MENDED.values(), ids=MENDED)
+def test_reads_what_can_mean_one_thing_only(text):
+    assert parse_workflow(text, POOL) == TWO
+
+
+def test_a_position_alone_is_a_list_of_it():
+    wanted = flow(("coder", "x", []), ("coder", "y", [0]), ("coder", "z", [1]))
+    text = lists("[0, 0, 0]", '["x", "y", "z"]', '[None, 0, "1"]')
+    assert parse_workflow(text, POOL) == wanted
+    steps = [{"worker": 0, "subtask": s, "access": a} for s, a in (("x", None), ("y", 0), ("z", "1"))]
+    assert parse_workflow(json.dumps({"steps": steps}), POOL) == wanted
+    for access in (
+        "[1, []]",
+        '[[], "1"]',
+        "[[], 7]",
+        "[[], -1]",
+        "[[], true]",
+        "[[], 0.0]",
+        "[[], none]",
+        "[[], [null]]",
+    ):
+        with pytest.raises(PlanError):
+            parse_workflow(lists("[0, 0]", '["x", "y"]', access), POOL)
+
+
+def test_quotes_within_full_width_quotes_and_signs_within_strings_stay():
+    text = lists("[0]", "［「他说「好，［x］」：a＝b」］", "［［］］")
+    assert parse_workflow(text, POOL).steps[0].subtask == "他说「好，［x］」：a＝b"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (lists("[0, 0]", '["x", "y"', "[[], []]"), "subtasks` cannot be read: expected `,` or `]` at `access_list = "),
+        (lists("[0, 0]", '["x", "y', "[[], []]"), 'subtasks` .*begins with `"y` never ends: its closing quote is missing'),
+        (lists("[0, 0]", '["x", "y), "z"]', "[[], []]"), "each string its closing quote.* at `z"),
+        (lists("[0, 0]", '["x, "y"]', "[[], []]"), "each string its closing quote.* at `y"),
+        (lists("[0, 0]", '["x"), "y"]', "[[], []]"), "goes on behind a `\\)`"),
+        (lists("[0, 0", '["x", "y"]', "[[], []]"), "model_id` cannot be read: expected `,` or `]` at `subtasks"),
+        (lists("{0}"), "`model_id` must be followed by `=` and a list .*, not by `= .0.`"),
+        (lists("0"), "`model_id` must be followed by `=` and a list .*, not by `= 0`"),
+        (lists(subtasks='"x"'), "`subtasks` must be followed by `=` and a list .*, not by `= \"x\"`"),
+    ],
+)  # fmt: skip
+def test_the_true_fault_is_named(text, says):
+    with pytest.raises(PlanError, match=says) as caught:
+        parse_workflow(text, POOL)
+    assert "\n" not in caught.value.reason
+
+
 def test_strings_keep_what_they_hold():
     text = (
         "model_id = [0, 0, 0, 0, 0]\n"
@@ -72,10 +146,6 @@ y''']"""
     assert [s.access for s in workflow.steps] == [(), (0,), (0, 1), (1,), ()]
 
 
-def lists(models="[0]", subtasks='["x"]', access="[[]]"):
-    return f"model_id = {models}\nsubtasks = {subtasks}\naccess_list = {access}"
-
-
 @pytest.mark.parametrize(
     ("text", "step", "reason"),
     [
@@ -83,7 +153,7 @@ def lists(models="[0]", subtasks='["x"]', access="[[]]"):
         ("Sure, I will plan.", None, "no workflow found"),
         ("model_id = [0]\nsubtasks = ['x']", None, "`access_list` is missing"),
         (lists(subtasks='["x, "y"]'), None, "`subtasks` cannot be read"),
-        (lists(subtasks='["x]'), None, "never ends"),
+        (lists(subtasks='["x'), None, 'begins with `"x.*never ends: its closing quote'),
         (lists(models="[[[[[[[[0]]]]]]]]"), None, "nested too deep"),
         (lists(subtasks='["x", "y"]'), None, "model_id has 1, subtasks has 2, access_list has 1"),
         (lists(access="[]"), None, "access_list has 0"),
@@ -254,6 +324,7 @@ def test_any_bytes_raise_only_plan_errors(text):
 JUNK_UNITS = [
     "model_id=[", "subtasks=['", "access=['access=['", 'access=["a",', "access=[]\n", "model_id=[] ",
     'steps=[{"a":[', "<think>", "</think>", "[", '"', "\\", "{", "`", "# ", 'subtasks=["\\\\', "model_id = ['''",
+    'subtasks=["a]\n', "subtasks=［「a」，", "「", "subtasks=[「「", "\\text{model\\_id}=[", "access_list=[[], 0]\n",
     "access     ", "x' 'y", "model_id=[0]\nsubtasks=['a']\n",
 ]  # fmt: skip
 

@@ -111,6 +111,11 @@ RIGHT = {
     ("exact", "Hello world"): ["hello  World.", '"Hello world"', "\uff28ello world", "hello\u00a0world", "hel\u200blo world"],
     ("choice", "A"): ["A", "a", "(A)", "A)", "A.", "A. Paris", "Option A", "(A) Paris", "Paris", "paris.", "the correct answer is A", "A - Paris", "**A**", "**A.** Paris", "\\text{A}", "\\text{(A) Paris}"],
     ("choice", "D"): ["D", "D. B"],
+    ("number", "42"): ["The answer is 42.", "$42", "42.0", "**42**", "\\boxed{42}", "4.2e1", "42%", "42 \\%", "x = 42", "42 (forty-two)", "She has 42 apples in total.", "42 times", "42 more", "42 square meters", "42\u500b", "42 in."],
+    ("number", "-3"): ["-3", "\u22123", "\u20133", "\uff0d3", "minus 3", "negative 3", "The answer is minus 3.", "x = -3"],
+    ("number", "1000"): ["1,000", "1 000", "$1,000.00"],
+    ("number", "42 cm"): ["42", "42 cm", "42 centimeters", "42 centimetres", "42\\text{ cm}", "42 wide"],
+    ("number", "y = 42"): ["42", "y = 42", "y=42"],
     ("number", "12"): ["12", "+12", "12.0", "$12", "12 dollars", "12%", "x = 12", "12 km/h", "12\\text{ cm}", "€ 12", "1.2e1", "1.2 \\times 10^1", "12^\\circ", "\\(12\\) apples", "\\mathbf{12}"],
     ("number", "-3.5"): ["-3.5", "\u22123.5", "-7/2", "-\\frac{7}{2}", "-$3.50"],
     ("number", "1234567"): ["1,234,567", "1 234 567", "1{,}234{,}567", "$1,234,567.00"],
@@ -121,6 +126,15 @@ WRONG = {
     ("exact", "Hello world"): ["hello", "not hello world", "hello world or bye", "helloworld", "h\u0435llo world"],
     ("choice", "A"): ["B", "A or B", "A, B", "A/B", "AB", "A and B", "not A", "A. Rome", "B. Paris", "Paris or Rome", "A B C D", "(A) (B)", "A. Paris or Rome", "\u0410", "all of the above", "A?", "A but B", "(A", "A.B", "A: B", "none", "A dog"],
     ("choice", "D"): ["B", "A"],
+    ("number", "2"): ["2\u03c0", "2 \u03c0", "2 pi", "2\u207f", "2\u00e9"],
+    ("number", "42"): [
+        "minus 42", "negative 42", "- 42", "\u221242", "\u201342", "\u201442", "-(42)", "f(42)", "sin(42)", "sqrt(42)", "\u221a42", "log 42", "square root of 42", "42 million", "42 millions", "42 thousand", "42 dozen", "$42k", "$42 k", "$42 M",
+        "42 hundredths", "42 two", "42 point five", "42 times two", "half of 42", "half 42", "42 and a half", "a third of 42", "double 42", "twice 42", "42 squared", "42 factorial", "about 42", "over 42", "under 42", "x + 42", "42 + x", "42 - x",
+        "x - y = 42", "-x = 42", "42 x", "42i", "42 i", "42 is wrong", "can't be 42", "it isn\u2019t 42", "anything but 42", "never 42", "42\u2030", "the opposite of 42", "9**9**9", "10**400", "1e999", "\ud800", "42\0\ud8003", "(" * 500,
+    ],
+    ("number", "42 cm"): ["42 km", "42\\text{ km}", "42 m", "42 square cm", "42 cm^2", "42 kg"],
+    ("number", "$42"): ["\u20ac42", "42 cents"],
+    ("number", "y = 42"): ["x = 42"],
     ("number", "12"): [
         "112", "121", "12.5", "12 or 13", "13, 12", "12 13", "12 12", "12/13", "1/12", "-12", "1 2", "1,2", "12,0", "12-13", "10-20", "12..13", "not 12", "neither 12", "less than 12", "at most 12",
         "up to 12", "<12", "\u226512", "~12", "12?", "12|", "12e3", "x12", "12x", "12:30", "24/2", "12/1", "6*2", "6+6", "12=12", "13=12", "12!", "3^2", "12(13)", "12\u00b2", "\u00bd", "12 \u00bd", "\u0661\u0662", "12\u200b3",
@@ -145,6 +159,98 @@ def test_right_answers(kind, gold, answer):
 )
 def test_wrong_answers_and_hedges(kind, gold, answer):
     assert score(kind, gold, answer, **(PARIS if kind == "choice" else {})) == 0.0
+
+
+# Options as in MMLU: with signs, several lines, signs of sentences, letters, and words that announce an answer.
+OPTIONS = [
+    ["0.85", "-1.4", "1.65", "-0.7"],
+    ["-\\frac{1}{256}", "\\frac{1}{256}", "$-16$", "16"],
+    ["Sort the list.\n Then remove it.", "Sort the list.\n Then keep it.", "Sort the list.", "Remove it."],
+    [". . . asthma.", "...a gout", "12, 27, 42...", "Vega A*"],
+    ["AA", "Aa", "aa", "x**2"],
+    [".5, 0.4", "5, 0.4", "6'", '6"'],
+    ["(i) and (iii) only", "(i), (ii) and (iii) only", "i", "-i"],
+    ["The answer is: A.", "The correct answer is none of these", "Answer: B", "The answer is"],
+    ["long " * 60, "longer " * 60, "A dog", "A. and B."],
+]
+PHRASES = [
+    "The final answer is: **{L}) {t}**", "**{L}. {t}**", "ANSWER: {L}. {t}", "Answer: {L}) {t}", "<answer>{L}. {t}</answer>", "({L}) {t}", "{L}. {t}", "{L}", "({L})", "{L})", "\\boxed{{{L}}}", "\\boxed{{\\text{{({L})}}}}",
+    "\\boxed{{\\textbf{{({L}) }}}}", "I think so.\n\nThe correct answer is {L}: {t}", "**Answer:** {L} - {t}", "The answer is ({L}).", "Option {L} is correct.", "I choose {L}.", "{L} is the right answer", "[{L}]", "The correct option is **{L}**",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda some: some[0][:10])
+@pytest.mark.parametrize("phrase", PHRASES)
+def test_the_right_option_scores_and_no_other_does_however_it_is_said(phrase, options):
+    for gold in "ABCD":
+        task = Task("Which of these is it?", gold, "choice", about={"choices": options})
+        said = {L: phrase.format(L=L, t=t) for L, t in zip("ABCD", options, strict=True)}
+        assert {L: grade(reply, task) for L, reply in said.items()} == {L: float(gold == L) for L in "ABCD"}
+
+
+def test_a_text_alone_is_told_from_others_by_all_that_tells_them_apart():
+    for options, gold, right, wrong in (
+        (OPTIONS[4], "A", ["AA", "**AA**"], ["Aa", "aa"]),
+        (OPTIONS[0], "D", ["-0.7", "\u22120.7"], ["0.7", "-1.4", "- 0.7 or 1"]),
+        (OPTIONS[6], "C", ["i"], ["-i", "(i)?"]),
+    ):
+        task = Task("Which?", gold, "choice", about={"choices": options})
+        assert [grade(reply, task) for reply in right + wrong] == [1.0] * len(right) + [0.0] * len(wrong)
+    mixed = Task("Which?", "D", "choice", about={"choices": OPTIONS[0]})
+    assert [grade(f"Answer: {a}", mixed) for a in ("D) 0.7", "D) -1.4", "C) -0.7", "D. -0.7 or -1.4")] == [
+        0.0
+    ] * 4
+
+
+@pytest.mark.parametrize("choices", [5, "abcd", {"A": "x"}])
+def test_options_that_are_no_list_are_told(choices):
+    with pytest.raises(ConfigError, match="list of the options"):
+        check_task(Task("Which?", "A", "choice", about={"choices": choices}))
+
+
+@pytest.mark.parametrize("rest", ["this option is wrong", "incorrect", "this is not it", "it can't be this", "that one is false", "is ruled out", "no", "wrong", "cannot be"])  # fmt: skip
+def test_a_letter_that_is_taken_back_is_no_choice(rest):
+    assert score("choice", "B", f"B. {rest}") == 0.0
+    assert score("choice", "B", f"B {rest}", wrap="{}") == 0.0
+
+
+def test_a_choice_without_texts_keeps_what_options_say():
+    for rest in ("False", "is correct", "the red one", "- blue"):
+        assert score("choice", "B", f"B. {rest}") == 1.0
+
+
+def test_a_unit_that_is_asked_for_is_no_other_number():
+    def said(question, gold, answer):
+        return grade(answer, Task(question, gold, "number"))
+
+    assert said("How many million people live there?", "42", "42 million") == 1.0
+    assert said("What is it, in millions?", "42", "42 million") == 1.0
+    assert said("How many people live there?", "42", "42 million") == 0.0
+    assert said("How many dozens?", "3", "3 dozen") == 1.0
+    assert said("How many minutes are 3 hours?", "180", "180 minutes") == 1.0
+    assert said("How many minutes are 3 hours?", "180", "180 hours") == 0.0
+    assert said("How many cents?", "42", "$42") == 0.0
+    assert said("How many square meters?", "42", "42 meters") == 0.0
+    assert said("How many cats?", "42", "42 dogs") == 1.0  # what is no known unit is not judged
+
+
+@pytest.mark.parametrize(
+    "tolerance", ["1e999999999", pytest.param(10**5000, id="huge"), "1/0", None, [], float("inf")]
+)
+def test_a_tolerance_that_is_none_is_told_at_once(tolerance):
+    with pytest.raises(ConfigError, match="tolerance"):
+        grade("5", Task("?", "5", "number", about={"tolerance": tolerance}))
+
+
+@pytest.mark.parametrize("kind", ["exact", "choice", "number", "math"])
+@pytest.mark.parametrize("answer", ["10**400", "1e999999", "9**9**9", "9" * 50_000, "[" * 20_000, "\\frac{" * 5_000, "\0", "\ud800", "\ud800\udfff" * 9, "\ufdfa" * 15_000, "-" * 60_000, "is " * 20_000, "a n't" * 12_000, "+-" * 30_000, "n" * 60_000])  # fmt: skip
+def test_no_answer_makes_a_grader_fail_or_slow(kind, answer):
+    gold, about = INVARIANT[kind]
+    task = Task(ASKED, gold, kind, about=about)
+    began = time.process_time()
+    for wrap in ("{}", "<answer>{}</answer>", "The answer is {}"):
+        assert grade(wrap.replace("{}", answer), task) == 0.0
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,10 @@ MATH = {
     "\\{1,2\\}": (["\\{2,1\\}"], ["\\{1\\}", "\\{1,2,3\\}", "(1,2)", "\\{1,2\\} \\cup \\{3\\}", "1", "1<x<2"]),
     "(1,2)": (["(1, 2)"], ["[1,2]", "(2,1)", "(1,2) \\cup (3,4)", "\\{1,2\\}"]),
     "x > 3": (["3<x"], ["x<3", "x \\ge 3", "3", "x>3 or x<3", "1>0"]),
-    "y = 2x+1": (["2x+1"], ["y=2x", "y=y", "1=1"]),
+    "y = 2x+1": (["2x+1", "y=1+2x"], ["y=2x", "y=y", "1=1", "z=2x+1", "x=2x+1", "y_1 = 2x+1"]),
+    "2x+1": (["1+2x", "y=2x+1"], ["x=2x+1"]),
+    "5x\\text{ cm}": (["5x", "5x\\text{ centimeters}", "5x\\ \\mathrm{cm}"], ["5x\\text{ km}", "5x\\text{ m}", "5x\\text{ cm}^2", "5x\\text{ kg}", "6x\\text{ cm}"]),
+    "42\\text{ cm}": (["42", "42 cm"], ["42\\text{ km}", "42 km"]),
     "\\text{even}": (["even", "\\text{Even}"], ["odd", "\\text{odd}", "even or odd", "\\text{even or odd}", "n"]),
     "\\frac{2}{6}": (["1/3", "\\frac{2}{6}"], ["\\frac{2}{6}" + sign for sign in (
         "\\cup 3", "\\in 3", "\\lor 3", "\\vee 3", "\\to 3", "\\implies 3", "& 3", "\\\\3", "\\hspace{1} 3", "\\ldots", "!", "\\mid 3")]),
@@ -91,6 +94,13 @@ def test_a_long_answer_is_not_read(monkeypatch):
     monkeypatch.setattr("langgraph_conductor.rewards.processes.pool", None)
     task = Task("Simplify $\\sqrt{8}$.", "2\\sqrt{2}", "math")
     assert grade(f"<answer>{'(' * 600}2\\sqrt{{2}}{')' * 600}</answer>", task) == 0.0
+
+
+def test_powers_of_powers_and_deep_braces_are_refused_unread(monkeypatch):
+    task = Task("What is it?", "\\sqrt{2}", "math")
+    monkeypatch.setattr("langgraph_conductor.rewards.processes.pool", None)
+    for answer in ("9**9**9", "9^{9^{9}}", "10^{10^{10}}", "2^{99999999}", "x^{9999}", "1e9" + "9" * 400):
+        assert grade(f"<answer>{answer}</answer>", task) == 0.0, answer
 
 
 def test_mathematics_in_threads_and_event_loops():

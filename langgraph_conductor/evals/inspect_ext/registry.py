@@ -34,12 +34,13 @@ def conductor_solver(config: str | PathLike[str] | Any) -> Solver:
 
 
 @task
-def suite(name: str = "skills", split: str = "test") -> Task:
+def suite(name: str = "skills", split: str = "test", allow_code: bool = False) -> Task:
     """A suite of questions with our graders: `inspect eval langgraph_conductor/suite -T name=gsm8k:PATH`.
 
     Args:
         name: As in `evals.suites.load_suite`.
         split: `train`, `validation` or `test`.
+        allow_code: As in `evals.suites.load_suite`: `-T allow_code=true`.
 
     Raises:
         ConfigError: If there is no such suite, or its file holds a mistake.
@@ -48,5 +49,5 @@ def suite(name: str = "skills", split: str = "test") -> Task:
     from langgraph_conductor.evals.inspect_tasks import inspect_task
     from langgraph_conductor.evals.suites import load_suite
 
-    loaded = load_suite(name)
+    loaded = load_suite(name, allow_code=allow_code)
     return inspect_task(loaded.tasks(split), f"{loaded.name}-{split}")

@@ -9,15 +9,19 @@ from langgraph_conductor.evals.suites.suite import FORM, SPLITS, Split, Suite, s
 __all__ = ["FORM", "SPLITS", "Split", "Suite", "load_suite", "split_of"]
 
 
-def load_suite(name_or_path: str | PathLike[str]) -> Suite:
+def load_suite(name_or_path: str | PathLike[str], *, allow_code: bool = False) -> Suite:
     """A suite by its name or from a file.
 
     Args:
         name_or_path: `"starter"`, `"tiny"` or `"skills"`, which need no file; a `.jsonl` file of one's own
             (`files.jsonl_suite`); `"gsm8k:FOLDER"` or `"mmlu:FOLDER"` for these in the form their authors publish.
 
+        allow_code: Whether a `.jsonl` file may name graders of its own (`module:function`). That is code, which
+            runs with your rights: allow it for files you trust alone.
+
     Raises:
-        ConfigError: If there is no such suite, a file holds a mistake, or `"skills"` differs from its manifest.
+        ConfigError: If there is no such suite, a file holds a mistake or names code that is not allowed,
+            or `"skills"` differs from its manifest.
         ImportError: If `"skills"` is wanted and reasoning-gym is missing.
     """
     from langgraph_conductor.evals.suites import files
@@ -43,7 +47,7 @@ def load_suite(name_or_path: str | PathLike[str]) -> Suite:
     if folder and kind == "mmlu":
         return files.mmlu_suite(Path(folder))
     if text.endswith(".jsonl"):
-        return files.jsonl_suite(Path(text))
+        return files.jsonl_suite(Path(text), allow_code=allow_code)
     raise ConfigError(
         f"there is no suite {text!r}; there are 'starter', 'tiny', 'skills', a .jsonl file, 'gsm8k:FOLDER' and "
         "'mmlu:FOLDER'"

@@ -11,23 +11,30 @@ from typing import Any
 from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.evals.suites.suite import FORM, SPLITS, Split, Suite, in_splits, split_of
 from langgraph_conductor.rewards import Task, check_task
+from langgraph_conductor.rewards.grading import is_own
 from langgraph_conductor.rewards.plain import value
 
 
-def jsonl_suite(path: Path) -> Suite:
+def jsonl_suite(path: Path, *, allow_code: bool = False) -> Suite:
     """A suite from a file with one task as JSON on each line.
 
     Such as `{"question": "1+1?", "answer": "2", "grader": "number", "split": "test"}`. The keys are those of
     `Task`, and `split`, which all lines have or none: without it the question's hash decides. Empty lines are
     passed over.
 
+    Args:
+        path: The file.
+        allow_code: Whether graders may be functions that the file names (`module:function`). These are code: they
+            run, in a process without keys, with the rights of who runs this.
+
     Raises:
-        ConfigError: If a line holds a mistake; the message names file and line, and what is allowed.
+        ConfigError: If a line holds a mistake, or names code that is not allowed; the message names file and line,
+            and what is allowed.
     """
     text = _read(path)
     found: dict[str, tuple[int, Task, Split | None]] = {}
     for number, line in _lines(text):
-        task, split = _parse(line, f"{path}, line {number}")
+        task, split = _parse(line, f"{path}, line {number}", allow_code)
         if task.question in found:
             first = found[task.question][0]
             raise ConfigError(f"{path}, line {number}: the question is that of line {first}; leave one out")
@@ -129,13 +136,18 @@ def _mmlu(folder: Path, part: str) -> Iterator[Task]:
             yield Task(text, letter, "choice", domain=subject, about={"choices": choices})
 
 
-def _parse(line: str, where: str) -> tuple[Task, Split | None]:
+def _parse(line: str, where: str, allow_code: bool) -> tuple[Task, Split | None]:
     data = _object(line, where)
     split = data.pop("split", None)
     if split is not None and split not in SPLITS:
         raise ConfigError(f"{where}: there is no split {split!r}; there are {', '.join(SPLITS)}")
     try:
         task = Task.from_json(data)
+        if is_own(task.grader) and not allow_code:
+            raise ConfigError(
+                f"grader {task.grader!r} is code of this file's choice; if you trust it, allow it: --allow-code, "
+                "`load_suite(..., allow_code=True)`, or `allow_code = true` under [data] of a train.toml"
+            )
         check_task(task)
         return task, split
     except (TypeError, ValueError) as error:
@@ -145,8 +157,8 @@ def _parse(line: str, where: str) -> tuple[Task, Split | None]:
 def _object(line: str, where: str) -> dict[str, Any]:
     try:
         data = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where}: this is not JSON: {error}") from None
+    except (RecursionError, ValueError) as error:
+        raise ConfigError(f"{where}: this is not JSON, or nested too deep: {error}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{where}: a line is a JSON object with the keys of a task, not {line!r:.80}")
     return data

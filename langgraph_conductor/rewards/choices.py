@@ -1,0 +1,168 @@
+"""The grader of multiple-choice questions: which option an answer names, by letter, by text or by both."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from langgraph_conductor.errors import ConfigError
+from langgraph_conductor.rewards.answers import LINE, announces, final_answer, unwrapped
+from langgraph_conductor.rewards.task import Task
+
+_QUOTES: Final = "\"'`“”‘’«»"
+_PAIRS: Final = {
+    "'": "'",
+    '"': '"',
+    "`": "`",
+    "“": "”",
+    "”": "”",
+    "‘": "’",
+    "’": "’",
+    "«": "»",
+    "*": "*",
+    "_": "_",
+    "$": "$",
+}
+_EDGES: Final = _QUOTES + " .*_"
+_MINUS: Final = re.compile("[\u2010-\u2013\u2212\ufe63\uff0d]")
+_TEXT: Final = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mbox)\s?\{([^{}]*)\}")
+_NAMED: Final = (
+    r"(?:i (?:would )?(?:choose|pick|select) )?"
+    r"(?:(?:(?:the|my) )?(?:final )?(?:correct |right |best )?(?:option|choice|answer)(?: is)?:? )?"
+    r"(?:(?:option|choice) )?"
+)
+_LETTER: Final = re.compile(
+    _NAMED + r"(?:\(([a-z])\)|\[([a-z])\]|([a-z])(?![^\W_]))(.*)", re.IGNORECASE | re.DOTALL
+)
+_PRAISE: Final = re.compile(
+    r" is (?:the )?(?:correct|right|best)(?: (?:answer|option|choice|one))?", re.IGNORECASE
+)
+_SIGN: Final = re.compile(r"\s*[.:)]|\s*-(?=\s)")
+"""What may stand between a letter and its text; a hyphen that touches the text belongs to the text."""
+_OTHERS: Final = re.compile(
+    r"\b(?:or|and|nor|either|both|but|[A-Z])\b|[,;/|&]|\([A-Za-z]\)"
+    r"|\b(?i:not|\w+n['’]t|cannot|never|no|none|neither|wrong|incorrect\w*|untrue|unlikely|except|instead)\b"
+    r"|\b(?i:is|are|was|be|seems?|looks|as) (?i:false|out|eliminated|excluded|ruled|rejected)\b"
+)
+"""Signs that a text behind a letter names a second option, or takes back the first."""
+
+
+def choice(answer: str, task: Task) -> bool:
+    """Whether it names the right option, and no other.
+
+    The right answer is a letter. `A`, `(A)`, `A)`, `Option A` and `A. Paris` name the option A, and so does
+    its text alone, if `task.about["choices"]` lists the options' texts in order. A text behind the letter
+    must be that option's, or, where none are listed, must neither hint at a second option nor take back the
+    first. Texts are compared without regard to case, quotes and periods, unless two options differ in these alone.
+
+    Raises:
+        ConfigError: If the right answer is no letter, or there is no option for it.
+    """
+    gold, choices = _options(task)
+    text = _readable(answer)
+    found = _LETTER.fullmatch(text)
+    letter = (found[1] or found[2] or found[3]).upper() if found else ""
+    if not choices:
+        rest = _said(found[4]) if found else ""
+        return letter == gold and not _OTHERS.search(rest)
+    if found is None or ord(letter) - ord("A") >= len(choices):
+        return _same(choices, gold)(text)
+    rest = _said(found[4])
+    if not rest or any(map(_same(choices, letter), _texts(found[4]))):
+        return letter == gold
+    return _same(choices, gold)(text)
+
+
+def finals(reply: str, task: Task) -> Iterator[str]:
+    """What of a reply may count as the answer of a multiple-choice question.
+
+    It is the final answer on one line, and as many lines as the right option has. An option's own words announce
+    no answer.
+    """
+    gold, choices = _options(task)
+    right = choices[ord(gold) - ord("A")] if choices else ""
+    longest = LINE + max(map(len, choices), default=0)
+    hidden = {
+        f"\ue000{i}\ue000": text for i, text in enumerate(choices) if announces(text) and text.strip()
+    }
+    for place, text in hidden.items():
+        reply = reply.replace(text, place)
+    for lines in sorted({1, right.strip().count("\n") + 1}):
+        final = final_answer(reply, lines=lines, longest=longest)
+        if final is not None:
+            for place, text in hidden.items():
+                final = final.replace(place, text)
+            yield final
+
+
+def _options(task: Task) -> tuple[str, list[str]]:
+    """The letter of the right option, and all options' texts.
+
+    Raises:
+        ConfigError: If these do not fit together.
+    """
+    gold = unwrapped(task.answer).strip("().").upper()
+    listed = task.about.get("choices") or ()
+    if not isinstance(listed, (list, tuple)):
+        raise ConfigError(f"task {task.id}: `choices` is a list of the options' texts, not {listed!r:.80}")
+    if not re.fullmatch("[A-Z]", gold) or (listed and ord(gold) - ord("A") >= len(listed)):
+        raise ConfigError(
+            f"task {task.id}: the answer of a choice is an option's letter, not {task.answer!r:.80}"
+        )
+    return gold, [str(text) for text in listed]
+
+
+def _readable(text: str) -> str:
+    """The text on one line, without markdown and LaTeX, its minus signs as hyphens."""
+    text = _TEXT.sub(r"\1", unicodedata.normalize("NFKC", _MINUS.sub("-", text)))
+    text = text.replace("\\ ", " ").replace("**", "").replace("__", "")
+    text = " ".join(text.split())
+    while len(text) > 2 and text[0] in _PAIRS and text[-1] in _PAIRS[text[0]]:
+        text = text[1:-1].strip()
+    return text
+
+
+def _said(behind: str) -> str:
+    """What is behind a letter, apart from signs and words that say nothing about an option."""
+    return (
+        _PRAISE.sub("", behind, count=1).strip(" .:)*_")
+        if _PRAISE.match(behind)
+        else behind.strip(" .:)*_-")
+    )
+
+
+def _texts(behind: str) -> Iterator[str]:
+    """What may be the option's text behind a letter, since a sign there may belong to it or not."""
+    yield behind
+    if sign := _SIGN.match(behind):
+        yield behind[sign.end() :]
+        if dash := _SIGN.match(behind, sign.end()):
+            yield behind[dash.end() :]
+
+
+def _same(choices: Sequence[str], letter: str) -> Callable[[str], bool]:
+    """Whether a text is that of an option: read as loosely as no other option reads the same."""
+    right = choices[ord(letter) - ord("A")]
+    others = [text for text in choices if text != right]
+    read = next((way for way in _WAYS if way(right) not in map(way, others)), _WAYS[-1])
+    return lambda text: read(text) == read(right)
+
+
+def _loose(text: str) -> str:
+    return _cased(text).casefold()
+
+
+def _cased(text: str) -> str:
+    text = _readable(text)
+    return _readable(unwrapped(text)).strip(_EDGES)
+
+
+def _close(text: str) -> str:
+    return _readable(text).removesuffix(".")
+
+
+def _exact(text: str) -> str:
+    return " ".join(text.split())
+
+
+_WAYS: Final[tuple[Callable[[str], str], ...]] = (_loose, _cased, _close, _exact)
