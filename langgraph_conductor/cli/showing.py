@@ -40,20 +40,25 @@ def saved_run(place: Place, thread: str) -> dict[str, Any]:
         ConductorError: If the place holds no run of a conductor on this thread, or cannot be read.
         ImportError: If the saver's package is not installed.
     """
-    newest = saved_checkpoints(place, thread)
-    if not newest:
+    found = newest_run(place, thread)
+    if found is None:
         raise ConductorError(f"{place} holds no thread {thread!r}; give the thread_id the run was given")
-    result = run_of(newest)
-    if result is None:
+    if not found:
         raise ConductorError(f"thread {thread!r} holds no run of a conductor")
-    return result
+    return found
 
 
-def saved_checkpoints(place: Place, thread: str) -> dict[str, "CheckpointTuple"]:
-    """The newest checkpoint of each namespace of a thread; see `saved_run`."""
+def newest_run(place: Place, thread: str) -> dict[str, Any] | None:
+    """As `saved_run`; `None` if there is no such thread, and empty if there is no run of a conductor on it."""
     with reading(place) as kept:
         # Newest first, of all graphs and subgraphs of the thread.
-        return _newest(kept.list({"configurable": {"thread_id": thread}}))
+        newest = _newest(kept.list({"configurable": {"thread_id": thread}}))
+        if not newest:
+            return None
+        result = run_of(newest)
+        if result is not None:
+            describe_saved(result)  # whoever goes on from it must be able to read it
+        return result or {}
 
 
 def _newest(found: Iterable["CheckpointTuple"]) -> dict[str, "CheckpointTuple"]:
