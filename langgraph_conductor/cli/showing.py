@@ -1,6 +1,7 @@
 """`langgraph-conductor show`: the newest run of a thread, read from the checkpoints a saver kept of it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,8 +52,10 @@ def saved_run(place: Place, thread: str) -> dict[str, Any]:
 def newest_run(place: Place, thread: str) -> dict[str, Any] | None:
     """As `saved_run`; `None` if there is no such thread, and empty if there is no run of a conductor on it."""
     with reading(place) as kept:
-        # Newest first, of all graphs and subgraphs of the thread.
-        newest = _newest(kept.list({"configurable": {"thread_id": thread}}))
+        # Newest first, of all graphs and subgraphs of the thread. Closed before its connection is.
+        listed: Any = kept.list({"configurable": {"thread_id": thread}})
+        with closing(listed):
+            newest = _newest(listed)
         if not newest:
             return None
         result = run_of(newest)
