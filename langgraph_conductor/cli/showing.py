@@ -14,6 +14,7 @@ from langgraph_conductor.display.words import short
 from langgraph_conductor.errors import ConductorError
 from langgraph_conductor.graph._langgraph import comes_next
 from langgraph_conductor.graph.accounts import ended_by_budget, unanswered, usage_of
+from langgraph_conductor.graph.clock import wall_seconds
 from langgraph_conductor.graph.compiler import is_branch
 from langgraph_conductor.graph.ledgers import own_rounds
 from langgraph_conductor.graph.left import Done, Left, done_of, left_of
@@ -218,8 +219,7 @@ def _with_unfinished(newest: Mapping[str, "CheckpointTuple"], one_round: str) ->
         "steps": steps,
         "answer": next((s["text"] for s in reversed(steps) if s["text"]), "") if over else "",
         "final": bool(planned.get("final")),
-        "wall_seconds": max((s["started_at"] + s["seconds"] for s in steps), default=0.0)
-        - min((s["started_at"] for s in steps), default=0.0),
+        "wall_seconds": wall_seconds(sorted(steps, key=lambda step: step["index"]), len(rounds)),
     }
     if planned.get("is_answer") is False:
         part["is_answer"] = False
