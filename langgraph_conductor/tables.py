@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from os import PathLike
-from pathlib import Path
 from typing import Any, Final
 
 from langgraph_conductor.errors import ConfigError
+from langgraph_conductor.text_files import read_text
 from langgraph_conductor.workflow import brief
 
 
@@ -70,15 +70,16 @@ class Table:
         """
         file = str(path)
         try:
-            return cls(file, "", tomllib.loads(Path(path).read_bytes().decode("utf-8-sig")))
+            return cls(file, "", tomllib.loads(read_text(path)))
         except FileNotFoundError as error:
             raise ConfigError(f"{file}: there is no such file") from error
         except OSError as error:
             raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{file}: is not TOML: {error}") from error
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{file}: is not UTF-8 text (at byte {error.start})") from error
+        except ValueError as error:  # not UTF-8, which it says; or a number of too many digits
+            told = str(error) if str(error).startswith(file) else f"{file}: is not TOML: {error}"
+            raise ConfigError(told) from error
         except RecursionError as error:
             raise ConfigError(f"{file}: is nested too deeply") from error
 

@@ -153,7 +153,7 @@ def _run(command: Sequence[str], *, progress: bool) -> str | None:
         errors="replace",
         check=False,
         env={**os.environ, "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
-        preexec_fn=_bounded if os.name == "posix" else None,  # noqa: PLW1509 - it makes one system call
+        preexec_fn=_bounded if os.name == "posix" else None,  # it makes one system call
     )
     if done.returncode == 0:
         return None
@@ -161,7 +161,7 @@ def _run(command: Sequence[str], *, progress: bool) -> str | None:
 
 
 def _bounded() -> None:
-    """Let this process write no file that is longer than the wheel can be; pip fails then with `File too large`."""
+    """Let this process write no file longer than the wheel can be; pip fails then with `File too large`."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_WHEEL, _MOST_WHEEL))

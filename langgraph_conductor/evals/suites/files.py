@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.evals.suites.suite import FORM, SPLITS, Split, Suite, in_splits, split_of
 from langgraph_conductor.rewards import Task, check_task
 from langgraph_conductor.rewards.plain import value
+from langgraph_conductor.text_files import read_json, read_text
 
 
 def jsonl_suite(path: Path) -> Suite:
@@ -144,7 +144,7 @@ def _parse(line: str, where: str) -> tuple[Task, Split | None]:
 
 def _object(line: str, where: str) -> dict[str, Any]:
     try:
-        data = json.loads(line)
+        data = read_json(line)
     except ValueError as error:
         raise ConfigError(f"{where}: this is not JSON: {error}") from None
     if not isinstance(data, dict):
@@ -159,12 +159,12 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")  # with or without a byte order mark
+        return read_text(path)
     except OSError as error:
         raise ConfigError(f"{path}: it cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: it is not UTF-8 text: {error}") from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

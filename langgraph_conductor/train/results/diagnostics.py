@@ -16,7 +16,7 @@ from typing import Any, Final
 from langgraph_conductor.episodes import Episode
 from langgraph_conductor.evals.stats import entropy
 from langgraph_conductor.replay import Expenses
-from langgraph_conductor.train.files import write_whole
+from langgraph_conductor.train.files import read_lines, write_whole
 from langgraph_conductor.train.learning.asks import Ask, Scored
 from langgraph_conductor.train.learning.trainer import Step
 from langgraph_conductor.usage import Usage
@@ -77,8 +77,7 @@ class Diagnostics:
 def read_steps(folder: str | PathLike[str]) -> list[dict[str, Any]]:
     """The lines of `steps.jsonl`, in order; none if it is not there."""
     path = Path(folder) / STEPS
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return [json.loads(line) for line in text.split("\n") if line]
+    return [*read_lines(path)] if path.is_file() else []
 
 
 def line_of(step: Step) -> dict[str, Any]:
