@@ -26,6 +26,10 @@ class Kind:
     fits: Callable[[Any], bool]
 
 
+_DEEPEST: Final = 50
+"""Tables and lists inside each other that a file may have."""
+
+
 def _number(value: Any) -> bool:
     return type(value) in (int, float)
 
@@ -70,7 +74,7 @@ class Table:
         """
         file = str(path)
         try:
-            return cls(file, "", tomllib.loads(read_text(path)))
+            values = tomllib.loads(read_text(path))
         except FileNotFoundError as error:
             raise ConfigError(f"{file}: there is no such file") from error
         except OSError as error:
@@ -82,6 +86,9 @@ class Table:
             raise ConfigError(told) from error
         except RecursionError as error:
             raise ConfigError(f"{file}: is nested too deeply") from error
+        if _is_deeper(values, _DEEPEST):  # by a dotted key: whoever looks through it could not come back
+            raise ConfigError(f"{file}: is nested too deeply")
+        return cls(file, "", values)
 
     def error(self, what: str, key: str = "") -> ConfigError:
         """The error that something is wrong here, or with one key."""
@@ -124,6 +131,14 @@ class Table:
             raise
         except (ValueError, TypeError) as error:
             raise self.error(str(error), key) from error
+
+
+def _is_deeper(values: Any, most: int) -> bool:
+    level = [values]
+    for _ in range(most):
+        parts = [one for one in level if isinstance(one, dict | list)]
+        level = [inner for one in parts for inner in (one.values() if isinstance(one, dict) else one)]
+    return any(isinstance(one, dict | list) for one in level)
 
 
 def unknown(what: str, word: str, known: Collection[str]) -> str:

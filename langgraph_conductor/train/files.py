@@ -31,9 +31,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         ConfigError: If one is not JSON.
     """
-    for number, line in enumerate(_text(path).split("\n"), 1):
-        if line.strip():
-            yield _object(line, f"{path}, line {number}")
+    return (row for _, row in read_rows(path))
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -43,6 +41,13 @@ def read_object(path: Path) -> dict[str, Any]:
         ConfigError: If it is no JSON object.
     """
     return _object(_text(path), str(path))
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """As `read_lines`, with the number of each line, from 1."""
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        if line.strip():
+            yield number, _object(line, f"{path}, line {number}")
 
 
 def _text(path: Path) -> str:

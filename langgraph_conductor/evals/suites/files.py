@@ -162,8 +162,8 @@ def _read(path: Path) -> str:
         return read_text(path)
     except OSError as error:
         raise ConfigError(f"{path}: it cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+    except ValueError:
+        raise ConfigError(f"{path}: it is not UTF-8 text") from None
 
 
 def _sha256(text: str) -> str:

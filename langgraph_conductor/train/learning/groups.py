@@ -14,7 +14,7 @@ from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.planners.showing import Show
 from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.files import read_lines, write_lines
+from langgraph_conductor.train.files import read_rows, write_lines
 from langgraph_conductor.train.learning.advantages import Recursion
 from langgraph_conductor.train.learning.asks import Ask, Group, Scored
 from langgraph_conductor.train.learning.settings import Improvement, Settings
@@ -200,11 +200,11 @@ def load_first_rounds(path: str | PathLike[str]) -> list[FirstRound]:
         ConfigError: If a line is none; the message names file and line.
     """
     found = []
-    for number, row in enumerate(read_lines(Path(path)), 1):
+    for number, row in read_rows(Path(path)):
         try:
             found.append(FirstRound.from_json(row))
         except (AttributeError, TypeError, ValueError, KeyError) as error:
-            raise ConfigError(f"{path}, first round {number}: it cannot be read: {error}") from None
+            raise ConfigError(f"{path}, line {number}: this is no stored first round: {error}") from None
     return found
 
 
