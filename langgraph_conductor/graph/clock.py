@@ -19,16 +19,16 @@ def wall_seconds(steps: Sequence[StepRecord], number: int) -> float:
     approval, a kill), it is the longest chain of steps.
 
     Args:
-        steps: Records of the steps, in order.
+        steps: Records of the steps, in order; of a round that is not over, of those that are.
         number: Of their round.
     """
     if not steps:
         return 0.0
-    ends: list[float] = []
-    for step in steps:
-        reads = (i for of, i in step.get("granted", ()) if of == number and i < len(ends))
-        ends.append(max((ends[i] for i in reads), default=0.0) + step["seconds"])
+    ends: dict[int, float] = {}
+    for position, step in enumerate(steps):
+        reads = (ends.get(i, 0.0) for of, i in step.get("granted", ()) if of == number)
+        ends[step.get("index", position)] = max(reads, default=0.0) + step["seconds"]
     began = min(step["started_at"] for step in steps)
     told = max(step["started_at"] + step["seconds"] for step in steps) - began
-    least, most = max(ends), sum(step["seconds"] for step in steps) + _SLACK
+    least, most = max(ends.values()), sum(step["seconds"] for step in steps) + _SLACK
     return told if least <= told <= most else least

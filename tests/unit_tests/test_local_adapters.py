@@ -11,7 +11,7 @@ import xllamacpp
 from langgraph_conductor import local
 from langgraph_conductor.errors import LocalModelError
 from langgraph_conductor.local import pool, shipped, weights
-from langgraph_conductor.local.server import serve
+from langgraph_conductor.local.server import LocalServer, serve
 from langgraph_conductor.replay.identity import planner_identity, worker_identity
 
 RIVERS = "List the rivers of Europe by length."
@@ -80,16 +80,16 @@ def test_the_trap_another_adapters_reading_of_a_prompt_is_taken_for_ones_own(fil
         loaded.append(adapter)
     params.lora_adapters, params.lora_init_without_apply = loaded, True
     plain = xllamacpp.Server(params)
-    url = f"{plain.listening_address}/v1"
+    bare = LocalServer(f"{plain.listening_address}/v1", 1, 256)
     choice = {name: {"lora": server.choosing(name)["lora"]} for name in (A, B)}
 
     fresh, _ = said(server, RIVERS, **server.choosing(B))
     for question, adapter in ((RIVERS, A), (MARKET, A), (BREAD, B)):
-        said(url, question, **choice[adapter])
-    trapped, kept = said(url, RIVERS, **choice[B])
+        said(bare, question, **choice[adapter])
+    trapped, kept = said(bare, RIVERS, **choice[B])
     assert kept > 10
     assert apart(trapped, fresh) > 0.05
-    again, kept = said(url, RIVERS, **choice[B], cache_prompt=False)
+    again, kept = said(bare, RIVERS, **choice[B], cache_prompt=False)
     assert kept == 0
     assert apart(again, fresh) < SAME
 
