@@ -29,7 +29,8 @@ from langgraph_conductor.replay import (
     replaying,
 )
 from langgraph_conductor.replay.identity import planner_identity, pool_identity
-from langgraph_conductor.replay.store import key_of
+from langgraph_conductor.replay.shapes import RUN, fault
+from langgraph_conductor.replay.store import RUNS, key_of
 from langgraph_conductor.rewards.task import Task
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import WorkerPool
@@ -137,7 +138,8 @@ async def run_episode(
 
     Raises:
         BudgetExceededError: If the limit of `expenses` refused a call: there is no episode then.
-        StoreError: If the store failed; nobody is asked after that.
+        StoreError: If the store cannot be read, what it holds is damaged, or it could not keep what was paid
+            before; nobody is asked then. What this episode itself pays is handed on, kept or not.
         ConfigError: If the task's grader is unknown.
         GraderError: If the grader itself could not run.
         ValueError: If an option does not fit.
@@ -162,19 +164,35 @@ async def run_episode(
     except PlanError as error:
         return Episode(task.id, "", 0.0, valid=False, reached="invalid", seed=seed, error=str(error))
     key = _key(task, text, chosen, pool, seed, fallback, options) if store else ""
-    kept = store.run(key) if store and key else None
-    if kept is None:
+    if store is not None:
+        store.check()
+    known = _kept(store, key, task) if store and key else None
+    if known is None:
         with replaying(replay):
             ran = await _run(task, _conductor(chosen, pool, fallback), options)
         episode = Episode.from_json(json.loads(json.dumps(ran.to_json())))  # as it will be read again
         if store and key and not episode.infra:
             store.keep_run(key, episode.to_json())
     else:
-        episode = Episode.from_json(kept)
+        episode = known
         expenses.add(replayed=episode.usage)
     if episode.infra:
         return episode
     return replace(episode, score=await agrade(episode.answer, task) if episode.answer else 0.0)
+
+
+def _kept(store: ReplyStore, key: str, task: Task) -> Episode | None:
+    """The episode that was run before.
+
+    Raises:
+        StoreError: If it is not what was written.
+    """
+    if (found := store.run(key)) is None:
+        return None
+    wrong = fault(RUN, found)
+    if wrong or found["task"] != task.id:
+        raise store.damaged(RUNS, key, wrong or "it is of another task")
+    return Episode.from_json(found)
 
 
 def _read(text: str, pool: WorkerPool, options: Options) -> Plan:

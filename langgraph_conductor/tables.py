@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from os import PathLike
-from pathlib import Path
 from typing import Any, Final
 
 from langgraph_conductor.errors import ConfigError
+from langgraph_conductor.text_files import read_text
 from langgraph_conductor.workflow import brief
 
 
@@ -24,6 +24,10 @@ class Kind:
 
     name: str
     fits: Callable[[Any], bool]
+
+
+_DEEPEST: Final = 50
+"""Tables and lists inside each other that a file may have."""
 
 
 def _whole(value: Any) -> bool:
@@ -74,19 +78,21 @@ class Table:
         """
         file = str(path)
         try:
-            return cls(file, "", tomllib.loads(Path(path).read_bytes().decode("utf-8-sig")))
+            values = tomllib.loads(read_text(path))
         except FileNotFoundError as error:
             raise ConfigError(f"{file}: there is no such file") from error
         except OSError as error:
             raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{file}: is not TOML: {error}") from error
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{file}: is not UTF-8 text (at byte {error.start})") from error
+        except ValueError as error:  # not UTF-8, which it says; or a number of too many digits
+            told = str(error) if str(error).startswith(file) else f"{file}: is not TOML: {error}"
+            raise ConfigError(told) from error
         except RecursionError as error:
             raise ConfigError(f"{file}: is nested too deeply") from error
-        except ValueError as error:  # a path with NUL, a number of thousands of digits
-            raise ConfigError(f"{file!r}: cannot be read: {error}") from error
+        if _is_deeper(values, _DEEPEST):  # by a dotted key: whoever looks through it could not come back
+            raise ConfigError(f"{file}: is nested too deeply")
+        return cls(file, "", values)
 
     def error(self, what: str, key: str = "") -> ConfigError:
         """The error that something is wrong here, or with one key."""
@@ -133,6 +139,14 @@ class Table:
             raise self.error("is nested too deeply", key) from error
         except (ValueError, TypeError) as error:
             raise self.error(str(error), key) from error
+
+
+def _is_deeper(values: Any, most: int) -> bool:
+    level = [values]
+    for _ in range(most):
+        parts = [one for one in level if isinstance(one, dict | list)]
+        level = [inner for one in parts for inner in (one.values() if isinstance(one, dict) else one)]
+    return any(isinstance(one, dict | list) for one in level)
 
 
 def unknown(what: str, word: str, known: Collection[str]) -> str:

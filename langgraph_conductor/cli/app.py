@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, ParamSpec
 
 import typer
 
-from langgraph_conductor.cli.exits import BUDGET, EXIT_CODES, OTHER, one_line_errors
-from langgraph_conductor.display import describe, describe_setup, write_run_page
+from langgraph_conductor.cli.exits import BUDGET, EXIT_CODES, OTHER, one_line_errors, say
+from langgraph_conductor.display import describe, describe_setup, run_page
 from langgraph_conductor.display.words import printable
+from langgraph_conductor.text_files import write_private
 
 if TYPE_CHECKING:
     from langgraph_conductor.cli.asking import Manner
@@ -193,13 +194,16 @@ def show(
     html: Html = None,
 ) -> None:
     """Show the newest run of a thread from its checkpoints, finished or interrupted. Nothing is run or changed."""
-    from langgraph_conductor.cli.savers import Place
+    from langgraph_conductor.cli.savers import Place, making_sense
     from langgraph_conductor.cli.showing import describe_saved, saved_run
 
-    result = saved_run(Place.of(saver), thread)
-    if html:
-        write_run_page(result, html)
+    place = Place.of(saver)
+    result = saved_run(place, thread)
     typer.echo(describe_saved(result))
+    if html:
+        with making_sense(place):
+            page = run_page(result)
+        write_private(html, page)
 
 
 @command
@@ -420,21 +424,42 @@ def _tokens(said: bool | None) -> bool:
 
 
 def _report(result: dict[str, Any], manner: "Manner", html: Path | None, *, as_json: bool) -> None:
-    """Write what is asked for.
+    """Print what is asked for, and then write it; what fails leaves the rest as it is.
 
     Raises:
-        typer.Exit: If there is no answer.
+        typer.Exit: If there is no answer, or something could not be written.
     """
+    failed = bool(manner.failures)
+    failed |= not _printed(result, manner, as_json=as_json)
     if html:
-        write_run_page(result, html)
-    if as_json:
-        typer.echo(_json(result))
-    elif not manner.quiet:
-        typer.echo(describe(result))
-    elif not manner.streams:  # else it stands there
-        typer.echo(printable(result["answer"]))
-    if not result["answer"]:  # a person ended the run
+        try:
+            write_private(html, run_page(result))
+        except OSError as error:
+            say(f"error: the page could not be written: {error}")
+            failed = True
+    if failed or not result["answer"]:  # without an answer, a person ended the run
         raise typer.Exit(OTHER)
+
+
+def _printed(result: dict[str, Any], manner: "Manner", *, as_json: bool) -> bool:
+    """Whether the report could be printed on stdout; if not, the answer goes to stderr."""
+    if as_json:
+        report = _json(result)
+    elif not manner.quiet:
+        report = describe(result)
+    elif manner.streams:  # it stands there already
+        return True
+    else:
+        report = printable(result["answer"])
+    try:
+        typer.echo(report)
+        return True
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        say(f"error: stdout could not be written: {error}")
+        typer.echo(printable(result["answer"]), err=True)
+        return False
 
 
 def _json(result: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ import typer
 from langgraph_conductor.display.run_facts import asked_in_words
 from langgraph_conductor.display.words import printable
 from langgraph_conductor.graph.approval import ACTION
+from langgraph_conductor.text_files import read_json
 from langgraph_conductor.workflow import Workflow
 
 _CHOICE: Final = "(a)ccept, (e)dit, (r)eject and plan again, (s)top"
@@ -81,8 +82,8 @@ def _edited(workflow: Mapping[str, Any]) -> dict[str, Any] | None:
     if not changed.strip():
         return None
     try:
-        return Workflow.from_json(json.loads(changed)).to_json()
-    except (ValueError, RecursionError) as error:
+        return Workflow.from_json(read_json(changed)).to_json()
+    except ValueError as error:
         _say(f"that is no workflow: {error}")
         return None
 
@@ -104,7 +105,7 @@ def _in_editor(editor: str, text: str) -> str:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return read_json(text)
     except ValueError:
         return text
 

@@ -1,11 +1,10 @@
 """`langgraph-conductor ask` and `resume`: run a conductor and show its progress on stderr."""
 
 import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import ExitStack, nullcontext
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, StreamMode
 
-from langgraph_conductor import Budget
+from langgraph_conductor import Budget, text_files
 from langgraph_conductor.cli.approving import answer, at_terminal, is_approval
 from langgraph_conductor.cli.exits import say
-from langgraph_conductor.cli.savers import Place, writing
-from langgraph_conductor.cli.showing import run_of, saved_checkpoints, saved_run
+from langgraph_conductor.cli.savers import Place, UnsavedError, writing
+from langgraph_conductor.cli.showing import newest_run, saved_run
 from langgraph_conductor.cli.tokens import answer_as_it_comes
 from langgraph_conductor.config import ConductorConfig, read_conductor
 from langgraph_conductor.display import event_log, live
@@ -28,6 +27,7 @@ from langgraph_conductor.display.run_facts import INTERRUPTS
 from langgraph_conductor.display.words import why
 from langgraph_conductor.errors import ConductorError
 from langgraph_conductor.events import Event
+from langgraph_conductor.graph.accounts import usage_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,14 +83,14 @@ def check_writable(file: Path) -> None:
     """Refuse a file that could not be written after the run.
 
     Raises:
-        typer.BadParameter: If its folder is not there, or does not let it be written.
+        typer.BadParameter: If its folder is not there or full, or does not let it be written.
     """
-    if not file.parent.is_dir():
+    try:
+        text_files.check_writable(file)
+    except OSError as error:
         raise typer.BadParameter(
-            f"there is no folder {str(file.parent)!r} to write {file.name!r} to; make it"
-        )
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise typer.BadParameter(f"{str(file)!r} may not be written; choose another file")
+            f"{str(file)!r} could not be written after the run: {error}; choose another file, or make room"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +105,7 @@ class Manner:
         quiet: Whether to show no progress.
         tokens: Whether to show tokens as they come.
         stdout: Whether they may go to stdout, where there is no tree of progress for them.
+        failures: What could not be written while it ran; more is added.
     """
 
     place: Place | None = None
@@ -114,6 +115,7 @@ class Manner:
     quiet: bool = False
     tokens: bool = False
     stdout: bool = False
+    failures: list[str] = field(default_factory=list)
 
     @property
     def streams(self) -> bool:
@@ -165,7 +167,7 @@ def run(build: Build, question: str, options: Mapping[str, Any], manner: Manner)
     """
     if manner.place:
         asyncio.run(_made(manner.place))
-        saved = run_of(saved_checkpoints(manner.place, manner.thread))
+        saved = newest_run(manner.place, manner.thread)
         if saved and not _over(saved):
             raise ConductorError(
                 f"thread {manner.thread!r} holds a run that is not over; go on with it: {_go_on(manner)}; or give "
@@ -221,15 +223,18 @@ def _followed(
     with ExitStack() as stack:
         shows: list[Show] = [told.append]
         if manner.log:
-            shows.append(stack.enter_context(event_log(manner.log)))
+            write = stack.enter_context(event_log(manner.log))
+            shows.append(_careful(write, f"the log {str(manner.log)!r}", manner.failures))
         if manner.streams:
-            shows.append(answer_as_it_comes(_write))
+            shows.append(_careful(answer_as_it_comes(_write), "stdout", manner.failures))
         while True:
             progress = nullcontext(_ignore) if manner.quiet else live(_console(), earlier=tuple(told))
             with progress as show:
                 # Awaited, since workers with MCP tools have no other way, and a running call can be cancelled.
                 try:
-                    result = asyncio.run(_run(build, given, options, manner, memory, [*shows, show]))
+                    result = asyncio.run(
+                        _run(build, given, options, manner, memory, [*shows, _careful(show, "stderr", [])])
+                    )
                 except KeyboardInterrupt:
                     if manner.place:
                         say(f"note: to go on: {_go_on(manner)}")
@@ -244,6 +249,27 @@ def _followed(
     if result["stopped"]:
         say(f"note: {result['stopped']}")
     return result
+
+
+def _careful(show: Show, what: str, failures: list[str]) -> Show:
+    """`show`, whose failure ends no run: it is told once, and nothing is shown after it."""
+    failed = False
+
+    def shown(event: Event) -> None:
+        nonlocal failed
+        if failed:
+            return
+        try:
+            show(event)
+        except BrokenPipeError:  # whoever read it has gone
+            raise
+        except OSError as error:
+            failed = True
+            failures.append(what)
+            with suppress(OSError):
+                say(f"warning: {what} cannot be written any more, and the run goes on without it: {error}")
+
+    return shown
 
 
 def _answered(asked: Any, manner: Manner) -> Any:
@@ -261,26 +287,64 @@ async def _run(
     memory: InMemorySaver | None,
     shows: Iterable[Show],
 ) -> dict[str, Any]:
-    result: dict[str, Any] = {}
+    heard = _Heard(shows)
     # Models stream where messages are asked for.
     modes: list[StreamMode] = ["custom", "values", "messages"] if manner.tokens else ["custom", "values"]
-    async with writing(manner.place) if manner.place else nullcontext(memory) as saver:
-        conductor = build(checkpointer=saver, approve=manner.approve)
-        chosen = {**options, **({"tokens": True} if manner.tokens else {})}
-        configurable = {"conductor": chosen, **({"thread_id": manner.thread or "ask"} if saver else {})}
-        parts: AsyncIterator[Any] = conductor.astream(
-            given,
-            {"configurable": configurable},
-            stream_mode=modes,
-            durability="sync" if saver else None,
-        )
-        async for mode, part in parts:
-            if mode == "custom":
-                for show in shows:
-                    show(part)
-            elif mode == "values":
-                result = part
-    return result
+    try:
+        async with writing(manner.place) if manner.place else nullcontext(memory) as saver:
+            conductor = build(checkpointer=saver, approve=manner.approve)
+            chosen = {**options, **({"tokens": True} if manner.tokens else {})}
+            configurable = {"conductor": chosen, **({"thread_id": manner.thread or "ask"} if saver else {})}
+            parts: AsyncIterator[Any] = conductor.astream(
+                given,
+                {"configurable": configurable},
+                stream_mode=modes,
+                durability="sync" if saver else None,
+            )
+            async for mode, part in parts:
+                heard.hear(mode, part)
+    except UnsavedError as error:
+        if not heard.answer:
+            raise
+        manner.failures.append(str(manner.place))
+        say(f"warning: the end of the run was not saved, so `show` does not know its answer: {error}")
+        return heard.unsaved()
+    return heard.result
+
+
+class _Heard:
+    """What a run tells; its answer is known from its events even where its end cannot be saved.
+
+    Args:
+        shows: Are told every event.
+    """
+
+    def __init__(self, shows: Iterable[Show]) -> None:
+        self.result: dict[str, Any] = {}
+        self.answer = ""
+        self._shows = [*shows]
+        self._end: dict[str, Any] = {}
+        self._fresh = False
+        """Whether `result` is of this run, and not of the one before on its thread."""
+
+    def hear(self, mode: str, part: Any) -> None:
+        """Take one part of the stream."""
+        if mode == "values":
+            self.result, self._fresh = part, bool(self._end or self.answer)
+        elif mode == "custom":
+            if part["type"] == "answer":
+                self.answer = part["text"]
+                self._end = {"usage": part["usage"], "stopped": part["stopped"]}
+            elif part["type"] == "round_finished":
+                self.answer = part["answer"] or self.answer
+            for show in self._shows:
+                show(part)
+
+    def unsaved(self) -> dict[str, Any]:
+        """The result, as far as it is known."""
+        rounds = self.result["rounds"] if self._fresh else []
+        known = {"rounds": rounds, "usage": usage_of(rounds), "stopped": "", **self._end}
+        return {**self.result, **known, "answer": self.answer}
 
 
 def _console() -> "Console":

@@ -1,9 +1,7 @@
 """`langgraph-conductor draw`: a workflow as Mermaid text, read from a file or planned now."""
 
-import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from langgraph_conductor import (
@@ -15,6 +13,7 @@ from langgraph_conductor import (
     parse_workflow,
 )
 from langgraph_conductor.config import ConductorConfig
+from langgraph_conductor.text_files import read_json, read_text
 
 _MOST_STEPS = 1000
 
@@ -28,10 +27,10 @@ def read_workflow(name: str) -> Workflow:
     Raises:
         PlanError: If there is none.
     """
-    text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    text = sys.stdin.read() if name == "-" else read_text(name)
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
+        data = read_json(text)
+    except ValueError:
         data = None
     if isinstance(data, Mapping):
         if "rounds" in data:

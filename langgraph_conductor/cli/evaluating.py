@@ -14,11 +14,14 @@ from langgraph_conductor.cli.exits import say
 from langgraph_conductor.config import ConductorConfig
 from langgraph_conductor.display.words import printable, short
 from langgraph_conductor.evals.evaluating import evaluate, measure
-from langgraph_conductor.evals.report import opening, write_report
+from langgraph_conductor.evals.report import write_report
+from langgraph_conductor.evals.report.markdown import markdown, opening
 from langgraph_conductor.evals.running import Progress, Runner
 from langgraph_conductor.evals.suites import Split, Suite
+from langgraph_conductor.evals.summarising import summarise
 from langgraph_conductor.planners import ChatPlanner, Planner
 from langgraph_conductor.replay import ReplyStore
+from langgraph_conductor.text_files import check_room, check_writable, make_folder
 from langgraph_conductor.usage import Usage
 
 ResultT = TypeVar("ResultT")
@@ -64,15 +67,22 @@ def run_eval(
     if config.planner:
         config.build()  # finds what does not fit together
     _tell_unused(config)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
+    check_room(out)  # before anything is paid
     with _running(config, amount, store or out / STORE) as runner:
         steps = config.options.get("max_steps", _MOST_STEPS)
         evaluation = asyncio.run(
             evaluate(suite, config.workers, config.planner, runner, max_steps=steps, **options)
         )
-    markdown, html, _ = write_report(evaluation, out)
-    typer.echo(printable(opening(markdown.read_text(encoding="utf-8"))))
-    _conclude(runner, f"the whole report is in {markdown} and {html}")
+    typer.echo(printable(opening(markdown(summarise(evaluation)))))
+    try:
+        text, html, _ = write_report(evaluation, out)
+    except OSError as error:
+        _conclude(runner, "what is above is all there is of the report")
+        raise OSError(
+            f"the report could not be written: {error}; make room, and give the same command"
+        ) from error
+    _conclude(runner, f"the whole report is in {text} and {html}")
     return evaluation.complete
 
 
@@ -91,14 +101,15 @@ def run_profile(
     Returns:
         Whether it came to its end; else nothing is written.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
+    check_writable(out)  # before anything is paid
     with _running(config, amount, store or out.parent / STORE) as runner:
         profiles = asyncio.run(measure(suite, config.workers, runner, split=split, items=items))
     if not runner.stopped:
-        profiles.save(out)
         for name, profile in profiles.workers.items():
             found, (low, high) = profile.overall, profile.overall.interval
             typer.echo(f"{name}: {found.accuracy:.1%} right [{low:.1%}, {high:.1%}], n = {found.n}")
+        profiles.save(out)
     _conclude(runner, "nothing was written" if runner.stopped else f"the profiles are in {out}")
     return not runner.stopped
 
@@ -118,7 +129,7 @@ def _tell_unused(config: ConductorConfig) -> None:
 
 @contextmanager
 def _running(config: ConductorConfig, amount: Amount, store: Path) -> Iterator[Runner]:
-    store.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(store.parent)
     with ReplyStore(store) as replies, _shown() as show:
         try:
             yield Runner(

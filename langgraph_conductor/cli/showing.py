@@ -1,6 +1,7 @@
 """`langgraph-conductor show`: the newest run of a thread, read from the checkpoints a saver kept of it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from langgraph_conductor.display.words import short
 from langgraph_conductor.errors import ConductorError
 from langgraph_conductor.graph._langgraph import comes_next
 from langgraph_conductor.graph.accounts import ended_by_budget, unanswered, usage_of
+from langgraph_conductor.graph.clock import wall_seconds
 from langgraph_conductor.graph.compiler import is_branch
 from langgraph_conductor.graph.ledgers import check_format, own_rounds
 from langgraph_conductor.graph.left import Done, Left, done_of, left_of
@@ -41,20 +43,27 @@ def saved_run(place: Place, thread: str) -> dict[str, Any]:
         ConductorError: If the place holds no run of a conductor on this thread, or cannot be read.
         ImportError: If the saver's package is not installed.
     """
-    newest = saved_checkpoints(place, thread)
-    if not newest:
+    found = newest_run(place, thread)
+    if found is None:
         raise ConductorError(f"{place} holds no thread {thread!r}; give the thread_id the run was given")
-    result = run_of(newest)
-    if result is None:
+    if not found:
         raise ConductorError(f"thread {thread!r} holds no run of a conductor")
-    return result
+    return found
 
 
-def saved_checkpoints(place: Place, thread: str) -> dict[str, "CheckpointTuple"]:
-    """The newest checkpoint of each namespace of a thread; see `saved_run`."""
+def newest_run(place: Place, thread: str) -> dict[str, Any] | None:
+    """As `saved_run`; `None` if there is no such thread, and empty if there is no run of a conductor on it."""
     with reading(place) as kept:
-        # Newest first, of all graphs and subgraphs of the thread.
-        return _newest(kept.list({"configurable": {"thread_id": thread}}))
+        # Newest first, of all graphs and subgraphs of the thread. Closed before its connection is.
+        listed: Any = kept.list({"configurable": {"thread_id": thread}})
+        with closing(listed):
+            newest = _newest(listed)
+        if not newest:
+            return None
+        result = run_of(newest)
+        if result is not None:
+            describe_saved(result)  # whoever goes on from it must be able to read it
+        return result or {}
 
 
 def _newest(found: Iterable["CheckpointTuple"]) -> dict[str, "CheckpointTuple"]:
@@ -208,8 +217,7 @@ def _with_unfinished(
         "steps": steps,
         "answer": next((s["text"] for s in reversed(steps) if s["text"]), "") if over else "",
         "final": bool(planned.get("final")),
-        "wall_seconds": max((s["started_at"] + s["seconds"] for s in steps), default=0.0)
-        - min((s["started_at"] for s in steps), default=0.0),
+        "wall_seconds": wall_seconds(sorted(steps, key=lambda step: step["index"]), len(rounds)),
     }
     if planned.get("is_answer") is False:
         part["is_answer"] = False

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import PathLike
-from pathlib import Path
 
 from langgraph_conductor.events import Event
+from langgraph_conductor.text_files import open_private
 
 
 @contextmanager
@@ -14,7 +14,7 @@ def event_log(path: str | PathLike[str]) -> Iterator[Callable[[Event], None]]:
     """Write events to a file while a run goes on, each at once, as a line of JSON after those that are there.
 
     Args:
-        path: The file; it is made if it is not there.
+        path: The file; it is made if it is not there, for its owner alone.
 
     Yields:
         What is to be told every event of the run.
@@ -37,10 +37,13 @@ def event_log(path: str | PathLike[str]) -> Iterator[Callable[[Event], None]]:
                 write(event)
         ```
     """
-    with Path(path).open("a", encoding="ascii", newline="\n") as file:
+    with open_private(
+        path, "ab"
+    ) as file:  # unbuffered: what fails once is not tried again when it is closed
 
         def write(event: Event) -> None:
-            file.write(json.dumps(event) + "\n")
-            file.flush()
+            line = memoryview(f"{json.dumps(event)}\n".encode("ascii"))
+            while line:
+                line = line[file.write(line) :]
 
         yield write

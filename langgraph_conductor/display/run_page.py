@@ -19,6 +19,7 @@ from langgraph_conductor.display.run_steps import step_id, steps_of
 from langgraph_conductor.display.timeline import timeline
 from langgraph_conductor.display.words import counted, money, printable, short, spent, tokens
 from langgraph_conductor.records import RoundRecord
+from langgraph_conductor.text_files import write_private
 from langgraph_conductor.usage import Usage
 
 _STYLE: Final = """
@@ -73,7 +74,7 @@ def write_run_page(result: Mapping[str, Any], path: str | PathLike[str]) -> Path
 
     Args:
         result: What `invoke` of a conductor returned.
-        path: The file; one that is there is replaced.
+        path: The file; a new one is its owner's alone, one that is there is replaced and keeps its mode.
 
     Returns:
         The file.
@@ -82,9 +83,8 @@ def write_run_page(result: Mapping[str, Any], path: str | PathLike[str]) -> Path
         ValueError: If it is no result of a conductor.
         OSError: If the file cannot be written.
     """
-    page, file = run_page(result), Path(path)
-    file.write_text(page, encoding="utf-8", newline="\n")
-    return file
+    write_private(path, run_page(result))
+    return Path(path)
 
 
 @dataclass(frozen=True, slots=True)

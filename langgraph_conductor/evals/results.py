@@ -4,11 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import Any, Literal
 
 from langgraph_conductor.episodes import Episode
+from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.rewards import Task
+from langgraph_conductor.text_files import read_json, read_text, write_private
 
 Kind = Literal["single", "floor", "fixed", "planner", "ceiling"]
 """`single`: one worker alone. `floor`: random. `fixed`: hand-written. `planner`: plans per question. `ceiling`:
@@ -110,10 +111,20 @@ class Evaluation:
         )
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write it as one JSON file."""
-        Path(path).write_text(json.dumps(self.to_json(), ensure_ascii=False), encoding="utf-8")
+        """Write it as one JSON file, a new one for its owner alone."""
+        write_private(path, json.dumps(self.to_json(), ensure_ascii=False))
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "Evaluation":
-        """Read what `save` wrote."""
-        return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+        """Read what `save` wrote.
+
+        Raises:
+            OSError: If the file cannot be read.
+            ConfigError: If it holds something else.
+        """
+        try:
+            return cls.from_json(read_json(read_text(path)))
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"{path}: is no evaluation, or damaged: {type(error).__name__}: {error}"
+            ) from error

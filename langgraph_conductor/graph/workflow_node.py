@@ -21,6 +21,7 @@ from langgraph_conductor.driving import inherited
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import RoundFinished
 from langgraph_conductor.graph._langgraph import has_saver, inner_config, saver_in
+from langgraph_conductor.graph.clock import wall_seconds
 from langgraph_conductor.graph.compiler import (
     Graph,
     Shape,
@@ -400,8 +401,6 @@ def _round_record(state: Mapping[str, Any], result: Mapping[str, Any]) -> RoundR
     if missing := [i for i in range(size) if out_channel(i) not in result]:
         raise PlanError(f"steps {missing} have not run: {_EDITING}")
     steps = [_record(result, i) for i in range(size)]
-    begin = min(step["started_at"] for step in steps)
-    end = max(step["started_at"] + step["seconds"] for step in steps)
     record: RoundRecord = {
         "round": state.get("round") or 0,
         "accepted": False,
@@ -410,7 +409,7 @@ def _round_record(state: Mapping[str, Any], result: Mapping[str, Any]) -> RoundR
         "steps": steps,
         "answer": next((step["text"] for step in reversed(steps) if step["text"]), ""),
         "final": bool(state.get("final")),
-        "wall_seconds": end - begin,
+        "wall_seconds": wall_seconds(steps, state.get("round") or 0),
     }
     if not state.get("is_answer", True):
         record["is_answer"] = False

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.language_models import BaseChatModel
+from pydantic import SecretStr
 
 from langgraph_conductor.errors import LocalModelError
 from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS, EmbeddedPlanner
@@ -72,7 +73,7 @@ def model(*, adapter: str = "", max_tokens: int = 256) -> "ChatOpenAI":
     name = f"smollm2-135m+{adapter}-{adapters[adapter].sha256[:8]}" if adapter else "smollm2-135m"
     return ChatOpenAI(
         base_url=server.url,
-        api_key="none",  # the server asks for none
+        api_key=SecretStr(server.key),
         model=name,
         temperature=0,
         max_completion_tokens=max_tokens,

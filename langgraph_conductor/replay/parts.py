@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from langgraph_conductor.planners.protocol import Attempt, PlanningError
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replay.identity import messages_identity, planner_identity, worker_identity
 from langgraph_conductor.replay.replaying import PLANNER, Asked, Sample, current_replay
+from langgraph_conductor.replay.shapes import PLAN_REPLY
 from langgraph_conductor.replay.store import key_of
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
@@ -57,10 +59,13 @@ def _worker(worker: Worker) -> Worker:
             return {"text": text, "infra": f"worker {worker.name}, {infra}"} if infra else {"text": text}
 
         reply = await replay.reply(
-            Asked(key, worker.name, task.index, sample, worker.secrets), config, live, _failed_worker
+            Asked(key, worker.name, task.index, sample, worker.secrets, read=_failure_of),
+            config,
+            live,
+            _failed_worker,
         )
-        if failure := reply.get("failure"):
-            raise _FAILURES[failure["type"]](failure["message"])
+        if (failure := _failure_of(reply)) is not None:
+            raise failure
         return str(reply["text"])
 
     own = copy.copy(worker)
@@ -93,6 +98,12 @@ def _infra_inside(result: Any) -> str:
     if not isinstance(rounds, list) or not all(map(is_round, rounds)):
         return ""
     return next((f"{where}: {told(error)}" for where, error in failures(rounds) if is_infra(error)), "")
+
+
+def _failure_of(reply: Mapping[str, Any]) -> Exception | None:
+    """The failure a reply is, if it is one."""
+    failure = reply.get("failure")
+    return None if failure is None else _FAILURES[failure["type"]](failure["message"])
 
 
 def _failed_worker(failure: Exception) -> dict[str, Any] | None:
@@ -129,7 +140,9 @@ class ReplayedPlanner:
             plan = await planner.aplan(request)
             return _plan_json(plan) if key else {"plan": plan}
 
-        asked = Asked(key, "", PLANNER, sample, secrets_of(getattr(planner, "model", None)))
+        asked = Asked(
+            key, "", PLANNER, sample, secrets_of(getattr(planner, "model", None)), PLAN_REPLY, _check_plan
+        )
         reply = await replay.reply(asked, ensure_config(), live, _failed_plan)
         plan: Plan = reply["plan"] if "plan" in reply else replace(_plan_of(reply), messages=tuple(prompt))
         if isinstance(plan, Plan) and isinstance(plan.workflow, Workflow):
@@ -161,6 +174,11 @@ def _plan_of(reply: dict[str, Any]) -> Plan:
         usage=usage,
         final=reply["final"],
     )
+
+
+def _check_plan(reply: dict[str, Any]) -> None:
+    with suppress(PlanningError):  # a failure is a reply too
+        _plan_of(reply)
 
 
 def _failed_plan(failure: Exception) -> dict[str, Any] | None:

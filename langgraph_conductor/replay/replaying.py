@@ -10,12 +10,14 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
+from pydantic import TypeAdapter
 
 from langgraph_conductor.budget import Ledger
 from langgraph_conductor.driving import Wait, adrive, await_, awithin
 from langgraph_conductor.errors import StoreError
 from langgraph_conductor.planners import Plan
-from langgraph_conductor.replay.store import ReplyStore
+from langgraph_conductor.replay.shapes import WORKER_REPLY, fault
+from langgraph_conductor.replay.store import REPLIES, ReplyStore
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.doors import meter_in, metered
 from langgraph_conductor.workers.metering import Meter
@@ -97,6 +99,8 @@ class Asked(NamedTuple):
         step: Position of the step, or `PLANNER`.
         sample: Which of several.
         secrets: Keys, which a reply may repeat and the store must not hold.
+        shape: What a reply that was kept is made of.
+        read: Raises `ValueError`, or what Python raises of itself, where a kept reply makes no sense.
     """
 
     key: str
@@ -104,6 +108,8 @@ class Asked(NamedTuple):
     step: int
     sample: Sample
     secrets: tuple[str, ...] = ()
+    shape: TypeAdapter[Any] = WORKER_REPLY
+    read: Callable[[dict[str, Any]], Any] = lambda reply: None
 
 
 @dataclass(slots=True)
@@ -147,7 +153,8 @@ class Replay:
 
         Raises:
             BudgetExceededError: If a budget does not allow it.
-            StoreError: If the store fails.
+            StoreError: If the store cannot be read, or what it holds under that key is damaged. A reply that
+                cannot be written is handed on all the same.
             Exception: Whatever `live` raises that is no reply.
         """
         if self.ended is not None:
@@ -169,7 +176,7 @@ class Replay:
         meter = meter_in(ambient) or Meter(worker=asked.who)
         store = self.store if asked.key else None
         while store is not None:
-            if (found := store.reply(asked.key)) is not None:
+            if (found := _found(store, asked)) is not None:
                 await adrive(meter.replay(found["calls"], found["most"]), await_)
                 self._took(asked, found["seconds"])
                 self.expenses.add(replayed=_used(found["calls"]))
@@ -263,6 +270,25 @@ def _set(variable: ContextVar[ValueT], value: ValueT) -> Iterator[None]:
         yield
     finally:
         variable.reset(token)
+
+
+def _found(store: ReplyStore, asked: Asked) -> dict[str, Any] | None:
+    """The reply that was kept.
+
+    Raises:
+        StoreError: If it cannot be read, or is not what was written.
+    """
+    if (found := store.reply(asked.key)) is None:
+        return None
+    wrong = fault(asked.shape, found)
+    if not wrong:
+        try:
+            asked.read(found)
+        except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+            wrong = str(error)
+    if wrong:
+        raise store.damaged(REPLIES, asked.key, wrong)
+    return found
 
 
 def _used(calls: Iterable[Mapping[str, Any]]) -> Usage:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import sqlite3
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
@@ -12,12 +13,18 @@ from types import TracebackType
 from typing import Any, Final
 
 from langgraph_conductor.errors import ConfigError, StoreError
+from langgraph_conductor.text_files import claim, read_json
 
+logger = logging.getLogger(__name__)
+
+_MEMORY: Final = ":memory:"
 _FORMAT: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, who TEXT NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS runs (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 """
+REPLIES: Final = "replies"
+RUNS: Final = "runs"
 _PATIENCE = 30.0
 """Seconds to wait for another process that writes."""
 
@@ -45,26 +52,34 @@ class ReplyStore:
     The file may be used by several threads, event loops and processes at once. In one process, who asks for
     a reply that is on its way waits for it.
 
+    A reply that cannot be written (a full disk) was paid all the same: it is held in memory, a warning is logged,
+    and `check` writes it as soon as that is possible again.
+
     Args:
-        path: The file; it is made if it is not there. `":memory:"` keeps everything in this process.
+        path: The file; it is made if it is not there, for its owner alone. `":memory:"` keeps everything in this
+            process.
 
     Raises:
         ConfigError: If the file is something else, damaged, or of another version of this package, or it
             cannot be written.
-        StoreError: From its methods, if it cannot be read or written any more.
+        StoreError: From its methods, if it cannot be read any more, or what it holds is damaged.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = fspath(path)
         self._lock = Lock()
         self._on_the_way: dict[str, Future[None]] = {}
+        self._unkept: dict[tuple[str, str], tuple[str, ...]] = {}
+        """By table and key: rows that could not be written yet."""
         try:
+            if self.path != _MEMORY:
+                claim(self.path)
             # Short writes, each its own transaction.
             self._db = sqlite3.connect(
                 self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
             )
             self._open()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise ConfigError(f"{self.path} cannot be used as a reply store: {error}") from error
 
     def _open(self) -> None:
@@ -94,27 +109,65 @@ class ReplyStore:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; what could not be written before is tried once more."""
+        try:
+            self.check()
+        except StoreError as error:
+            logger.warning("%d paid replies are lost: %s", len(self._unkept), error)
         with self._lock:
             self._db.close()
 
+    def check(self) -> None:
+        """Write what could not be written before; call it before more is paid.
+
+        Raises:
+            StoreError: If it still cannot be written.
+        """
+        while self._unkept:
+            with self._using() as db:
+                table, key = place = next(iter(self._unkept))
+                _insert(db, table, key, self._unkept[place])
+                del self._unkept[place]
+
     def reply(self, key: str) -> dict[str, Any] | None:
-        """The reply kept under `key`, or `None`."""
-        return self._read("SELECT body FROM replies WHERE key = ?", key)
+        """The reply kept under `key`, or `None`.
+
+        Raises:
+            StoreError: If it cannot be read, or is damaged.
+        """
+        return self._read(REPLIES, key)
 
     def keep_reply(self, key: str, who: str, reply: dict[str, Any]) -> dict[str, Any]:
         """Keep a reply, and return it. One that another process kept first stays, and is returned."""
-        if self._write("INSERT OR IGNORE INTO replies VALUES (?, ?, ?)", key, who, reply):
+        if self._write(REPLIES, key, who, json.dumps(reply)):
             return reply
         return self.reply(key) or reply
 
     def run(self, key: str) -> dict[str, Any] | None:
-        """The run kept under `key`, or `None`."""
-        return self._read("SELECT body FROM runs WHERE key = ?", key)
+        """The run kept under `key`, or `None`.
+
+        Raises:
+            StoreError: If it cannot be read, or is damaged.
+        """
+        return self._read(RUNS, key)
 
     def keep_run(self, key: str, run: Mapping[str, Any]) -> None:
         """Keep a run; one that is there already stays."""
-        self._write("INSERT OR IGNORE INTO runs VALUES (?, ?)", key, None, run)
+        self._write(RUNS, key, json.dumps(run))
+
+    def damaged(self, table: str, key: str, what: str) -> StoreError:
+        """The error that a row does not hold what was written there.
+
+        Args:
+            table: `REPLIES` or `RUNS`.
+            key: What it is kept under.
+            what: What is wrong with it.
+        """
+        row = f"DELETE FROM {table} WHERE key = '{key}'"  # noqa: S608 - for the reader
+        return StoreError(
+            f"the reply store {self.path} is damaged: table {table}, key {key}: {what}; delete that row and it is "
+            f'asked and paid again (sqlite3 {self.path} "{row}"), or give another file'
+        )
 
     def counts(self) -> dict[str, int]:
         """How many replies are kept of each worker, by name, and of planners, under the empty name."""
@@ -141,15 +194,37 @@ class ReplyStore:
             mine = self._on_the_way.pop(key)
         mine.set_result(None)
 
-    def _read(self, query: str, key: str) -> dict[str, Any] | None:
+    def _read(self, table: str, key: str) -> dict[str, Any] | None:
         with self._using() as db:
-            row = db.execute(query, (key,)).fetchone()
-        return None if row is None else json.loads(row[0])
+            row = self._unkept.get((table, key))
+            if row is None:
+                # As bytes, so that what is no text is known from text.
+                query = f"SELECT typeof(body), CAST(body AS BLOB) FROM {table} WHERE key = ?"  # noqa: S608
+                if (found := db.execute(query, (key,)).fetchone()) is None:
+                    return None
+                kind, held = found
+            else:
+                kind, held = "text", row[-1].encode()
+        if kind != "text":
+            raise self.damaged(table, key, f"its body is of type {kind}")
+        try:
+            body = read_json(held.decode("ascii"))
+        except ValueError as error:
+            raise self.damaged(table, key, f"its body is not JSON: {error}") from error
+        if not isinstance(body, dict):
+            raise self.damaged(table, key, "its body is no JSON object")
+        return body
 
-    def _write(self, query: str, key: str, who: str | None, body: Mapping[str, Any]) -> bool:
-        text = json.dumps(body)  # in ASCII: SQLite takes no half surrogate pairs
-        with self._using() as db:
-            return db.execute(query, (key, text) if who is None else (key, who, text)).rowcount > 0
+    def _write(self, table: str, key: str, *values: str) -> bool:
+        # What was paid is handed on, whatever becomes of the file.
+        try:
+            with self._using() as db:
+                return _insert(db, table, key, values)
+        except StoreError as error:
+            if not self._unkept:
+                logger.warning("A paid reply is held in memory only, and nobody else is asked: %s", error)
+            self._unkept[table, key] = values
+            return True
 
     @contextmanager
     def _using(self) -> Iterator[sqlite3.Connection]:
@@ -159,6 +234,12 @@ class ReplyStore:
         except sqlite3.Error as error:
             what = f"the reply store {self.path} failed: {error}; what it held is still there"
             raise StoreError(what) from error
+
+
+def _insert(db: sqlite3.Connection, table: str, key: str, values: tuple[str, ...]) -> bool:
+    """Write a row if there is none; JSON is in ASCII, since SQLite takes no half surrogate pairs."""
+    places = ", ".join("?" * (1 + len(values)))
+    return db.execute(f"INSERT OR IGNORE INTO {table} VALUES ({places})", (key, *values)).rowcount > 0  # noqa: S608
 
 
 def key_of(*parts: Any) -> str:

@@ -21,7 +21,7 @@ class Task:
         about: What else the grader needs, as JSON.
 
     Raises:
-        ValueError: If the question or the grader's name is empty.
+        ValueError: If the question or the grader's name is empty, or a value is of another type.
     """
 
     question: str
@@ -41,7 +41,20 @@ class Task:
             raise ValueError(f"a task's answer is a text, not {self.answer!r:.80}")
         if type(self.difficulty) is not int or self.difficulty < 1:
             raise ValueError(f"a task's difficulty is a whole number from 1 up, not {self.difficulty!r}")
+        if not isinstance(self.domain, str):
+            raise ValueError(f"a task's domain is a text, not {self.domain!r:.80}")
+        listed = isinstance(self.skills, list | tuple)
+        if not listed or not all(isinstance(skill, str) for skill in self.skills):
+            raise ValueError(f"a task's skills are a list of texts, not {self.skills!r:.80}")
         object.__setattr__(self, "skills", tuple(self.skills))
+        try:
+            if not isinstance(self.about, Mapping):
+                raise TypeError("it is no object")
+            json.dumps(dict(self.about), sort_keys=True, allow_nan=False)
+        except (RecursionError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"what is `about` a task is a JSON object, not {self.about!r:.80}: {error}"
+            ) from None
 
     @property
     def id(self) -> str:

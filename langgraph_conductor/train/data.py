@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 from statistics import fmean
 from typing import Final
 
@@ -16,6 +15,7 @@ from langgraph_conductor.evals.suites import Suite, load_suite
 from langgraph_conductor.planners.examples import EXAMPLES
 from langgraph_conductor.prompts import Example
 from langgraph_conductor.rewards import Task, check_task
+from langgraph_conductor.text_files import write_private
 
 _RUN: Final = 8
 """Words in a row that two questions do not share by chance."""
@@ -54,10 +54,10 @@ def tasks_of(
 
 
 def save_tasks(suite: Suite, path: str | PathLike[str]) -> None:
-    """Write a suite as JSON lines, which `load_suite` reads."""
+    """Write a suite as JSON lines, which `load_suite` reads; a new file is its owner's alone."""
     rows = [{**task.to_json(), "split": split} for split in suite.splits for task in suite.tasks(split)]
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    Path(path).write_text("".join(lines), encoding="utf-8", newline="\n")
+    write_private(path, "".join(lines))
 
 
 def disagreeing(tasks: Iterable[Task], outcomes: Iterable[Outcome]) -> tuple[Task, ...]:

@@ -20,8 +20,9 @@ from langgraph_conductor.planners import ChatPlanner, fixed
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.replay.identity import pool_identity
 from langgraph_conductor.rewards import Task
+from langgraph_conductor.text_files import make_folder
 from langgraph_conductor.train.config import STAGES, Stage, TrainConfig
-from langgraph_conductor.train.files import write_json
+from langgraph_conductor.train.files import read_object, write_json
 from langgraph_conductor.train.learning.scoring import Scorer
 from langgraph_conductor.train.learning.settings import Imitation, Improvement
 from langgraph_conductor.train.learning.trainer import Score, Trainer
@@ -118,7 +119,7 @@ class Session:
     def opened(self) -> Iterator["Session"]:
         """With workers that can be called, all in one event loop: clients of models belong to theirs."""
         config = self.config
-        self.root.mkdir(parents=True, exist_ok=True)
+        make_folder(self.root)
         with (
             ReplyStore(self.root / "replies.sqlite") as store,
             Scorer(
@@ -232,7 +233,7 @@ class Session:
         for name in (_DONE, _BEGUN):
             path = self.folder(stage) / name
             if path.is_file():
-                if json.loads(path.read_text(encoding="utf-8"))["digest"] != self.digest(stage):
+                if read_object(path).get("digest") != self.digest(stage):
                     raise ConfigError(
                         f"{path.parent} was made with other settings or workers, and would not fit; put "
                         f"them back, give another folder, or begin that stage anew with --from {stage}"

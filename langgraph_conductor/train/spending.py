@@ -1,6 +1,5 @@
 """What a training has used so far, over all its stages and restarts: kept in its folder, and limited."""
 
-import json
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from langgraph_conductor.budget import Budget, Ledger
 from langgraph_conductor.replay import Expenses
-from langgraph_conductor.train.files import write_json
+from langgraph_conductor.train.files import read_object, write_json
 from langgraph_conductor.train.learning.asks import Ask, Scored
 from langgraph_conductor.train.learning.trainer import Score
 from langgraph_conductor.usage import Usage
@@ -30,9 +29,7 @@ class Spending:
         self, folder: Path, limit_usd: Decimal | None, process: int = 0, processes: int = 1
     ) -> None:
         self._path = folder / f"{process}.json"
-        files = {
-            path: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))
-        }
+        files = {path: read_object(path) for path in sorted(folder.glob("*.json"))}
         own = files.pop(self._path, {})
         self._others = sum((Usage.from_json(kept["paid"]) for kept in files.values()), Usage())
         self._before = Usage.from_json(own.get("paid", {}))

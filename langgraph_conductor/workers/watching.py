@@ -35,7 +35,7 @@ class Watcher:
     def __init__(self, tell: Tell, secrets: Sequence[str] = (), *, tokens: bool = False) -> None:
         self.tools: list[ToolRecord] = []
         self._tell, self._secrets, self._tokens = tell, secrets, tokens
-        self._running: dict[UUID, ToolRecord] = {}
+        self._running: dict[UUID, tuple[ToolRecord, float]] = {}
         self._speaking: dict[UUID | None, Unspoken] = {}
         self._lock = Lock()
 
@@ -59,7 +59,7 @@ class Watcher:
             seconds=0.0,
         )
         with self._lock:
-            self._running[run_id] = record
+            self._running[run_id] = record, time.perf_counter()
         self._tell("tool_started", {**record})
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **_: Any) -> None:
@@ -77,10 +77,10 @@ class Watcher:
 
     def _ended(self, run_id: UUID, *, output: str = "", error: str = "") -> None:
         with self._lock:
-            begun = self._running.pop(run_id, None)
-            if begun is None:
+            if run_id not in self._running:
                 return
-            seconds = time.time() - begun["started_at"]
+            begun, clock = self._running.pop(run_id)
+            seconds = time.perf_counter() - clock
             record: ToolRecord = {**begun, "output": output, "error": error, "seconds": seconds}
             self.tools.append(record)
         self._tell("tool_finished", {**record})

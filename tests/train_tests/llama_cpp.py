@@ -69,7 +69,8 @@ def _pairs(values: np.ndarray, width: int) -> np.ndarray:
 def asked(server: LocalServer, path: str, **body: Any) -> dict[str, Any]:
     """What llama.cpp's server replies."""
     url = f"{server.url.removesuffix('/v1')}/{path}"
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+    head = {"content-type": "application/json", "authorization": f"Bearer {server.key}"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), head)
     with urllib.request.urlopen(request, timeout=60) as response:
         reply: dict[str, Any] = json.load(response)
     return reply

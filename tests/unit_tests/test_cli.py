@@ -1,9 +1,11 @@
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -424,3 +426,50 @@ def test_no_character_turns_the_text_or_breaks_the_line():
         == "a\ufffdb\ufffdc\ufffdd\ufffde\ufffdf\tg\nh"
     )
     assert printable("שלום, é 👩\u200d🚀") == "שלום, é 👩\u200d🚀"
+
+
+# ------------------------------------------------------------------- files that are not what they should be
+
+ODD = {
+    "folder": lambda path: path.mkdir(),
+    "pipe": os.mkfifo if hasattr(os, "mkfifo") else lambda path: path.mkdir(),
+    "missing": lambda path: None,
+    "deep": lambda path: path.write_text(
+        "x = " + "[" * 100_000 if path.suffix == ".toml" else "[" * 100_000
+    ),
+    "dotted": lambda path: path.write_text(".".join("a" * 5_000) + " = 1"),
+    "huge": lambda path: path.write_text("x = " + "9" * 9_000 if path.suffix == ".toml" else "9" * 9_000),
+    "bytes": lambda path: path.write_bytes(b"\xff\xfe\x00abc"),
+    "NUL": lambda path: path.write_bytes(bytes(5_000)),
+}
+READERS = {
+    "check": ("toml", ("check", "-c", "{}")),
+    "draw": ("json", ("draw", "{}")),
+    "eval": ("jsonl", ("eval", "{}", "-c", "ok.toml", "--out", "out")),
+    "profiles": ("json", ("eval", "skills", "-c", "ok.toml", "--out", "out", "--profiles", "{}")),
+    "train": ("toml", ("train", "-c", "{}", "--forecast")),
+    "show": ("db", ("show", "t", "--saver", "sqlite:{}")),
+    "store": ("db", ("eval", "skills", "-c", "ok.toml", "--out", "out", "--store", "{}")),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("reader", READERS)
+def test_a_file_that_is_not_what_it_should_be_is_one_clear_line(tmp_path, monkeypatch, odd, reader):
+    if (odd, reader) == ("missing", "store"):
+        pytest.skip("it is made")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none-0123456789")
+    Path("ok.toml").write_text(
+        '[planner]\nmodel = "openai:gpt-5"\n[[workers]]\nname = "a"\nmodel = "openai:gpt-5"\n'
+    )
+    ending, arguments = READERS[reader]
+    path = Path(f"odd.{ending}")
+    ODD[odd](path)
+    done = command(*(argument.replace("{}", str(path)) for argument in arguments))
+    assert done.exit_code in (1, 2, 3)
+    assert "Traceback" not in done.stderr
+    assert "Error:" not in done.stderr.replace("Usage", "")  # no name of a class of Python's
+    if done.exit_code != 2:
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("error: ")

@@ -1,9 +1,15 @@
 """`ask` and `resume` with a person at the terminal, in a log, and token by token."""
 
+import errno
 import json
+import os
+import sqlite3
 import sys
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import pytest
+import typer
 from langgraph.types import interrupt
 from typer.testing import CliRunner
 
@@ -276,3 +282,120 @@ def test_what_was_streamed_and_is_not_the_answer_is_put_right():
     show = answer_as_it_comes(written.append)
     show({"type": "answer", "text": "of a function"})
     assert "".join(written) == "of a function\n"
+
+
+# ------------------------------------------------------------------- what cannot be written
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+def full(*_, **__):
+    raise FULL
+
+
+@pytest.mark.parametrize("form", [(), ("--quiet",), ("--json",)])
+def test_an_answer_is_printed_though_its_page_cannot_be_written(team, tmp_path, monkeypatch, form):
+    monkeypatch.setattr("langgraph_conductor.cli.app.write_private", full)
+    done = command("ask", "What is it?", *form, "--html", str(tmp_path / "run.html"))
+    assert "from a" in done.stdout
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1].startswith("error: the page could not be written: [Errno 28]")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device there")
+@pytest.mark.parametrize("option", ["--html", "--log"])
+def test_a_full_device_never_loses_the_answer(team, option):
+    done = command("ask", "What is it?", "--quiet", option, "/dev/full")
+    assert (done.stdout, done.exit_code) == ("from a\n", 1)
+    assert "No space left on device" in done.stderr
+
+
+def test_a_log_that_fails_in_mid_run_is_told_once_and_ends_nothing(team, tmp_path, monkeypatch):
+    written = []
+
+    @contextmanager
+    def failing(path):
+        def write(event):
+            if written:
+                raise FULL
+            written.append(event)
+
+        yield write
+
+    monkeypatch.setattr("langgraph_conductor.cli.asking.event_log", failing)
+    done = command("ask", "What is it?", "--quiet", "--log", str(tmp_path / "run.jsonl"))
+    assert (done.stdout, done.exit_code, len(written)) == ("from a\n", 1, 1)
+    assert done.stderr.count("cannot be written any more") == 1
+
+
+def test_progress_that_cannot_be_shown_ends_nothing(team, monkeypatch):
+    monkeypatch.setattr("langgraph_conductor.cli.asking.live", lambda *_, **__: nullcontext(full))
+    done = command("ask", "What is it?")
+    assert done.exit_code == 0
+    assert "answer: from a" in done.stdout
+
+
+def test_an_answer_goes_to_stderr_where_stdout_takes_nothing(team, monkeypatch):
+    echo = typer.echo
+
+    def broken(text="", *, err=False, **options):
+        if not err:
+            raise FULL
+        echo(text, err=err, **options)
+
+    monkeypatch.setattr("typer.echo", broken)
+    done = command("ask", "What is it?", "--quiet")
+    assert done.exit_code == 1
+    assert done.stderr.endswith(
+        "error: stdout could not be written: [Errno 28] No space left on device\nfrom a\n"
+    )
+
+
+@pytest.mark.parametrize("option", ["--html", "--log"])
+@pytest.mark.parametrize("place", ["folder", "none/file", "folder/../pipe", "file/below"])
+def test_a_file_that_could_not_be_written_is_refused_before_anything_is_paid(team, tmp_path, option, place):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    done = command("ask", "What is it?", option, str(tmp_path / place))
+    assert done.exit_code == 2
+    assert team[1]["a"].tasks == []
+
+
+@pytest.mark.parametrize("option", ["--html", "--log"])
+def test_a_full_folder_is_refused_before_anything_is_paid(team, tmp_path, option, monkeypatch):
+    monkeypatch.setattr("langgraph_conductor.text_files.tempfile.TemporaryFile", full)
+    done = command("ask", "What is it?", option, str(tmp_path / "file"))
+    assert done.exit_code == 2
+    assert team[1]["a"].tasks == []
+
+
+@pytest.mark.parametrize("at", range(1, 9))
+@pytest.mark.parametrize("method", ["aput", "aput_writes"])
+def test_a_saver_that_fails_once_there_is_an_answer_does_not_lose_it(
+    team, tmp_path, monkeypatch, at, method
+):
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    own, calls = getattr(AsyncSqliteSaver, method), []
+
+    async def failing(self, *given, **named):
+        if team[1]["a"].tasks:
+            calls.append(1)
+        if len(calls) >= at:
+            raise sqlite3.OperationalError("database or disk is full")
+        return await own(self, *given, **named)
+
+    monkeypatch.setattr(AsyncSqliteSaver, method, failing)
+    done = command(
+        "ask", "What is it?", "--json", "--saver", f"sqlite:{tmp_path / 'runs.db'}", "--thread", "t"
+    )
+    if len(calls) < at:
+        assert done.exit_code == 0
+    elif done.stdout:
+        told = json.loads(done.stdout)
+        assert (told["answer"], done.exit_code) == ("from a", 1)
+        assert "was not saved" in done.stderr
+    else:  # it failed in the step itself
+        assert at <= 2
+        assert "error: sqlite:" in done.stderr

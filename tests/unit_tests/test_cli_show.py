@@ -1,12 +1,24 @@
 """Runs shown after they ran: `ask --html` and `show`."""
 
+import json
+import operator
+import os
 import sqlite3
+import stat
 import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
 
 import pytest
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import Command, interrupt
+from langgraph.types import Command, Send, interrupt
+from ormsgpack import OPT_NON_STR_KEYS, Ext, packb, unpackb
 
 from langgraph_conductor import ACCEPT, Worker, WorkerPool, add_conductor, create_conductor, local
 from langgraph_conductor.cli.savers import Place
@@ -364,3 +376,180 @@ def test_a_database_is_named_without_its_password(monkeypatch):
         done = command("show", "t", "--saver", wrong)
         assert done.exit_code == 2
         assert "secret" not in done.stderr
+
+
+# ------------------------------------------------------------------- files that somebody else has written
+
+
+def evil(trace):
+    """A checkpoint's values that would run code, or build what is none of LangGraph's types, if they were believed."""
+    call = ("os", "system", f"touch {trace}")
+    return {
+        "os.system": Ext(0, packb(call)),
+        "subprocess.call": Ext(1, packb(("subprocess", "call", [["touch", str(trace)]]))),
+        "builtins.exec": Ext(2, packb(("builtins", "exec", {"source": f"open({str(trace)!r}, 'w')"}))),
+        "pathlib.Path.write_text": Ext(3, packb(("pathlib", "Path", str(trace), "write_text"))),
+        "os.mkdir": Ext(4, packb(("os", "mkdir", {"path": str(trace)}))),
+        "os.makedirs": Ext(5, packb(("os", "makedirs", {"name": str(trace)}, "x"))),
+        "posix.system": [{"inside": Ext(0, packb(("posix", "system", f"touch {trace}")))}],
+    }
+
+
+@pytest.fixture
+def saved(saver):
+    planner = ScriptedPlanner(flow(("a", "do", [])))
+    create_conductor(planner, [Worker("a", lambda t: "done")], checkpointer=saver).invoke(
+        ask(), thread("t")
+    )
+
+    def spoil(change):
+        """Change the newest checkpoint of the outermost graph: `change(values) -> (type, bytes)`."""
+        row = "WHERE checkpoint_ns = '' ORDER BY checkpoint_id DESC LIMIT 1"
+        (held,) = saver.conn.execute(f"SELECT checkpoint FROM checkpoints {row}").fetchone()
+        checkpoint = unpackb(held, ext_hook=lambda code, data: Ext(code, data), option=OPT_NON_STR_KEYS)
+        kind, data = change(checkpoint)
+        saver.conn.execute(
+            f"UPDATE checkpoints SET type = ?, checkpoint = ? WHERE rowid = (SELECT rowid FROM checkpoints {row})",
+            (kind, data),
+        )
+        saver.conn.commit()
+
+    return spoil
+
+
+@pytest.mark.parametrize("name", evil(""))
+@pytest.mark.parametrize("verb", ["show", "resume", "ask"])
+def test_what_a_tampered_checkpoint_names_is_not_run(saved, tmp_path, name, verb, monkeypatch):
+    trace = tmp_path / "trace"
+
+    def change(checkpoint):
+        checkpoint["channel_values"]["stopped"] = evil(trace)[name]
+        return "msgpack", packb(checkpoint, option=OPT_NON_STR_KEYS)
+
+    saved(change)
+    monkeypatch.setattr(local, "planner", lambda: ScriptedPlanner(flow(("a", "x", []))))
+    monkeypatch.setattr(local, "workers", lambda: WorkerPool([Worker("a", lambda t: "again")]))
+    place = ("--saver", f"sqlite:{tmp_path / 'runs.db'}")
+    given = {"show": ("show", "t"), "resume": ("resume", "t"), "ask": ("ask", "More?", "--thread", "t")}[
+        verb
+    ]
+    done = command(*given, *place)
+    assert not trace.exists()
+    assert f"names {name}: nothing of that was imported or run" in done.stderr
+    assert "allowed_msgpack_modules" not in done.stderr
+    assert done.exit_code == (verb == "resume"), done.stderr  # the run is over
+    if verb == "show":
+        assert "answer: done" in done.stdout
+
+
+def test_what_tampered_writes_name_is_not_run(saved, saver, show, tmp_path):
+    trace = tmp_path / "trace"
+    data = packb(Ext(0, packb(("os", "system", f"touch {trace}"))))
+    insert = (
+        "INSERT INTO writes (thread_id, checkpoint_ns, checkpoint_id, task_id, idx, channel, type, value)"
+    )
+    chosen = (
+        "SELECT thread_id, checkpoint_ns, checkpoint_id, 'x', 9, 'answer', 'msgpack', ? FROM checkpoints"
+    )
+    saver.conn.execute(f"{insert} {chosen}", (data,))
+    saver.conn.commit()
+    done = show("t")
+    assert not trace.exists()
+    assert "names os.system" in done.stderr
+
+
+DAMAGED = {
+    "pickle": lambda checkpoint: ("pickle", b"cos\nsystem\n(S'false'\ntR."),
+    "no msgpack": lambda checkpoint: ("msgpack", b"\xc1\xff\x00"),
+    "empty": lambda checkpoint: ("msgpack", b""),
+    "null": lambda checkpoint: ("null", b""),
+    "text": lambda checkpoint: ("msgpack", packb("hello")),
+    "deep": lambda checkpoint: ("json", b"[" * 200_000),
+    "no rounds": lambda checkpoint: ("msgpack", packb({**checkpoint, "channel_values": {**checkpoint["channel_values"], "rounds": [7]}})),
+    "odd steps": lambda checkpoint: ("msgpack", packb({**checkpoint, "channel_values": {**checkpoint["channel_values"], "rounds": [{"round": "x", "steps": None}]}})),
+    "no values": lambda checkpoint: ("msgpack", packb({"v": 1})),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize("verb", ["show", "resume"])
+def test_a_damaged_checkpoint_is_one_clear_line(saved, tmp_path, damage, verb):
+    saved(damage)
+    done = command(verb, "t", "--saver", f"sqlite:{tmp_path / 'runs.db'}")
+    assert done.exit_code == 1
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("note")]
+    assert line.startswith(("error: sqlite:", "error: thread 't' holds no run"))
+
+
+def test_what_langgraph_and_people_keep_by_default_is_read(saver, show):
+    """Messages with all they have, interrupts, sends, dates, decimals and sets."""
+
+    class State(MessagesState):
+        held: Annotated[list, operator.add]
+
+    builder = StateGraph(State)
+    builder.add_node("help", pausing_conductor())
+    held = [
+        {1, 2},
+        Decimal("0.1"),
+        datetime(2026, 1, 2, tzinfo=UTC),
+        UUID(int=7),
+        Send("help", {"x": 1}),
+        Path("a"),
+    ]
+    builder.add_node("more", lambda state: {"held": held})
+    builder.add_edge(START, "more")
+    builder.add_edge("more", "help")
+    app = builder.compile(checkpointer=saver)
+    call = {"name": "f", "args": {"x": 1}, "id": "c", "type": "tool_call"}
+    earlier = [
+        HumanMessage("One?"),
+        AIMessage("", tool_calls=[call]),
+        ToolMessage("1", tool_call_id="c"),
+        HumanMessage("Two?"),
+    ]
+    app.invoke({"messages": earlier}, thread("t"), durability="sync")
+    done = show("t")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "waits for an answer to: may I?" in done.stdout
+
+
+def test_values_of_other_types_are_shown_as_data(saver, show):
+    class State(MessagesState):
+        own: Own
+
+    builder = StateGraph(State)
+    builder.add_node("help", pausing_conductor())
+    builder.add_node("own", lambda state: {"own": Own(5)})
+    builder.add_edge(START, "own")
+    builder.add_edge("own", "help")
+    builder.compile(checkpointer=saver).invoke(ask("In an app?"), thread("t"), durability="sync")
+    done = show("t")
+    assert "waits for an answer to: may I?" in done.stdout
+    assert f"names {Own.__module__}.Own" in done.stderr
+
+
+@dataclass
+class Own:
+    value: int
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are those of POSIX")
+def test_what_is_written_is_its_owners_alone(monkeypatch, tmp_path):
+    monkeypatch.setattr(local, "planner", lambda: ScriptedPlanner(flow(("a", "x", []))))
+    monkeypatch.setattr(local, "workers", lambda: WorkerPool([Worker("a", modes_of(tmp_path))]))
+    before = os.umask(0)
+    try:
+        done = command("ask", "Q?", "--html", f"{tmp_path}/run.html", "--log", f"{tmp_path}/run.jsonl",
+                       "--saver", f"sqlite:{tmp_path}/runs.db", "--thread", "t")  # fmt: skip
+    finally:
+        os.umask(before)
+    assert done.exit_code == 0, done.stderr
+    seen = json.loads(done.stdout.partition("answer: ")[2].partition("\n")[0])
+    assert {"runs.db", "runs.db-wal", "runs.db-shm", "run.jsonl"} <= set(seen)
+    assert {*seen.values()} == {0o600}
+    assert stat.S_IMODE((tmp_path / "run.html").stat().st_mode) == 0o600
+
+
+def modes_of(folder):
+    return lambda task: json.dumps({p.name: stat.S_IMODE(p.stat().st_mode) for p in folder.iterdir()})

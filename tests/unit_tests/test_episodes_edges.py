@@ -386,7 +386,7 @@ async def test_no_key_reaches_the_file(store):
     assert b"I saw [redacted]" in held
 
 
-async def test_a_full_disk_ends_the_evaluation_and_asks_nobody_else(store):
+async def test_a_full_disk_ends_the_evaluation_once_what_runs_is_over(store):
     model, other = chat("x " * 9000, max_tokens=None), chat("42")
     workers = WorkerPool([Worker("a", chat("41")), Worker("b", model, fallback="c"), Worker("c", other)])
     await run_episode(TASK, SINGLE, workers, store=store)
@@ -395,20 +395,132 @@ async def test_a_full_disk_ends_the_evaluation_and_asks_nobody_else(store):
     strategy = Strategy("s", "fixed", chain("b", "a"), workers, max_steps=2)
     with pytest.raises(StoreError, match="full"):
         await Runner(store, concurrency=1).run(strategy, [TASK, Task("Another?", "42", "number")])
-    assert (called(model), called(other), called(workers["a"].model)) == (1, 0, 1)
-    assert store.counts() == {"a": 1}
+    # The reply that was paid is read by the step after it; no other episode begins.
+    assert (called(model), called(other), called(workers["a"].model)) == (1, 0, 2)
+    assert store.counts() == {"a": 2}
 
 
-async def test_a_store_that_failed_once_leaves_no_episode(store, monkeypatch):
-    def fail(*_):
-        monkeypatch.undo()
-        raise StoreError("the disk was gone for a moment")
-
-    monkeypatch.setattr(ReplyStore, "keep_reply", fail)
+async def test_a_paid_reply_that_cannot_be_written_is_handed_on_and_kept_later(store, caplog):
     workers = WorkerPool([Worker("a", chat("42")), Worker("b", chat("42"))])
-    with pytest.raises(StoreError, match="moment"):
-        await run_episode(TASK, chain("a", "b"), workers, store=store)
-    assert (called(workers["b"].model), kept(store, "runs")) == (0, [])
+    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    long = Worker("a", chat("42 " * 3000, max_tokens=None))
+    episode = await run_episode(TASK, SINGLE, WorkerPool([long]), store=store)
+    assert episode.answer == ("42 " * 3000).strip()
+    assert "held in memory only" in caplog.text
+    with pytest.raises(StoreError, match="full"):
+        await run_episode(TASK, chain("b"), workers, store=store)
+    assert called(workers["b"].model) == 0
+    assert store.counts() == {}
+    store._db.execute("PRAGMA max_page_count = 100000")
+    again = await run_episode(TASK, SINGLE, WorkerPool([long]), store=store)
+    assert (again.answer, called(long.model), store.counts()) == (episode.answer, 1, {"a": 1})
+    assert len(kept(store, "runs")) == 1
+
+
+async def test_a_store_whose_disk_stays_full_says_what_is_lost_when_it_is_closed(tmp_path, caplog):
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        store._db.execute("PRAGMA max_page_count = 3")
+        store.keep_reply("k", "a", {"text": "x" * 50_000})
+        assert store.reply("k") == {"text": "x" * 50_000}
+    assert "1 paid replies are lost" in caplog.text
+
+
+def spoilt(store, table, body):
+    with sqlite3.connect(store.path) as other:
+        (changed,) = other.execute(f"SELECT body FROM {table} LIMIT 1").fetchone()
+        other.execute(f"UPDATE {table} SET body = ?", (body(changed),))
+    other.close()
+
+
+def without(name):
+    return lambda body: json.dumps({k: v for k, v in json.loads(body).items() if k != name})
+
+
+def with_(**changes):
+    return lambda body: json.dumps({**json.loads(body), **changes})
+
+
+DAMAGE = {
+    "truncated": lambda body: body[: len(body) // 2],
+    "empty": lambda body: "",
+    "bytes": lambda body: b"\x00\xff\x13random",
+    "NUL": lambda body: body.replace("a", "\0", 1),
+    "null": lambda body: "null",
+    "list": lambda body: f"[{body}]",
+    "number": lambda body: 7,
+    "deep": lambda body: "[" * 100_000,
+    "huge number": lambda body: '{"text": ' + "9" * 9000 + "}",
+    "not ASCII": lambda body: body[:-1] + "ü",
+}
+OF_REPLIES = {
+    "no text": without("text"),
+    "no calls": without("calls"),
+    "no seconds": without("seconds"),
+    "text is a number": with_(text=41),
+    "text is empty": with_(text=""),
+    "text is null": with_(text=None),
+    "seconds are text": with_(seconds="1"),
+    "seconds are negative": with_(seconds=-1.0),
+    "calls are none": with_(calls=[{}]),
+    "fewer calls": with_(calls=[]),
+    "odd usage": lambda body: body.replace('"input_tokens": ', '"input_tokens": "', 1).replace(', "output', '", "output', 1),
+    "an unknown failure": lambda body: without("text")(with_(failure={"type": "Exit", "message": "m"})(body)),
+}  # fmt: skip
+OF_RUNS = {
+    "no answer": without("answer"),
+    "answer is a number": with_(answer=0),
+    "another task's": with_(task="0" * 16),
+    "rounds are none": with_(rounds=[{}]),
+    "odd seconds": with_(wall_seconds="soon"),
+    "more keys": with_(more=1),
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE.values(), *OF_REPLIES.values()], ids=[*DAMAGE, *OF_REPLIES])
+async def test_a_damaged_reply_is_an_error_that_names_it_and_no_wrong_answer(store, damage):
+    model = chat("42")
+    await run_episode(TASK, SINGLE, WorkerPool([Worker("a", model)]), store=store)
+    spoilt(store, "replies", damage)
+    store._db.execute("DELETE FROM runs")
+    with pytest.raises(
+        StoreError, match=r"replies\.sqlite is damaged: table replies, key \w{64}: .*delete that row"
+    ):
+        await run_episode(TASK, SINGLE, WorkerPool([Worker("a", model)]), store=store)
+    assert called(model) == 1
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE.values(), *OF_RUNS.values()], ids=[*DAMAGE, *OF_RUNS])
+async def test_a_damaged_run_is_an_error_that_names_it(store, damage):
+    model = chat("42")
+    await run_episode(TASK, SINGLE, WorkerPool([Worker("a", model)]), store=store)
+    spoilt(store, "runs", damage)
+    with pytest.raises(StoreError, match="table runs, key"):
+        await run_episode(TASK, SINGLE, WorkerPool([Worker("a", model)]), store=store)
+    assert called(model) == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        without("workflow"), without("usage"), with_(workflow={"steps": []}), with_(workflow={"steps": "x"}),
+        with_(attempts=[{"mode": "text"}]), with_(usage={"calls": 1, "odd": 2}), with_(final="no"),
+        *DAMAGE.values(),
+    ],
+)  # fmt: skip
+async def test_a_damaged_plan_is_no_failure_of_the_planner(store, damage):
+    def asked():
+        planner = ChatPlanner(chat(SINGLE, max_tokens=None), structured=False)
+        return run_episode(TASK, planner, WorkerPool([Worker("a", chat("42"))]), store=store)
+
+    await asked()
+    with sqlite3.connect(store.path) as other:
+        other.execute("DELETE FROM replies WHERE who != ''")
+        other.execute("DELETE FROM runs")
+    other.close()
+    spoilt(store, "replies", damage)
+    with pytest.raises(StoreError, match="table replies, key"):
+        await asked()
 
 
 async def test_a_locked_file_is_told_of_before_anything_is_paid(store, monkeypatch):

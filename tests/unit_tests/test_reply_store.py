@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -75,6 +77,29 @@ def test_another_file_is_refused_and_left_alone(tmp_path, content):
 def test_a_folder_that_is_not_there_is_an_error_that_names_the_file(tmp_path):
     with pytest.raises(ConfigError, match="nowhere"):
         ReplyStore(tmp_path / "nowhere" / "replies.sqlite")
+
+
+def test_the_file_and_those_beside_it_are_their_owners_alone(tmp_path):
+    before = os.umask(0)
+    try:
+        with ReplyStore(tmp_path / "replies.sqlite") as store:
+            store.keep_reply("k", "w", {"text": "x"})
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(("replies.sqlite", "replies.sqlite-wal", "replies.sqlite-shm"), 0o600)
+
+
+def test_the_mode_of_a_file_that_is_there_is_left_alone(tmp_path):
+    path = tmp_path / "replies.sqlite"
+    path.touch(0o640)
+    ReplyStore(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_folder_in_its_place_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be used as a reply store"):
+        ReplyStore(tmp_path)
 
 
 def test_many_threads_write_at_once(store):

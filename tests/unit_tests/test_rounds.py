@@ -1,14 +1,19 @@
 """Rounds, their records and events: history, fallbacks, usage, time."""
 
+import time
+
 import pytest
+from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
 from langgraph_conductor import Plan, Usage, Worker, create_conductor
+from langgraph_conductor.graph.clock import wall_seconds
 from langgraph_conductor.graph.workflow_node import previous_outputs
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ScriptedModel, plan_text
-from tests.helpers import Recorder, ScriptedPlanner, ask, thread
+from tests.helpers import Recorder, ScriptedPlanner, Tooled, ask, flow, thread
 from tests.unit_tests.test_conductor import AGAIN, FIRST, conductor_of, two_workers
 
 
@@ -142,3 +147,58 @@ def test_events_carry_what_they_name():
     assert failed["status"] == "failed"
     (last,) = [e for e in events if e["type"] == "workflow_planned" and e["round"] == 2]
     assert (planned["reached"], last["reached"], last["workflow"]) == ("fixed", "fallback", None)
+
+
+@pytest.mark.parametrize("step", [-7200.0, 7200.0])
+def test_a_clock_that_is_set_while_a_round_runs_changes_no_duration(run, monkeypatch, step):
+    """The clock is set by the first step, while a tool runs in it and before the second one begins."""
+    now = time.time
+    shift = []
+    monkeypatch.setattr(time, "time", lambda: now() + sum(shift))
+
+    @tool
+    def look(x: str) -> str:
+        """Look up."""
+        shift.append(step)
+        return x
+
+    call = AIMessage("", tool_calls=[{"name": "look", "args": {"x": "y"}, "id": "c"}])
+    workers = [Worker("a", Tooled(replies=[call, "done"]), tools=[look]), Worker("b", lambda task: "b")]
+    planner = ScriptedPlanner(flow(("a", "x", []), ("b", "y", [0]), ("b", "z", [1])))
+    result = run(create_conductor(planner, workers), ask())
+    assert shift == [step]
+    (record,) = result["rounds"]
+    seconds = [s["seconds"] for s in record["steps"]]
+    (called,) = record["steps"][0]["tool_calls"]
+    parts = [record["plan"], *record["steps"], *record["steps"][0]["model_calls"], called]
+    assert all(0 <= part["seconds"] < 600 for part in parts)
+    assert sum(seconds) - 0.01 <= record["wall_seconds"] < sum(seconds) + 600
+    assert 0 <= result["usage"]["wall_seconds"] < 1200
+
+
+def timed(*steps):
+    return [
+        {"index": i, "started_at": begin, "seconds": seconds, "granted": [[0, j] for j in reads]}
+        for i, (begin, seconds, reads) in enumerate(steps)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([(100.0, 2.0, []), (100.0, 3.0, []), (103.5, 1.0, [0, 1])], 4.5),  # as the clock says
+        ([(100.0, 2.0, []), (102.25, 3.0, [])], 5.25),  # one waited for the other, though it reads nothing
+        ([(9000.0, 2.0, []), (1802.0, 3.0, [0])], 5.0),  # set back by 2 h
+        ([(100.0, 2.0, []), (7302.0, 3.0, [0])], 5.0),  # set forward, or paused in between
+        ([(100.0, 2.0, []), (100.5, 3.0, [0])], 5.0),  # set back a little
+        ([(9000.0, 2.0, []), (1800.0, 3.0, [])], 3.0),
+        ([], 0.0),
+    ],
+)
+def test_wall_seconds_are_those_of_the_clock_as_far_as_it_can_be_believed(steps, expected):
+    assert wall_seconds(timed(*steps), 0) == pytest.approx(expected)
+
+
+def test_wall_seconds_of_a_later_round_do_not_take_earlier_steps_for_its_own():
+    steps = timed((100.0, 2.0, []), (50.0, 3.0, [0]))
+    assert wall_seconds(steps, 1) == pytest.approx(3.0)

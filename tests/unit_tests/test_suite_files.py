@@ -254,3 +254,30 @@ def test_suites_from_files_need_neither_reasoning_gym_nor_numpy(tmp_path):
         "matplotlib",
         "scipy",
     }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"domain": 5}, {"domain": None}, {"domain": ["a"]}, {"skills": "abc"}, {"skills": [1]}, {"skills": None},
+        {"skills": {"a": 1}}, {"difficulty": "2"}, {"difficulty": True}, {"difficulty": None}, {"difficulty": 0},
+        {"about": []}, {"about": None}, {"about": "x"}, {"answer": 2}, {"answer": None}, {"question": 5},
+        {"question": ["q"]}, {"grader": 5}, {"grader": None}, {"grader": ["number"]}, {"split": 5}, {"split": ["test"]},
+        {"split": {"a": 1}}, {"id": "x"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_every_key_of_another_type_is_refused_when_the_suite_is_loaded(tmp_path, change):
+    good = {"question": "1+1?", "answer": "2", "grader": "number"}
+    path = tmp_path / "suite.jsonl"
+    path.write_text(json.dumps({**good, **change}))
+    with pytest.raises(ConfigError, match=r"suite\.jsonl, line 1"):
+        load_suite(str(path))
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"question": ' + "9" * 9000 + "}", "null", '"text"'])
+def test_a_line_that_is_no_task_is_refused_in_words(tmp_path, line):
+    path = tmp_path / "suite.jsonl"
+    path.write_text(line)
+    with pytest.raises(ConfigError, match=r"suite\.jsonl, line 1"):
+        load_suite(str(path))

@@ -7,6 +7,7 @@ from langgraph_conductor.evals.report.markdown import markdown
 from langgraph_conductor.evals.report.page import page
 from langgraph_conductor.evals.results import Evaluation
 from langgraph_conductor.evals.summarising import summarise
+from langgraph_conductor.text_files import make_folder, write_private
 
 
 def write_report(evaluation: Evaluation, folder: str | PathLike[str]) -> tuple[Path, Path, Path]:
@@ -14,21 +15,23 @@ def write_report(evaluation: Evaluation, folder: str | PathLike[str]) -> tuple[P
 
     Args:
         evaluation: What was found.
-        folder: Where to; it is made if it is not there, and files of these names are replaced.
+        folder: Where to; it is made if it is not there, and files of these names are replaced. What is made is its
+            owner's alone.
 
     Returns:
         Paths of the three files, in this order.
 
     Raises:
         ImportError: If matplotlib is not installed.
+        OSError: If a file cannot be written.
         ValueError: If the evaluation contradicts itself, see `summarise`.
     """
     into = Path(folder)
-    into.mkdir(parents=True, exist_ok=True)
+    make_folder(into)
     paths = into / "report.md", into / "report.html", into / "evaluation.json"
     # The data first: a report can be made again, episodes that were paid for cannot.
     evaluation.save(paths[2])
     summary = summarise(evaluation)
-    paths[0].write_text(markdown(summary), encoding="utf-8", newline="\n")
-    paths[1].write_text(page(evaluation, summary), encoding="utf-8", newline="\n")
+    write_private(paths[0], markdown(summary))
+    write_private(paths[1], page(evaluation, summary))
     return paths

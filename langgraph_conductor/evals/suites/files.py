@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from langgraph_conductor.evals.suites.suite import FORM, SPLITS, Split, Suite, i
 from langgraph_conductor.rewards import Task, check_task
 from langgraph_conductor.rewards.grading import is_own
 from langgraph_conductor.rewards.plain import value
+from langgraph_conductor.text_files import read_json, read_text
 
 
 def jsonl_suite(path: Path, *, allow_code: bool = False) -> Suite:
@@ -156,9 +156,9 @@ def _parse(line: str, where: str, allow_code: bool) -> tuple[Task, Split | None]
 
 def _object(line: str, where: str) -> dict[str, Any]:
     try:
-        data = json.loads(line)
-    except (RecursionError, ValueError) as error:
-        raise ConfigError(f"{where}: this is not JSON, or nested too deep: {error}") from None
+        data = read_json(line)
+    except ValueError as error:
+        raise ConfigError(f"{where}: this is not JSON: {error}") from None
     if not isinstance(data, dict):
         raise ConfigError(f"{where}: a line is a JSON object with the keys of a task, not {line!r:.80}")
     return data
@@ -171,12 +171,12 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")  # with or without a byte order mark
+        return read_text(path)
     except OSError as error:
         raise ConfigError(f"{path}: it cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: it is not UTF-8 text: {error}") from None
+    except ValueError:
+        raise ConfigError(f"{path}: it is not UTF-8 text") from None
 
 
 def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

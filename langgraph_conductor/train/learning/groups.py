@@ -1,6 +1,5 @@
 """What each step of learning asks: questions without replacement, the workers offered, second rounds."""
 
-import json
 import random
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.planners.showing import Show
 from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.rewards import Task
-from langgraph_conductor.train.files import write_lines
+from langgraph_conductor.train.files import read_rows, write_lines
 from langgraph_conductor.train.learning.advantages import Recursion
 from langgraph_conductor.train.learning.asks import Ask, Group, Scored
 from langgraph_conductor.train.learning.settings import Improvement, Settings
@@ -201,14 +200,11 @@ def load_first_rounds(path: str | PathLike[str]) -> list[FirstRound]:
         ConfigError: If a line is none; the message names file and line.
     """
     found = []
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").split("\n"), 1):
-        if line.strip():
-            try:
-                found.append(FirstRound.from_json(json.loads(line)))
-            except (TypeError, ValueError, KeyError) as error:
-                raise ConfigError(
-                    f"{path}, line {number}: this is no stored first round: {error}"
-                ) from None
+    for number, row in read_rows(Path(path)):
+        try:
+            found.append(FirstRound.from_json(row))
+        except (AttributeError, TypeError, ValueError, KeyError) as error:
+            raise ConfigError(f"{path}, line {number}: this is no stored first round: {error}") from None
     return found
 
 

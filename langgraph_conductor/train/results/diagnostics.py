@@ -16,7 +16,8 @@ from typing import Any, Final
 from langgraph_conductor.episodes import Episode
 from langgraph_conductor.evals.stats import entropy
 from langgraph_conductor.replay import Expenses
-from langgraph_conductor.train.files import write_whole
+from langgraph_conductor.text_files import make_folder
+from langgraph_conductor.train.files import read_lines, write_whole
 from langgraph_conductor.train.learning.asks import Ask, Scored
 from langgraph_conductor.train.learning.trainer import Step
 from langgraph_conductor.usage import Usage
@@ -41,7 +42,7 @@ class Diagnostics:
 
     def __init__(self, folder: str | PathLike[str], expenses: Expenses | None = None) -> None:
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         self._expenses = expenses
         self._paid = _usd(expenses.paid) if expenses else Decimal()
         self._lines = read_steps(self.folder)
@@ -77,8 +78,7 @@ class Diagnostics:
 def read_steps(folder: str | PathLike[str]) -> list[dict[str, Any]]:
     """The lines of `steps.jsonl`, in order; none if it is not there."""
     path = Path(folder) / STEPS
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return [json.loads(line) for line in text.split("\n") if line]
+    return [*read_lines(path)] if path.is_file() else []
 
 
 def line_of(step: Step) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from langgraph_conductor.display.markup import document
 from langgraph_conductor.evals.report.page import in_page
 from langgraph_conductor.evals.report.parts import Section, Table
 from langgraph_conductor.evals.report.words import NOTHING, dollars, number, percent
+from langgraph_conductor.text_files import make_folder, write_private
 from langgraph_conductor.train.results.diagnostics import read_steps, summary_of
 from langgraph_conductor.train.results.plots import PLOTS, draw
 
@@ -50,13 +51,13 @@ def write_training_report(folder: str | PathLike[str], title: str = "Training") 
         raise ValueError(f"in {folder} is no step to report; train first")
     plots = {name: svg for name in PLOTS if (svg := draw(name, lines))}
     into = Path(folder) / "plots"
-    into.mkdir(exist_ok=True)
+    make_folder(into)
     for name, svg in plots.items():
         # In a file of its own there is no page whose colour the text could take.
         alone = svg.replace("<svg ", '<svg style="color: black; background: white" ', 1)
-        (into / f"{name}.svg").write_text(alone, encoding="utf-8", newline="\n")
+        write_private(into / f"{name}.svg", alone)
     path = Path(folder) / "training.html"
-    path.write_text(document(title, training_html(lines, plots)), encoding="utf-8", newline="\n")
+    write_private(path, document(title, training_html(lines, plots)))
     return path
 
 
