@@ -3,7 +3,6 @@
 Answers go to stdout, progress and errors to stderr.
 """
 
-import json
 import logging
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import typer
 from langgraph_conductor.cli.exits import BUDGET, EXIT_CODES, OTHER, one_line_errors
 from langgraph_conductor.display import describe, describe_setup, write_run_page
 from langgraph_conductor.display.words import printable
+from langgraph_conductor.foreign_text import json_of
 
 if TYPE_CHECKING:
     from langgraph_conductor.cli.asking import Manner
@@ -428,4 +428,4 @@ def _report(result: dict[str, Any], manner: "Manner", html: Path | None, *, as_j
 
 def _json(result: dict[str, Any]) -> str:
     shown = {key: result[key] for key in ("answer", "rounds", "usage", "stopped")}
-    return json.dumps(shown, ensure_ascii=False, indent=2)
+    return json_of(shown, indent=2)
