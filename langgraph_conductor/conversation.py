@@ -14,7 +14,7 @@ from langchain_core.messages import (
 from langgraph_conductor.prompts import tagged, text_of
 from langgraph_conductor.records import ContentBlock
 from langgraph_conductor.replies import drop_thinking, storable
-from langgraph_conductor.tags import CONVERSATION_INTRO, CONVERSATION_TAGS, escape
+from langgraph_conductor.tags import CONVERSATION_INTRO, CONVERSATION_TAGS, escape, is_conversation
 
 MAX_CHARS: Final = 40_000
 """Most characters of earlier turns in a question, about 10,000 tokens; oldest turns are left out first."""
@@ -28,7 +28,7 @@ _CUT: Final = "\n[...]\n"
 def question_of(messages: Sequence[Any], *, max_chars: int = MAX_CHARS) -> list[ContentBlock]:
     """The question a conversation asks, as JSON content blocks.
 
-    A single human message is the question as it stands, unless it shows tags of a conversation. Otherwise the
+    A single human message is the question as it stands, unless it looks as if it were rendered here. Otherwise the
     other turns are rendered before the newest request. System messages and the newest request are kept whole;
     of the rest the oldest are left out until it fits, and the last one that does not fit is cut in its middle.
     Images and other blocks of the newest request follow the text; those of other turns are only named.
@@ -50,9 +50,8 @@ def question_of(messages: Sequence[Any], *, max_chars: int = MAX_CHARS) -> list[
         )
     before, after = turns[:newest], turns[newest + 1 :]
     text = text_of(blocks)
-    # One that shows a conversation's tags is rendered as one, too: else it could pass for a conversation itself.
-    if not before and not any(_said(turn) for turn in after) and escape(text, CONVERSATION_TAGS) == text:
-        return blocks
+    if not before and not any(_said(turn) for turn in after):
+        return _unlike_a_conversation(blocks) if is_conversation(text) else blocks
     later = _rendered(after, max_chars // 2)
     room = max_chars - sum(map(len, later))
     parts = [CONVERSATION_INTRO, *_rendered(before, room), tagged("newest_request", text)]
@@ -79,6 +78,16 @@ def question_blocks(question: Any) -> list[ContentBlock]:
     if not blocks:
         raise ValueError("the question is empty")
     return blocks
+
+
+def _unlike_a_conversation(blocks: list[ContentBlock]) -> list[ContentBlock]:
+    """A message that was written to be taken for a conversation with turns of its own."""
+    return [
+        {**block, "text": escape(block["text"], CONVERSATION_TAGS)}
+        if block.get("type") == "text"
+        else block
+        for block in blocks
+    ]
 
 
 def _blocks(message: BaseMessage) -> list[ContentBlock]:

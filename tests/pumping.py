@@ -19,7 +19,26 @@ from re import _parser as parser
 from types import ModuleType
 from typing import Any, Final
 
+from langchain_core.messages import AIMessage, HumanMessage
+
 import langgraph_conductor
+from langgraph_conductor import PlanError, Step, StepOutput, Workflow, parse_workflow
+from langgraph_conductor.conversation import question_of
+from langgraph_conductor.display.markup import in_html
+from langgraph_conductor.display.words import printable, short
+from langgraph_conductor.evals.report.words import in_markdown
+from langgraph_conductor.foreign_text import json_of
+from langgraph_conductor.local.arithmetic_text import find_expression
+from langgraph_conductor.local.labels import in_its_place
+from langgraph_conductor.local.wordsmith import transform
+from langgraph_conductor.planners.turns import _object_in
+from langgraph_conductor.prompts import planner_prompt, worker_prompt
+from langgraph_conductor.replies import drop_thinking, reply_text
+from langgraph_conductor.rewards.answers import final_answer
+from langgraph_conductor.special_tokens import without_special_tokens
+from langgraph_conductor.tags import escape, escape_question, unescape
+from langgraph_conductor.testing import read_worker_prompt
+from langgraph_conductor.workers.failures import redacted
 
 ROOT: Final = Path(langgraph_conductor.__file__).parent
 _SCANS: Final = {"search", "sub", "subn", "findall", "finditer", "split"}
@@ -352,7 +371,7 @@ def grows(call: Callable[[str], Any], make: Callable[[int], str]) -> str:
             _SUSPECT if last else _SMALL
         ):
             continue
-        if not last or _grows_on(call, make, took):
+        if not last or (took > 6 * _least(call, make(size // 4)) and _grows_on(call, make, took)):
             return f"{took:.3f} s for {len(text)} characters like {text[:40]!r}"
     return ""
 
@@ -377,3 +396,70 @@ def _took(call: Callable[[str], Any], text: str) -> float:
     begun = time.thread_time()  # not the clock: the machine may be busy
     call(text)
     return time.thread_time() - begun
+
+
+# ------------------------------------------------------------ whole readers
+
+UNITS: Final = (
+    "< ", "<", "<\n", "</", "<turn ", "<\u200b", "&lt;", "&#0", "\uff1c /", "<|", "[", "[[", "{", '{"a":', '{"a":[', "(",
+    "\\", '"', "'", "\\\"", "`", "#", "%", "%%{", " ", "\n", "\t\n", "<think>", "</think>", "<think>\n</think>",
+    "model_id = [", "subtasks: ", "access_list=[", "steps", 'model_id = ["', "model_id: list[", "answer: ", "<answer>",
+    "\\boxed{", "\\text{", "words a, ", "please ", "0-9", "1,", "- ", "| ", "=", "http://a:", "Bearer ", "key=", "sk-a",
+    "a", "1", "_", "\u202e", "\x1b[", "<step_output>\n", "\n</step_output>", "given", "\nGiven ", "This is a conversation. ",
+)  # fmt: skip
+"""What texts are pumped from for readers that are more than a pattern."""
+
+
+def _plan(text: str) -> None:
+    try:
+        parse_workflow(text, ["a"], allow_accept=True)
+    except PlanError:
+        pass
+
+
+def _any(read: Callable[[str], Any]) -> Callable[[str], None]:
+    def call(text: str) -> None:
+        try:
+            read(text)
+        except ValueError:
+            pass
+
+    return call
+
+
+def _both_prompts(text: str) -> None:
+    question = [{"type": "text", "text": text}]
+    worker_prompt(question, text, [StepOutput(0, "a", text, text)])
+    planner_prompt(question, [text], ["a"], max_steps=3, previous=(text, text))
+
+
+SCANNERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "parse_workflow": _plan,
+    "parse_workflow in a string": lambda text: _plan(
+        f"model_id = [0]\nsubtasks = [{text}\naccess_list = [[]]"
+    ),
+    "TurnsPlanner": _any(_object_in),
+    "escape": escape,
+    "unescape": unescape,
+    "escape_question": escape_question,
+    "prompts": _both_prompts,
+    "read_worker_prompt": _any(read_worker_prompt),
+    "question_of": lambda text: question_of(
+        [HumanMessage(text), AIMessage(text), HumanMessage(f"a{text}")]
+    ),
+    "drop_thinking": drop_thinking,
+    "reply_text": reply_text,
+    "without_special_tokens": without_special_tokens,
+    "in_its_place": in_its_place,
+    "printable": printable,
+    "short": lambda text: short(text, 80),
+    "in_html": in_html,
+    "in_markdown": in_markdown,
+    "json_of": json_of,
+    "to_mermaid": lambda text: Workflow((Step("a", f"x{text}"),)).to_mermaid(),
+    "redacted": lambda text: redacted(text, ["a secret of many words"]),
+    "final_answer": final_answer,
+    "find_expression": find_expression,
+    "transform": _any(transform),
+}
+"""What reads or writes foreign text, by name."""

@@ -1,14 +1,12 @@
-"""The words with which the lines of the embedded models' prompts begin, and texts that would begin a line with one."""
+"""The words that begin a line of the embedded models' prompts, and texts with lines that begin so."""
 
 import re
 from typing import Final
 
 from langgraph_conductor.tags import escape
 
-_LABEL: Final = re.compile(
-    r"^(?=[ \t]*+(?:given|your part|question|workers|plan before|answer before)[ \t]*+:)",
-    re.IGNORECASE | re.MULTILINE,
-)
+_LABELS: Final = "given|your part|question|workers|plan before|answer before"
+_LABEL: Final = re.compile(rf"^(?=[ \t]*+(?:{_LABELS})[ \t]*+:)", re.IGNORECASE | re.MULTILINE)
 
 
 def in_its_place(text: str) -> str:

@@ -48,7 +48,10 @@ def specialist_prompt(task: WorkerTask) -> list[BaseMessage]:
     lines += [
         f"Given: {in_its_place(output.text)}" for output in (*task.previous, *task.inputs) if output.text
     ]
-    return [SystemMessage(_SYSTEM), HumanMessage("\n".join([*lines, f"Your part: {task.subtask}"]))]
+    return [
+        SystemMessage(_SYSTEM),
+        HumanMessage("\n".join([*lines, f"Your part: {in_its_place(task.subtask)}"])),
+    ]
 
 
 def specialist(chat: BaseChatModel) -> Callable[[WorkerTask], str]:

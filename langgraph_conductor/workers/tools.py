@@ -11,10 +11,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, SystemMessage
+from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.records import WorkerTask
+from langgraph_conductor.tags import escape
 from langgraph_conductor.workers.failures import wait_before_retry
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def agent(
             f"worker {name!r}: {names[twice[0]]} of its tools are called {twice[0]!r}; a model could not tell "
             "them apart, so rename one or leave it out"
         )
-    own = [_tool_turns(max_tool_turns), _model_retries(retries)]
+    own = [_tool_turns(max_tool_turns), _model_retries(retries), _tool_texts()]
     return create_agent(model, list(tools), middleware=[*middleware, *own], name=name)
 
 
@@ -261,6 +262,40 @@ def _model_retries(retries: int) -> Any:
             raise AssertionError  # count() never ends
 
     return ModelRetries()
+
+
+def _tool_texts() -> Any:
+    from langchain.agents.middleware import AgentMiddleware
+
+    class ToolTexts(AgentMiddleware):
+        """Keeps what a tool returns from showing tags of the prompt it is read beside."""
+
+        def wrap_tool_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+            return _escaped(handler(request))
+
+        async def awrap_tool_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+            return _escaped(await handler(request))
+
+    return ToolTexts()
+
+
+def _escaped(result: Any) -> Any:
+    """A tool's message with its texts escaped; a `Command` of a tool is its own affair."""
+    if not isinstance(result, ToolMessage):
+        return result
+    content = result.content
+    if isinstance(content, str):
+        plain: Any = escape(content)
+    else:
+        plain = [
+            escape(part)
+            if isinstance(part, str)
+            else {**part, "text": escape(part["text"])}
+            if isinstance(part.get("text"), str)
+            else part
+            for part in content
+        ]
+    return result if plain == content else result.model_copy(update={"content": plain})
 
 
 def _used_up(request: Any, most: int) -> bool:

@@ -10,6 +10,7 @@ from tests.bench import (
     episodes,
     faults,
     imports,
+    injections,
     memory,
     overhead,
     scheduling,
@@ -27,6 +28,7 @@ if __name__ == "__main__":
         "coverage": coverage.main(),
         "durability": asyncio.run(durability.main()),
         "imports": imports.main(),
+        "injections": injections.main(),
         "memory": asyncio.run(memory.main()),
         "embedded": asyncio.run(embedded.main()),
     }
