@@ -46,9 +46,10 @@ def _named(tags: tuple[str, ...]) -> str:
 
 def _look_alike(tags: tuple[str, ...], escaped: str) -> re.Pattern[str]:
     # No part can take what the next one begins with, and none runs past the next opening sign: linear time.
+    gap = rf"[\s/\uff0f\u2044\u2215{_UNSEEN}]*+"
+    first = "".join(_sign(sign)[1:-1] for sign in sorted({tag[0] for tag in tags}))  # tells soonest
     return re.compile(
-        rf"({_OPENING}){escaped}(\\*+)([\s/\uff0f\u2044\u2215{_UNSEEN}]*+(?:{_named(tags)})(?!\w))",
-        re.IGNORECASE,
+        rf"({_OPENING}){escaped}(\\*+)({gap}(?=[{first}])(?:{_named(tags)})(?!\w))", re.IGNORECASE
     )
 
 

@@ -4,6 +4,7 @@ llama.cpp's server renders the chat template and finds the model's special token
 them: there is no option for messages alone (`parse_special` belongs to `/tokenize`). So no message may spell one.
 """
 
+import json
 from typing import Any, Final
 
 from langchain_core.language_models import LanguageModelInput
@@ -30,5 +31,14 @@ def _plain(part: Any) -> Any:
     if isinstance(part, list):
         return [_plain(item) for item in part]
     if isinstance(part, dict):
-        return {key: value if key in _OUR_OWN else _plain(value) for key, value in part.items()}
+        return {key: value if key in _OUR_OWN else _of_field(key, value) for key, value in part.items()}
     return part
+
+
+def _of_field(key: str, value: Any) -> Any:
+    if key == "arguments" and isinstance(value, str):  # of a tool call: JSON, which has its own backslashes
+        try:
+            return json.dumps(_plain(json.loads(value)), ensure_ascii=False)
+        except (ValueError, RecursionError):
+            pass
+    return _plain(value)

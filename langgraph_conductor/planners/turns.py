@@ -193,17 +193,23 @@ def _granted(reads: Any, request: PlanRequest, text: str) -> tuple[tuple[int, in
     return tuple((number, last[number]) for number in reads)
 
 
+_OBJECT: Final = re.compile(r'\{\s*+"')
+_ATTEMPT: Final = 64
+"""Characters that could be read in the time that a beginning which is none takes."""
+
+
 def _object_in(text: str) -> dict[str, Any]:
     """The last JSON object in a text that is a turn."""
     decoder = json.JSONDecoder()
     # Beginnings inside of each other would be read to the end again and again; a turn is found long before.
     work = 8 * len(text) + 1000
-    at = len(text)
-    while work > 0 and (at := text.rfind("{", 0, at)) >= 0:
+    for at in reversed([match.start() for match in _OBJECT.finditer(text)]):
+        if work < 0:
+            break
         try:
             found, end = decoder.raw_decode(text, at)
         except json.JSONDecodeError as error:
-            work -= max(1, error.pos - at)
+            work -= max(_ATTEMPT, error.pos - at)
             continue
         except (ValueError, RecursionError):  # a number or nesting of thousands
             work -= len(text) - at

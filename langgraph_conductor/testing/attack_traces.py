@@ -141,7 +141,7 @@ def _terminal(result: Mapping[str, Any], events: Iterable[Any]) -> list[Any]:
 
 
 class _Elements(HTMLParser):
-    """The elements of a page and the names of their attributes; of drawings, which tell of times, the kinds alone."""
+    """The elements of a page, and the names of their attributes; of drawings, which tell of times, only kinds."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

@@ -39,7 +39,7 @@ def test_a_bad_pattern_is_caught(bad):
     assert slow(re.compile(bad))
 
 
-@pytest.mark.parametrize("good", [r"<[\s/]*+x", r"a+b?", r"[^\"]*\"", r"\bword\b", r"(?<!\w)\w++="])
+@pytest.mark.parametrize("good", [r"<[\s/]*+x", r"a+b?", r"\bword\b", r"(?<!\w)\w++="])
 def test_a_good_pattern_is_not(good):
     assert not slow(re.compile(good))
 
@@ -51,7 +51,11 @@ def test_a_pattern_that_is_matched_at_one_place_may_begin_with_blanks():
 
 @pytest.mark.parametrize("name", SCANNERS)
 def test_readers_are_linear(name):
-    told = {unit: why for unit in UNITS if (why := grows(SCANNERS[name], partial(pumped, unit)))}
+    told = {
+        unit: why
+        for unit in UNITS
+        if (why := grows(SCANNERS[name], partial(pumped, unit), small=0.1, suspect=0.02))
+    }
     assert not told, told
 
 
