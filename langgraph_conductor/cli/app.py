@@ -199,7 +199,7 @@ def show(
     result = saved_run(Place.of(saver), thread)
     if html:
         write_run_page(result, html)
-    typer.echo(describe_saved(result))
+    typer.echo(printable(describe_saved(result)))
 
 
 @command
@@ -234,7 +234,7 @@ def check(
 
     chosen = configured(config)
     chosen.build()
-    typer.echo(describe_setup(chosen))
+    typer.echo(printable(describe_setup(chosen)))
 
 
 Samples = Annotated[int, typer.Option(min=1, help="Episodes for each question.")]

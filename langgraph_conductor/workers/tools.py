@@ -50,7 +50,7 @@ def agent(
             f"worker {name!r}: {names[twice[0]]} of its tools are called {twice[0]!r}; a model could not tell "
             "them apart, so rename one or leave it out"
         )
-    own = [_tool_turns(max_tool_turns), _model_retries(retries), _tool_texts()]
+    own = [_tool_turns(max_tool_turns), _model_retries(retries)]
     return create_agent(model, list(tools), middleware=[*middleware, *own], name=name)
 
 
@@ -218,11 +218,13 @@ def _tool_turns(most: int) -> Any:
         """
 
         def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+            request = _escaped(request)
             if not _used_up(request, most):
                 return handler(request)
             return _without_calls(handler(_last(request)))
 
         async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+            request = _escaped(request)
             if not _used_up(request, most):
                 return await handler(request)
             return _without_calls(await handler(_last(request)))
@@ -264,38 +266,22 @@ def _model_retries(retries: int) -> Any:
     return ModelRetries()
 
 
-def _tool_texts() -> Any:
-    from langchain.agents.middleware import AgentMiddleware
-
-    class ToolTexts(AgentMiddleware):
-        """Keeps what a tool returns from showing tags of the prompt it is read beside."""
-
-        def wrap_tool_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
-            return _escaped(handler(request))
-
-        async def awrap_tool_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
-            return _escaped(await handler(request))
-
-    return ToolTexts()
+def _escaped(request: Any) -> Any:
+    """The request with no tag of the prompt in what tools said; what is kept of the conversation stays as it is."""
+    messages = [_with_plain_text(m) if isinstance(m, ToolMessage) else m for m in request.messages]
+    return request if messages == request.messages else request.override(messages=messages)
 
 
-def _escaped(result: Any) -> Any:
-    """A tool's message with its texts escaped; a `Command` of a tool is its own affair."""
-    if not isinstance(result, ToolMessage):
-        return result
-    content = result.content
-    if isinstance(content, str):
-        plain: Any = escape(content)
-    else:
-        plain = [
-            escape(part)
-            if isinstance(part, str)
-            else {**part, "text": escape(part["text"])}
-            if isinstance(part.get("text"), str)
-            else part
-            for part in content
-        ]
-    return result if plain == content else result.model_copy(update={"content": plain})
+def _with_plain_text(message: ToolMessage) -> ToolMessage:
+    content: Any = message.content
+    plain = escape(content) if isinstance(content, str) else [_plain_part(part) for part in content]
+    return message if plain == content else message.model_copy(update={"content": plain})
+
+
+def _plain_part(part: Any) -> Any:
+    if isinstance(part, str):
+        return escape(part)
+    return {**part, "text": escape(part["text"])} if isinstance(part.get("text"), str) else part
 
 
 def _used_up(request: Any, most: int) -> bool:
