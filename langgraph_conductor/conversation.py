@@ -14,14 +14,11 @@ from langchain_core.messages import (
 from langgraph_conductor.prompts import tagged, text_of
 from langgraph_conductor.records import ContentBlock
 from langgraph_conductor.replies import drop_thinking, storable
+from langgraph_conductor.tags import CONVERSATION_INTRO, CONVERSATION_TAGS, escape, is_conversation
 
 MAX_CHARS: Final = 40_000
 """Most characters of earlier turns in a question, about 10,000 tokens; oldest turns are left out first."""
 
-_INTRO: Final = (
-    "This is a conversation. Answer the newest request, which stands in newest_request; the other turns "
-    "say what it refers to."
-)
 _LATER: Final = "What was said since then:"
 _LEAST: Final = 200
 _NAMED: Final = ("image", "audio", "video", "file", "document")
@@ -31,10 +28,10 @@ _CUT: Final = "\n[...]\n"
 def question_of(messages: Sequence[Any], *, max_chars: int = MAX_CHARS) -> list[ContentBlock]:
     """The question a conversation asks, as JSON content blocks.
 
-    A single human message is the question as it stands. Otherwise the other turns are rendered before
-    the newest request. System messages and the newest request are kept whole; of the rest the oldest
-    are left out until it fits, and the last one that does not fit is cut in its middle. Images and
-    other blocks of the newest request follow the text; those of other turns are only named.
+    A single human message is the question as it stands, unless it looks as if it were rendered here. Otherwise the
+    other turns are rendered before the newest request. System messages and the newest request are kept whole;
+    of the rest the oldest are left out until it fits, and the last one that does not fit is cut in its middle.
+    Images and other blocks of the newest request follow the text; those of other turns are only named.
 
     Args:
         messages: The conversation, in any form LangChain takes.
@@ -52,12 +49,12 @@ def question_of(messages: Sequence[Any], *, max_chars: int = MAX_CHARS) -> list[
             'such as {"messages": [{"role": "user", "content": "..."}]}'
         )
     before, after = turns[:newest], turns[newest + 1 :]
-    if not before and not any(_said(turn) for turn in after):
-        return blocks
     text = text_of(blocks)
+    if not before and not any(_said(turn) for turn in after):
+        return _unlike_a_conversation(blocks) if is_conversation(text) else blocks
     later = _rendered(after, max_chars // 2)
     room = max_chars - sum(map(len, later))
-    parts = [_INTRO, *_rendered(before, room), tagged("newest_request", text)]
+    parts = [CONVERSATION_INTRO, *_rendered(before, room), tagged("newest_request", text)]
     if later:
         parts += [_LATER, *later]
     return [
@@ -81,6 +78,16 @@ def question_blocks(question: Any) -> list[ContentBlock]:
     if not blocks:
         raise ValueError("the question is empty")
     return blocks
+
+
+def _unlike_a_conversation(blocks: list[ContentBlock]) -> list[ContentBlock]:
+    """A message that was written to be taken for a conversation with turns of its own."""
+    return [
+        {**block, "text": escape(block["text"], CONVERSATION_TAGS)}
+        if block.get("type") == "text"
+        else block
+        for block in blocks
+    ]
 
 
 def _blocks(message: BaseMessage) -> list[ContentBlock]:

@@ -4,55 +4,44 @@ Structure and content follow the Conductor paper (arXiv 2512.04388, figures 13 a
 prompt of its code); the wording is ours. A change of wording is a change of `PROMPT_VERSION`, because
 trained planners depend on it.
 
-Text written by users and models is put between tags. Wherever such a text would itself show one of
-the tags, a backslash is set behind its `<`, so that no text can end its own part and begin another.
+Text written by users and models is put between tags, and whatever in it looks like a tag is escaped (`tags`).
 """
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final
 
 from langgraph_conductor.records import ContentBlock, StepOutput
+from langgraph_conductor.tags import CONVERSATION_TAGS, PROMPT_TAGS, escape, escape_question, unescape
 from langgraph_conductor.workflow import Step, Workflow
+
+__all__ = [
+    "CONVERSATION_TAGS", "PLANNER_SYSTEM", "PROMPT_TAGS", "PROMPT_VERSION", "WORKER_FINAL", "Example", "escape",
+    "planner_prompt", "rejected_prompt", "repair_prompt", "tagged", "text_of", "unescape", "with_attachments",
+    "worker_prompt",
+]  # fmt: skip
 
 PROMPT_VERSION: Final = 1
 
-PROMPT_TAGS: Final = (
-    "overall_task", "previous_round", "step_subtask", "step_output", "your_subtask",
-    "previous_plan", "previous_answer", "wish",
-)  # fmt: skip
-"""Tags of the parts of a prompt."""
-
-CONVERSATION_TAGS: Final = ("turn", "newest_request")
-"""Tags of the parts of a conversation, which as a whole is one part of a prompt."""
-
-
-@cache
-def _look_alike(tags: tuple[str, ...], escaped: str = "") -> re.Pattern[str]:
-    return re.compile(rf"<{escaped}(\\*)(\s*/?\s*(?:{'|'.join(tags)})\b)", re.IGNORECASE)
-
-
-def escape(text: str, tags: tuple[str, ...] = PROMPT_TAGS) -> str:
-    """`text` with every look-alike of `tags` made harmless; `unescape` gives it back."""
-    return _look_alike(tags).sub(r"<\\\1\2", text)
-
-
-def unescape(text: str, tags: tuple[str, ...] = PROMPT_TAGS) -> str:
-    """The inverse of `escape`."""
-    return _look_alike(tags, r"\\").sub(r"<\1\2", text)
+_NOT_IN_ATTRIBUTES: Final = str.maketrans(dict.fromkeys('"<>\n\r', "_"))
 
 
 def tagged(tag: str, body: str, **attributes: object) -> str:
-    """`body`, escaped for the family `tag` is of, between `<tag ...>` and `</tag>`."""
-    tags = CONVERSATION_TAGS if tag in CONVERSATION_TAGS else PROMPT_TAGS
-    return _enclosed(tag, escape(body, tags), **attributes)
+    """`body`, escaped, between `<tag ...>` and `</tag>`.
+
+    A turn of a conversation is escaped for the tags of conversations alone: the whole of it is a question, and
+    that is escaped again where it enters a prompt.
+    """
+    if tag in CONVERSATION_TAGS:
+        return _enclosed(tag, escape(body, CONVERSATION_TAGS), **attributes)
+    return _enclosed(tag, escape_question(body) if tag == "overall_task" else escape(body), **attributes)
 
 
 def _enclosed(tag: str, body: str, **attributes: object) -> str:
-    shown = "".join(f' {name}="{value}"' for name, value in attributes.items())
+    shown = "".join(
+        f' {name}="{str(value).translate(_NOT_IN_ATTRIBUTES)}"' for name, value in attributes.items()
+    )
     return f"<{tag}{shown}>\n{body}\n</{tag}>"
 
 
@@ -234,7 +223,7 @@ def planner_prompt(
     ]
     shown = [e.shown(ids, as_json=as_json) for e in examples if len(e.steps) <= max_steps]
     if shown:
-        parts.append("\n\n".join(["For example:", *shown]))
+        parts.append("\n\n".join(["For example:", *map(escape, shown)]))
     if previous:
         accept = "an empty list of steps" if as_json else "three empty lists"
         parts.append(_AGAIN.format(stands=_PLAN_STANDS if previous[0] else _ANSWER_STANDS, accept=accept))
@@ -244,13 +233,13 @@ def planner_prompt(
     if budget_left:
         parts.append(_BUDGET.format(left=budget_left))
     parts.append("USER QUESTION:\n" + tagged("overall_task", text_of(question)))
-    parts.append("\n".join(["AVAILABLE MODELS:", *workers]))
+    parts.append("\n".join(["AVAILABLE MODELS:", *map(escape, workers)]))
     return "\n\n".join(parts)
 
 
 def repair_prompt(reason: str) -> str:
     """The request to mend a plan, quoting what was wrong."""
-    return _REPAIR.format(reason=reason.rstrip("."))
+    return _REPAIR.format(reason=escape(reason.rstrip(".")))
 
 
 def rejected_prompt(reason: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from langgraph_conductor.errors import PlanError
+from langgraph_conductor.foreign_text import printable
 from langgraph_conductor.literals import TEX
 from langgraph_conductor.replies import storable
 
@@ -162,8 +163,8 @@ class Workflow:
         lines = ["flowchart TD"]
         for i, step in enumerate(self.steps):
             subtask = " ".join(step.subtask.split())
-            label = f"{i} · {step.worker}: {subtask[:60] + ('…' if len(subtask) > 60 else '')}"
-            lines.append(f'    s{i}["{_mermaid_text(label)}"]')
+            subtask = _mermaid_text(subtask[:60] + ("…" if len(subtask) > 60 else ""))
+            lines.append(f'    s{i}["{i} · {_mermaid_text(step.worker)}: {subtask}"]')
         lines += [f"    s{j} --> s{i}" for i in range(len(self.steps)) for j in self.reads(i)]
         return "\n".join(lines)
 
@@ -264,7 +265,19 @@ def brief(value: Any, most: int = 80) -> str:
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
+# What has no meaning in a quoted label, nor in what Mermaid replaces in the whole chart before it is parsed:
+# directives and comments (`%%`), entities (`#..;`, and the signs it writes them with meanwhile), styles (`:`).
+_PLAIN_IN_MERMAID: Final = frozenset(" .,!?'()/+=_-")
+_ENTITIES: Final = {"&": "#amp;", '"': "#quot;", "<": "#lt;", ">": "#gt;"}
+_OF_MERMAID: Final = frozenset("\ufb02\u00b0\u00b6\u00df")
+
+
 def _mermaid_text(text: str) -> str:
-    for sign, entity in (("&", "#amp;"), ('"', "#quot;"), ("<", "#lt;"), (">", "#gt;")):
-        text = text.replace(sign, entity)
-    return text
+    """`text` as Mermaid's entities show it; https://mermaid.js.org/syntax/flowchart.html#entity-codes-to-escape-characters."""
+    return "".join(map(_in_mermaid, printable(text)))
+
+
+def _in_mermaid(sign: str) -> str:
+    if sign in _PLAIN_IN_MERMAID or ((sign.isalnum() or not sign.isascii()) and sign not in _OF_MERMAID):
+        return sign
+    return _ENTITIES.get(sign) or f"#{ord(sign)};"

@@ -3,7 +3,6 @@
 Answers go to stdout, progress and errors to stderr.
 """
 
-import json
 import logging
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import typer
 from langgraph_conductor.cli.exits import BUDGET, EXIT_CODES, OTHER, one_line_errors, say
 from langgraph_conductor.display import describe, describe_setup, run_page
 from langgraph_conductor.display.words import printable
+from langgraph_conductor.foreign_text import json_of
 from langgraph_conductor.text_files import write_private
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def show(
 
     place = Place.of(saver)
     result = saved_run(place, thread)
-    typer.echo(describe_saved(result))
+    typer.echo(printable(describe_saved(result)))
     if html:
         with making_sense(place):
             page = run_page(result)
@@ -238,7 +238,7 @@ def check(
 
     chosen = configured(config)
     chosen.build()
-    typer.echo(describe_setup(chosen))
+    typer.echo(printable(describe_setup(chosen)))
 
 
 Samples = Annotated[int, typer.Option(min=1, help="Episodes for each question.")]
@@ -464,4 +464,4 @@ def _printed(result: dict[str, Any], manner: "Manner", *, as_json: bool) -> bool
 
 def _json(result: dict[str, Any]) -> str:
     shown = {key: result[key] for key in ("answer", "rounds", "usage", "stopped")}
-    return json.dumps(shown, ensure_ascii=False, indent=2)
+    return json_of(shown, indent=2)

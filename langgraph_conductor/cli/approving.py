@@ -1,6 +1,5 @@
 """A person at the terminal answers what a run asks: whether a workflow may run, or what a worker wants to know."""
 
-import json
 import os
 import shlex
 import subprocess
@@ -14,6 +13,7 @@ import typer
 
 from langgraph_conductor.display.run_facts import asked_in_words
 from langgraph_conductor.display.words import printable
+from langgraph_conductor.foreign_text import json_of
 from langgraph_conductor.graph.approval import ACTION
 from langgraph_conductor.text_files import read_json
 from langgraph_conductor.workflow import Workflow
@@ -69,7 +69,7 @@ def _request(asked: Any) -> Mapping[str, Any] | None:
 
 def _edited(workflow: Mapping[str, Any]) -> dict[str, Any] | None:
     """The workflow as the person has it; `None` if it is empty or cannot be read."""
-    text = json.dumps(workflow, ensure_ascii=False, indent=2)
+    text = json_of(workflow, indent=2)
     if editor := os.environ.get("VISUAL") or os.environ.get("EDITOR"):
         try:
             changed = _in_editor(editor, text)

@@ -108,7 +108,9 @@ def run_profile(
     if not runner.stopped:
         for name, profile in profiles.workers.items():
             found, (low, high) = profile.overall, profile.overall.interval
-            typer.echo(f"{name}: {found.accuracy:.1%} right [{low:.1%}, {high:.1%}], n = {found.n}")
+            typer.echo(
+                printable(f"{name}: {found.accuracy:.1%} right [{low:.1%}, {high:.1%}], n = {found.n}")
+            )
         profiles.save(out)
     _conclude(runner, "nothing was written" if runner.stopped else f"the profiles are in {out}")
     return not runner.stopped

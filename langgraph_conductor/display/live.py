@@ -116,7 +116,7 @@ def live(
         ```
     """
     if not has_tree(console):
-        yield lambda event: console.out(told, highlight=False) if (told := line(event)) else None
+        yield lambda event: console.out(printable(told), highlight=False) if (told := line(event)) else None
         return
     from rich.live import Live
 

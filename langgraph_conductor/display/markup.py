@@ -27,6 +27,7 @@ details { border: 1px solid var(--line); border-radius: 6px; margin: .4em 0; pad
 summary { cursor: pointer; }
 dl { display: grid; grid-template-columns: 9rem 1fr; gap: .2em .8em; margin: .5em 0; }
 dt { opacity: .75; }
+dd, td, th, li, caption, summary, .text { unicode-bidi: isolate; }
 dd { margin: 0; white-space: pre-wrap; background: var(--soft); padding: 0 .4em; }
 .flow { display: block; max-width: 100%; height: auto; margin: .6em auto; }
 .flow path { fill: none; stroke: currentColor; }

@@ -19,11 +19,11 @@ def describe(result: Mapping[str, Any], *, width: int = 400) -> str:
     lines: list[str] = []
     for record in result["rounds"]:
         lines += _round(record, width)
-    lines += ["", f"answer: {printable(result['answer'])}", ""]
+    lines += ["", f"answer: {result['answer']}", ""]
     if stopped := result.get("stopped"):
         lines.append(f"stopped: {stopped}")
     lines.append(_used(result["usage"]))
-    return "\n".join(lines)
+    return printable("\n".join(lines))  # also names, which a file that is read may have any of
 
 
 def _round(record: RoundRecord, width: int) -> Iterator[str]:

@@ -1,10 +1,12 @@
 """The words and figures that every display shares."""
 
-import re
 from typing import Final
 
+from langgraph_conductor.foreign_text import on_one_line, printable
 from langgraph_conductor.records import ErrorRecord
 from langgraph_conductor.usage import Usage
+
+__all__ = ["REACHED", "counted", "money", "printable", "short", "spent", "tokens", "why"]
 
 REACHED: Final = {
     "unaided": "parsed unaided",
@@ -14,21 +16,10 @@ REACHED: Final = {
     "fallback": "planning failed, fallback",
 }
 
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-
-
-def printable(text: str) -> str:
-    """`text` without characters with which a model's words could command a terminal.
-
-    They are controls, marks that turn the direction of text, and line separators.
-    """
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
-
 
 def short(text: str, width: int) -> str:
     """`text` on one line of at most `width` characters."""
-    line = printable(" ".join(text.split()))
-    return line if len(line) <= width else line[: width - 1] + "…"
+    return on_one_line(text, width)
 
 
 def counted(n: int, what: str) -> str:

@@ -18,7 +18,6 @@
   shows a saved run, a checkpoint tells by it which node comes next.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from uuid import uuid4
@@ -39,9 +38,10 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.graph.state import _CHANNEL_BRANCH_TO
 from langgraph.pregel._retry import _reset_interrupt_counter
 
+from langgraph_conductor.foreign_text import package_logger
 from langgraph_conductor.workers.memory import StepSaver
 
-logger = logging.getLogger(__name__)
+logger = package_logger(__name__)
 
 _NOT_FORGOTTEN = (
     "an answer that was taken could not be marked so, and may be given to the next question: %s"

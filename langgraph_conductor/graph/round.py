@@ -1,6 +1,5 @@
 """One round: plan, then run. Two nodes, so that the plan is saved before any worker is paid."""
 
-import logging
 import time
 from collections.abc import Callable, Generator
 from copy import deepcopy
@@ -17,6 +16,7 @@ from langgraph_conductor.dialect import ACCEPT, Accept
 from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import Fallback, PlanningStarted, WorkflowPlanned
+from langgraph_conductor.foreign_text import package_logger
 from langgraph_conductor.graph._langgraph import node, router
 from langgraph_conductor.graph.approval import Approve, approval_node
 from langgraph_conductor.graph.event_stream import EventStream
@@ -49,7 +49,7 @@ from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.worker import bounds_of
 from langgraph_conductor.workflow import Step, Workflow
 
-logger = logging.getLogger(__name__)
+logger = package_logger(__name__)
 
 _PLACE: Final = Place(kept_channel("planner"))
 

@@ -82,6 +82,10 @@ class _Token(NamedTuple):
     end: int
 
 
+_LONGEST = 8_000
+"""Characters of a text that may ask for one expression and nothing else."""
+
+
 def find_expression(text: str) -> str | None:
     """Find the arithmetic expression in a sentence that asks for nothing else.
 
@@ -95,6 +99,8 @@ def find_expression(text: str) -> str | None:
         The expression in the form `calculate` takes, or `None` if there is none or more than one, if
         it can be read in two ways, or if anything around it is not a usual way to ask for it.
     """
+    if len(text) > _LONGEST:
+        return None
     whole = re.fullmatch(r"\(\s*([a-z].*)\)\s*", text, re.DOTALL | re.IGNORECASE)
     text = whole.group(1) if whole else text  # `(what is 3 + 4)`
     return _find_spoken(text) or _find_written(text)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
+from langgraph_conductor.local.labels import in_its_place
 from langgraph_conductor.planners import ChatPlanner, PlanRequest
 from langgraph_conductor.prompts import text_of, with_attachments
 from langgraph_conductor.workers import WorkerPool
@@ -31,7 +32,11 @@ class EmbeddedPlanner(ChatPlanner):
         lines = _lines(request.pool, anonymous=self.show == "anonymous")
         previous = self._previous(request)
         if previous:
-            lines += ["Plan before:", previous[0], f"Answer before: {previous[1]}"]
+            lines += [
+                "Plan before:",
+                in_its_place(previous[0]),
+                f"Answer before: {in_its_place(previous[1])}",
+            ]
         lines.append(f"Question: {text_of(request.question)}")
         return [SystemMessage(_SYSTEM), HumanMessage(with_attachments("\n".join(lines), request.question))]
 

@@ -63,7 +63,7 @@ def model(*, adapter: str = "", max_tokens: int = 256) -> "ChatOpenAI":
         LocalModelError: If the weights, an adapter or a package are missing; the message says what to do.
     """
     try:
-        from langchain_openai import ChatOpenAI
+        from langgraph_conductor.local.chat import EmbeddedChat
     except ImportError as error:
         install = "The embedded model needs langchain-openai: pip install 'langgraph-conductor[local]'"
         raise LocalModelError(install) from error
@@ -71,7 +71,7 @@ def model(*, adapter: str = "", max_tokens: int = 256) -> "ChatOpenAI":
     choice = server.choosing(adapter)
     # Replies are kept by the model's name: another training of an adapter must not look like this one.
     name = f"smollm2-135m+{adapter}-{adapters[adapter].sha256[:8]}" if adapter else "smollm2-135m"
-    return ChatOpenAI(
+    return EmbeddedChat(
         base_url=server.url,
         api_key=SecretStr(server.key),
         model=name,

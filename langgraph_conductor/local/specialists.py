@@ -9,6 +9,7 @@ from typing import Final
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
+from langgraph_conductor.local.labels import in_its_place
 from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import WorkerTask
 
@@ -44,8 +45,13 @@ _SYSTEM: Final = "Do your part."
 def specialist_prompt(task: WorkerTask) -> list[BaseMessage]:
     """What a specialist is sent: the question, the outputs it was granted, and its subtask."""
     lines = [text_of(task.question)]
-    lines += [f"Given: {output.text}" for output in (*task.previous, *task.inputs) if output.text]
-    return [SystemMessage(_SYSTEM), HumanMessage("\n".join([*lines, f"Your part: {task.subtask}"]))]
+    lines += [
+        f"Given: {in_its_place(output.text)}" for output in (*task.previous, *task.inputs) if output.text
+    ]
+    return [
+        SystemMessage(_SYSTEM),
+        HumanMessage("\n".join([*lines, f"Your part: {in_its_place(task.subtask)}"])),
+    ]
 
 
 def specialist(chat: BaseChatModel) -> Callable[[WorkerTask], str]:

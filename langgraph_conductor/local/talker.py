@@ -8,6 +8,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import WorkerTask
+from langgraph_conductor.tags import escape
 
 MOST_TOKENS: Final = 160
 """Of a reply."""
@@ -23,7 +24,7 @@ def talker_prompt(task: WorkerTask) -> list[BaseMessage]:
     """
     question = asked(text_of(task.question))
     told = task.subtask.rstrip(".?! ").casefold() in question.casefold()
-    texts = [*(output.text for output in task.inputs if output.text), task.subtask]
+    texts = [*(escape(output.text) for output in task.inputs if output.text), task.subtask]
     texts = texts if told else [question, *texts]
     return [SystemMessage(_SYSTEM), HumanMessage("\n".join(texts))]
 

@@ -13,7 +13,10 @@ from collections.abc import Callable
 # No alternative can run past its own opening mark, so unmatched marks cost linear time.
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^“”]+)”|‘([^‘’]+)’|`([^`]+)`|(?<!\w)'([^']+)'(?!\w)")
 _NAMED = re.compile(r"\bthe\s+word\s+(\w+)", re.IGNORECASE)
-_LISTED = re.compile(r"\bwords\s+((?:\w+,\s*)+(?:and\s+)?\w+(?:\s+and\s+\w+)?)\s*[.?!]?\s*$", re.IGNORECASE)
+_LISTED = re.compile(
+    r"\bwords\s++((?:\w++,\s*+)++(?:and\s++(?=\w))?+\w++(?:\s++and\s++\w++)?+)\s*+[.?!]?+\s*+$",
+    re.IGNORECASE,
+)
 _POINTS_ELSEWHERE = re.compile(r"\b(?:above|below|order|here|there|given|please|thanks)\b", re.IGNORECASE)
 _LETTERED = re.compile(r"[^\W_]")
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
@@ -87,7 +90,10 @@ def _words(material: str) -> list[str]:
     """Split at commas if there are any (`pear, fig and plum` has three words), else at spaces."""
     words = material.split()
     if "," in material:
-        words = [part.strip() for part in re.sub(r",?\s+and\s+(?=\S+$)", ",", material).split(",")]
+        before, *last = material.rsplit(None, 2)
+        if last[:1] == ["and"]:
+            material = f"{before.removesuffix(',')},{last[1]}"
+        words = [part.strip() for part in material.split(",")]
     _check(material, all(_WORD.fullmatch(word) for word in words))
     return words
 

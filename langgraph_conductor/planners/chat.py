@@ -31,6 +31,7 @@ from langgraph_conductor.prompts import (
     repair_prompt,
     with_attachments,
 )
+from langgraph_conductor.tags import escape
 from langgraph_conductor.usage import Usage, usage_of_message
 from langgraph_conductor.workers.composed import takes_schemas, under_schema
 from langgraph_conductor.workers.failures import wait_before_retry
@@ -156,7 +157,7 @@ class ChatPlanner:
         messages = [SystemMessage(PLANNER_SYSTEM), HumanMessage(with_attachments(text, request.question))]
         for workflow, reason in request.rejected:
             written = json.dumps(workflow.to_json()) if self.structured else self._shown(workflow, request)
-            messages += [AIMessage(written), HumanMessage(rejected_prompt(reason))]
+            messages += [AIMessage(escape(written)), HumanMessage(rejected_prompt(reason))]
         return messages
 
     def parse(self, text: str, request: PlanRequest) -> Workflow | Accept:
@@ -230,7 +231,10 @@ class ChatPlanner:
                 attempts.append(Attempt(self._mode, text, str(error)))
                 if len(attempts) > MAX_REPAIRS:
                     raise PlanningError(error, tuple(attempts), usage) from None
-                messages += [AIMessage(text or "(nothing)"), HumanMessage(repair_prompt(str(error)))]
+                messages += [
+                    AIMessage(escape(text) or "(nothing)"),
+                    HumanMessage(repair_prompt(str(error))),
+                ]
                 continue
             reached: Reached = "schema" if self.structured else "unaided"
             return Plan(

@@ -19,6 +19,7 @@ from langgraph_conductor.planners.protocol import Plan, PlanRequest
 from langgraph_conductor.planners.showing import worker_lines
 from langgraph_conductor.prompts import rejected_prompt, tagged, text_of, with_attachments
 from langgraph_conductor.records import RoundRecord
+from langgraph_conductor.tags import escape
 from langgraph_conductor.workflow import Step, Workflow
 
 Role = Literal["think", "work", "verify"]
@@ -101,8 +102,9 @@ class TurnsPlanner(ChatPlanner):
         told = (
             f" At most {left} turn{'s are' if left != 1 else ' is'} left, this one counted." if left else ""
         )
+        lines = worker_lines(request.pool, self.show, self.profiles)
         parts = [
-            f"The models:\n{chr(10).join(worker_lines(request.pool, self.show, self.profiles))}",
+            f"The models:\n{chr(10).join(map(escape, lines))}",
             tagged("overall_task", text_of(request.question)),
             *(_turn_shown(record) for record in request.rounds),
             _TASK.format(left=told),
@@ -191,14 +193,28 @@ def _granted(reads: Any, request: PlanRequest, text: str) -> tuple[tuple[int, in
     return tuple((number, last[number]) for number in reads)
 
 
+_OBJECT: Final = re.compile(r'\{\s*+"')
+_ATTEMPT: Final = 64
+"""Characters that could be read in the time that a beginning which is none takes."""
+
+
 def _object_in(text: str) -> dict[str, Any]:
-    """The last JSON object in a text."""
+    """The last JSON object in a text that is a turn."""
     decoder = json.JSONDecoder()
-    for match in reversed(list(re.finditer(r"\{", text))):
+    # Beginnings inside of each other would be read to the end again and again; a turn is found long before.
+    work = 8 * len(text) + 1000
+    for at in reversed([match.start() for match in _OBJECT.finditer(text)]):
+        if work < 0:
+            break
         try:
-            found, _ = decoder.raw_decode(text, match.start())
-        except ValueError:
+            found, end = decoder.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            work -= max(_ATTEMPT, error.pos - at)
             continue
+        except (ValueError, RecursionError):  # a number or nesting of thousands
+            work -= len(text) - at
+            continue
+        work -= end - at
         if isinstance(found, dict) and "worker" in found:
             return found
     raise PlanError("there is no JSON object with worker, role, subtask and reads", text=text)

@@ -53,7 +53,7 @@ _SIGNS = (
 )
 """Signs that can make one answer out of several. Each line is one kind."""
 
-_SUBSCRIPT = re.compile(r"_\s*\{?\s*(\w+)")
+_SUBSCRIPT = re.compile(r"_\s*+\{?+\s*+(\w+)")
 """Bases of numbers and of logarithms, indices of variables: math-verify may pass over them."""
 
 

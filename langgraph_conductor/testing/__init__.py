@@ -2,10 +2,10 @@
 
 `ScriptedModel` stands in for a chat model. `FakeProviders` stands in for the providers themselves: real
 clients talk to it over HTTP, and it fails the way providers fail (`faults`). `skilled_pool` has workers of known
-accuracy, for tests of evaluations.
+accuracy, for tests of evaluations. `attacks` sends hostile texts through a conductor.
 """
 
-from langgraph_conductor.testing import faults
+from langgraph_conductor.testing import attacks, faults
 from langgraph_conductor.testing.answers import FakeReply, FakeToolCall
 from langgraph_conductor.testing.faults import Fault
 from langgraph_conductor.testing.plans import ACCEPT_TEXT, plan_or_answer, plan_text
@@ -20,6 +20,6 @@ __all__ = [
     "ScriptedModel", "plan_text", "ACCEPT_TEXT",
     "PromptParts", "read_worker_prompt",
     "FakeProviders", "ProviderRequest", "AskedForm", "FakeReply", "FakeToolCall", "plan_or_answer",
-    "Fault", "faults",
+    "Fault", "faults", "attacks",
     "skilled_pool", "skilled_planner", "SkilledModel", "first_part",
 ]  # fmt: skip

@@ -1,6 +1,5 @@
 """The accounts of one step or planner: each model call below it is admitted, and then counted."""
 
-import logging
 import time
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from langchain_core.outputs import LLMResult
 from langgraph_conductor.budget import Ledger, Reservation
 from langgraph_conductor.driving import Wait
 from langgraph_conductor.errors import BudgetExceededError, ConductorError
+from langgraph_conductor.foreign_text import package_logger
 from langgraph_conductor.prices import Model, PriceTable
 from langgraph_conductor.records import CallRecord
 from langgraph_conductor.usage import Usage
@@ -30,7 +30,7 @@ from langgraph_conductor.workers.counting import likely_tokens, most_tokens
 from langgraph_conductor.workers.failures import ContextTooLongError, mark_broken_reply, was_refused
 from langgraph_conductor.workers.limits import Call, Limiter
 
-logger = logging.getLogger(__name__)
+logger = package_logger(__name__)
 
 _UNMETERED: Final = (
     "%d model calls told no tokens, so their use is unknown; a ChatOpenAI with a base_url tells it in streams "

@@ -11,10 +11,11 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, SystemMessage
+from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.records import WorkerTask
+from langgraph_conductor.tags import escape
 from langgraph_conductor.workers.failures import wait_before_retry
 
 if TYPE_CHECKING:
@@ -217,11 +218,13 @@ def _tool_turns(most: int) -> Any:
         """
 
         def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+            request = _escaped(request)
             if not _used_up(request, most):
                 return handler(request)
             return _without_calls(handler(_last(request)))
 
         async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+            request = _escaped(request)
             if not _used_up(request, most):
                 return await handler(request)
             return _without_calls(await handler(_last(request)))
@@ -261,6 +264,24 @@ def _model_retries(retries: int) -> Any:
             raise AssertionError  # count() never ends
 
     return ModelRetries()
+
+
+def _escaped(request: Any) -> Any:
+    """The request with no tag of the prompt in what tools said; the stored conversation stays as it is."""
+    messages = [_with_plain_text(m) if isinstance(m, ToolMessage) else m for m in request.messages]
+    return request if messages == request.messages else request.override(messages=messages)
+
+
+def _with_plain_text(message: ToolMessage) -> ToolMessage:
+    content: Any = message.content
+    plain = escape(content) if isinstance(content, str) else [_plain_part(part) for part in content]
+    return message if plain == content else message.model_copy(update={"content": plain})
+
+
+def _plain_part(part: Any) -> Any:
+    if isinstance(part, str):
+        return escape(part)
+    return {**part, "text": escape(part["text"])} if isinstance(part.get("text"), str) else part
 
 
 def _used_up(request: Any, most: int) -> bool:

@@ -11,6 +11,7 @@ from tests.bench import (
     faults,
     graders,
     imports,
+    injections,
     memory,
     overhead,
     scheduling,
@@ -29,6 +30,7 @@ if __name__ == "__main__":
         "coverage": coverage.main(),
         "durability": asyncio.run(durability.main()),
         "imports": imports.main(),
+        "injections": injections.main(),
         "memory": asyncio.run(memory.main()),
         "embedded": asyncio.run(embedded.main()),
     }

@@ -59,6 +59,18 @@ def test_ask_as_json_and_its_options(scripted):
     assert "2 steps are too many" in told["rounds"][0]["plan"]["error"]["message"]
 
 
+def test_json_is_printed_without_what_commands_a_terminal(scripted):
+    said = "a\x9b2J\u202eb\u2028c\x1b[2J\x7f é"
+    scripted(
+        plan_text(("a", "Do it.", [])), workers=[Worker("a", lambda t: said), Worker("b", lambda t: "b")]
+    )
+    done = command("ask", "What is it?", "--json", "--max-rounds", "1")
+    assert json.loads(done.stdout)["answer"] == said
+    assert not set("\x9b\u202e\u2028\x1b\x7f") & set(done.stdout)
+    assert "\\u009b2J\\u202eb" in done.stdout
+    assert "é" in done.stdout
+
+
 def test_errors_are_one_line_and_exit_code_1(scripted, monkeypatch):
     scripted("x", workers=[Worker("a", Recorder("a", ValueError("broken")))])
     done = command("ask", "What is it?")

@@ -119,6 +119,39 @@ def test_mermaid_draws_every_step_and_grant_and_escapes():
     assert "…" in text
 
 
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "%%{init:{'themeCSS':'*{display:none}'}}%% #quot; pay",
+        'x"]\n    s9["other',
+        "%% comment",
+        "#lt;b#gt; #35; #x3c;",
+        "`md` {a} ; click s0 href",
+        "style s0:#fff;",
+        "\ufb02\u00b0lt\u00b6\u00df",
+        "&lt;b&gt; \u202e \x1b[2J \x9b",
+    ],
+)
+def test_nothing_of_a_subtask_or_name_speaks_to_mermaid(hostile):
+    import html
+    import re
+
+    lines = flow((f"w {hostile}", hostile, []), ("b", "second", [0])).to_mermaid().split("\n")
+    assert lines[2:] == ['    s1["1 · b: second"]', "    s0 --> s1"]
+    label = re.fullmatch(r'    s0\["([^"]*)"\]', lines[1])[1]
+    assert not re.search(
+        r"""[%;#"`{}<>&\x00-\x1f\x7f-\x9f\u202e\ufb02\u00b6]""", re.sub(r"#(?:\d+|[a-z]+);", "", label)
+    )
+    # Mermaid's entities are HTML's, with # for & and numbers without &#.
+    shown = html.unescape(re.sub(r"#(\w+);", lambda m: f"&{'#' * m[1].isdigit()}{m[1]};", label))
+    assert " ".join(hostile.split())[:60] in shown or "\ufffd" in shown
+
+
+def test_mermaid_shows_ordinary_text_as_it_is():
+    drawn = flow(("co_der-2", "Write f(x) = x + 1, über 日本; see Zürich!", [])).to_mermaid()
+    assert 'co_der-2: Write f(x) = x + 1, über 日本#59; see Zürich!"]' in drawn
+
+
 def test_accept_is_one_object():
     import copy
     import pickle

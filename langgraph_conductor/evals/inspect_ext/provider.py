@@ -1,7 +1,6 @@
 """The model provider `conductor/...`: an Inspect task asks a conductor as it asks a model."""
 
 import hashlib
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -23,10 +22,11 @@ from langgraph_conductor.errors import WorkerError
 from langgraph_conductor.evals.inspect_ext.messages import to_langchain
 from langgraph_conductor.evals.inspect_ext.running import account, ask, cleaned, output_of
 from langgraph_conductor.evals.inspect_ext.usage import by_worker, count_as_roles, model_usage, served
+from langgraph_conductor.foreign_text import package_logger
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.failures import secrets_of
 
-logger = logging.getLogger(__name__)
+logger = package_logger(__name__)
 
 _OF_INSPECT: Final = frozenset(
     {

@@ -95,7 +95,7 @@ def _for_a_page(svg: str, name: str) -> str:
     # Without these the numbered ids of two plots would be the same.
     svg = re.sub(r'(?<=[ ])id="([^"]*)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'href="#([^"]*)"', rf'href="#{name}-\1"', svg)
-    return re.sub(r"url\(#([^)]*)\)", rf"url(#{name}-\1)", svg)
+    return re.sub(r"url\(#([^()]*)\)", rf"url(#{name}-\1)", svg)
 
 
 def new_figure(width: float, height: float) -> tuple[Figure, Any]:

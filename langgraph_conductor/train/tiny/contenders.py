@@ -42,7 +42,7 @@ from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workflow import Workflow
 
 _MOST_BOUND_TOKENS: Final = 512  # who was never taught the form cuts it into many more tokens than it takes
-_LIST: Final = re.compile(r"[\w-]+(?:, [\w-]+)+(?: and [\w-]+)?")
+_LIST: Final = re.compile(r"(?<![\w-])[\w-]++(?:, [\w-]++)++(?: and [\w-]++)?")
 
 
 class OfSeed:

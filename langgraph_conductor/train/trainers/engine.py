@@ -24,6 +24,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import ConfigDict, Field
 
+from langgraph_conductor.special_tokens import special_tokens_of, without_special_tokens
 from langgraph_conductor.train.trainers.decoding import Writing, decode
 
 BASE: Final = ""
@@ -272,6 +273,13 @@ def _digest(folder: Path) -> str:
 
 
 def prompt_text(tokenizer: Any, messages: Sequence[BaseMessage]) -> str:
-    """The messages in the model's own template, up to where the reply begins."""
-    turns = [{"role": _ROLES[message.type], "content": str(message.text)} for message in messages]
+    """The messages in the model's own template, up to where the reply begins.
+
+    Special tokens are found in the whole text, so no message may spell one.
+    """
+    special = special_tokens_of(tokenizer)
+    turns = [
+        {"role": _ROLES[message.type], "content": without_special_tokens(str(message.text), special)}
+        for message in messages
+    ]
     return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))

@@ -20,6 +20,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from langgraph_conductor.special_tokens import special_tokens_of, without_special_tokens
 from langgraph_conductor.train.learning.advantages import advantages
 from langgraph_conductor.train.learning.asks import Ask, Example, Scored
 from langgraph_conductor.train.learning.settings import Imitation, Improvement, Lora
@@ -150,7 +151,10 @@ class PlainTrainer:
                 "there is nothing to imitate: no plan was right; look at the warm start's samples"
             )
         settings = self.imitation
-        tokens = [(self._tokens(prompt), (*self._tokens(text), self._end)) for prompt, text in pairs]
+        tokens = [
+            (self._tokens(prompt), (*self._tokens(self._spelled(text)), self._end))
+            for prompt, text in pairs
+        ]
         steps = math.ceil(settings.epochs * len(tokens) / settings.batch)
         optimiser = self._optimiser(settings.learning_rate, settings.clip_norm)
         rate = _schedule(settings.learning_rate, steps, settings.warmup_ratio, "cosine")
@@ -215,6 +219,10 @@ class PlainTrainer:
     @property
     def _end(self) -> int:
         return int(self.tokenizer.eos_token_id)
+
+    def _spelled(self, text: str) -> str:
+        """A text that is learnt, whose own special tokens would be read as the model's."""
+        return without_special_tokens(text, special_tokens_of(self.tokenizer))
 
     def _tokens(self, text: str) -> tuple[int, ...]:
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -18,6 +18,7 @@ from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 from transformers import PrinterCallback, TrainerCallback
 
+from langgraph_conductor.special_tokens import special_tokens_of, without_special_tokens
 from langgraph_conductor.train.learning.asks import Ask, Example, Scored
 from langgraph_conductor.train.learning.settings import Compute, Imitation, Improvement, Lora, Vllm
 from langgraph_conductor.train.learning.trainer import Batches, Score, Step, Watch
@@ -210,7 +211,8 @@ class TrlTrainer:
 
     def _example(self, example: Example) -> dict[str, list[int]]:
         prompt = self._tokens(self.render(example.ask))
-        plan = [*self._tokens(example.text), self.tokenizer.eos_token_id]
+        spelled = without_special_tokens(example.text, special_tokens_of(self.tokenizer))
+        plan = [*self._tokens(spelled), self.tokenizer.eos_token_id]
         return {"input_ids": [*prompt, *plan], "labels": [-100] * len(prompt) + plan}
 
     def _parts(self, batch: int) -> tuple[int, int]:
