@@ -29,7 +29,10 @@ class Budget:
     set aside: its input, counted so that no tokenizer counts more, and its output cap (`max_tokens` of the
     model). A call that does not fit is not made. If calls of other steps (or of other tools of an agent)
     may turn out cheaper, it waits for them first. After a refusal no further call is made and the run ends
-    with the best answer it has. A model whose `generate` is called directly, past `invoke`, is not seen.
+    with the best answer it has. Calls are seen whatever callbacks they are given, in all that copies the context
+    of the step: tasks, `asyncio.to_thread`, LangChain's executors. A plain `threading.Thread` or
+    `ThreadPoolExecutor` begins without it, and a model called there is seen only if it is given the step's config;
+    run it by `contextvars.copy_context().run`.
 
     Args:
         usd: Money in US dollars; kept as `Decimal`, exact.

@@ -17,7 +17,7 @@ from langgraph_conductor.errors import StoreError
 from langgraph_conductor.planners import Plan
 from langgraph_conductor.replay.store import ReplyStore
 from langgraph_conductor.usage import Usage
-from langgraph_conductor.workers.doors import meter_in, metered
+from langgraph_conductor.workers.doors import hook_doors, meter_in, metered
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import hidden
 from langgraph_conductor.workflow import Workflow
@@ -209,6 +209,7 @@ class Replay:
             config = {**config, "callbacks": within["callbacks"]}
 
         async def call() -> dict[str, Any]:
+            hook_doors(within)
             return await live(config)
 
         try:
