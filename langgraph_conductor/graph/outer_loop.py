@@ -12,7 +12,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.conversation import question_blocks, question_of
-from langgraph_conductor.driving import inherited
+from langgraph_conductor.driving import contained, inherited
 from langgraph_conductor.errors import SavedRunError
 from langgraph_conductor.events import Answered
 from langgraph_conductor.graph._langgraph import emit, has_saver, telling
@@ -125,7 +125,7 @@ class OuterLoop:
         if self.get_question is None:
             question = question_of(state.get("messages") or [])
         else:
-            question = question_blocks(self.get_question(state))
+            question = question_blocks(contained(self.get_question, state))
         return {
             "question": question,
             "rounds": list(chosen.rounds),

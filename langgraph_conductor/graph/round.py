@@ -14,7 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_conductor.access import copied_question
 from langgraph_conductor.dialect import ACCEPT, Accept
-from langgraph_conductor.driving import adrive, drive
+from langgraph_conductor.driving import adrive, contained, drive
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import Fallback, PlanningStarted, WorkflowPlanned
 from langgraph_conductor.graph._langgraph import emit, node, router
@@ -239,7 +239,7 @@ def _once_planned(asks: Callable[[Workflow], bool]) -> Callable[[RoundState, Run
             return END
         # Said once and saved with the plan: asked anew with the person's answer, it might say otherwise.
         try:
-            asked = asks(Workflow.from_json(state["workflow"]))
+            asked = contained(asks, Workflow.from_json(state["workflow"]))
         except Exception:  # the plan, which was paid, would be lost with it
             logger.exception("the function `approve` failed, so a person is asked")
             asked = True

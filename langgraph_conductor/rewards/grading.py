@@ -6,6 +6,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Final
 
+from langgraph_conductor.driving import contained
 from langgraph_conductor.errors import ConfigError, GraderError
 from langgraph_conductor.rewards.answers import LIMIT, final_answer
 from langgraph_conductor.rewards.gym import check_family, gym
@@ -132,7 +133,7 @@ def _function(name: str) -> Grader:
 def _own(answer: str, task: Task) -> float:
     function = _function(task.grader)
     try:
-        score = float(function(answer, task))
+        score = float(contained(function, answer, task))
     except Exception as error:
         raise GraderError(
             f"grader {task.grader!r} failed on task {task.id} ({task.question!r:.80}): {error!r}"
