@@ -7,8 +7,10 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage, convert_to_messages
 from langchain_core.runnables import RunnableConfig
 from langgraph.cache.base import BaseCache
+from langgraph.channels import LastValue
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.managed import RemainingSteps
 from langgraph.store.base import BaseStore
 from langgraph.types import Checkpointer
 from typing_extensions import TypedDict
@@ -16,9 +18,11 @@ from typing_extensions import TypedDict
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.graph._langgraph import node, router
 from langgraph_conductor.graph.approval import Approve
+from langgraph_conductor.graph.bound import with_bound_options
 from langgraph_conductor.graph.outer_loop import OuterLoop, Question
 from langgraph_conductor.graph.step import OnStepError
 from langgraph_conductor.graph.traces import INTEGRATION
+from langgraph_conductor.options import MAX_ROUNDS, MAX_STEPS
 from langgraph_conductor.planners.protocol import Planner
 from langgraph_conductor.records import ContentBlock, RoundRecord
 from langgraph_conductor.state import ConductorInput, ConductorOutput, ConductorState, Newest
@@ -33,12 +37,16 @@ _OWN: Final[dict[str, Any]] = {
 """The channels that a conductor keeps in a graph it is added to, each with the conductor's name before its own."""
 
 
+class _RoundState(ConductorState, total=False):
+    remaining_steps: RemainingSteps
+
+
 def create_conductor(
     planner: str | BaseChatModel | Planner,
     workers: WorkerPool | Iterable[Worker | Mapping[str, Any]],
     *,
-    max_steps: int = 5,
-    max_rounds: int = 1,
+    max_steps: int = MAX_STEPS,
+    max_rounds: int = MAX_ROUNDS,
     fallback: str | None = None,
     budget: Budget | Mapping[str, Any] | None = None,
     on_step_error: OnStepError = "record",
@@ -59,7 +67,8 @@ def create_conductor(
     Args:
         planner: Who plans: a model string, a chat model, or a `Planner`.
         workers: The pool, or its workers.
-        max_steps: Most steps of a workflow read from a planner's text (the paper uses 5).
+        max_steps: Most steps of a workflow read from a planner's text (the paper uses 5). Like `max_rounds` and
+            `budget`, a call may only lower it if it is given here, and may choose it if it is left out.
         max_rounds: Most rounds. After each round but the last the planner sees its workflow and the
             answer, and accepts or plans again (paper, section 3.2).
         fallback: The worker that answers alone where planning fails; by default the first that may be
@@ -127,11 +136,18 @@ def create_conductor(
     async def async_intake(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         return loop.intake(state, config)
 
+    def ended(state: Mapping[str, Any], found: Mapping[str, Any], config: RunnableConfig) -> Any:
+        left = state["remaining_steps"] - 1  # one is for the answer
+        return {**found, "rounds": loop.bounded(state, found["rounds"], config, left)}
+
+    def given(state: Mapping[str, Any]) -> dict[str, Any]:
+        return {channel: value for channel, value in state.items() if channel != "remaining_steps"}
+
     def blocking_round(state: Mapping[str, Any], config: RunnableConfig) -> Any:
-        return one_round.invoke(state, loop.numbered(state, config))
+        return ended(state, one_round.invoke(given(state), loop.numbered(state, config)), config)
 
     async def async_round(state: Mapping[str, Any], config: RunnableConfig) -> Any:
-        return await one_round.ainvoke(state, loop.numbered(state, config))
+        return ended(state, await one_round.ainvoke(given(state), loop.numbered(state, config)), config)
 
     def again(state: ConductorState, config: RunnableConfig) -> str:
         return "answer" if loop.over(state, config) else "round"
@@ -146,14 +162,14 @@ def create_conductor(
         output_schema=ConductorOutput,
     )
     builder.add_node("intake", node("intake", blocking_intake, async_intake), input_schema=ConductorInput)
-    builder.add_node("round", node("round", blocking_round, async_round))
+    builder.add_node("round", node("round", blocking_round, async_round), input_schema=_RoundState)
     builder.add_node("answer", answer)
     builder.add_edge(START, "intake")
     builder.add_edge("intake", "round")
     builder.add_conditional_edges("round", router("again", again), ["round", "answer"])
     builder.add_edge("answer", END)
     graph = builder.compile(checkpointer=checkpointer, store=store, cache=cache, name=name)
-    return graph.with_config(INTEGRATION)
+    return with_bound_options(graph).with_config(INTEGRATION)
 
 
 def add_conductor(
@@ -163,8 +179,8 @@ def add_conductor(
     *,
     name: str = "conductor",
     then: str = END,
-    max_steps: int = 5,
-    max_rounds: int = 1,
+    max_steps: int = MAX_STEPS,
+    max_rounds: int = MAX_ROUNDS,
     fallback: str | None = None,
     budget: Budget | Mapping[str, Any] | None = None,
     on_step_error: OnStepError = "record",
@@ -242,7 +258,11 @@ def add_conductor(
             f"the graph already has channels {taken}; give the conductor another name than {name!r}"
         )
     make: Any = TypedDict
-    schema = make(f"{name}_state", {**hints, **own}, total=False)
+    left = f"{name}_remaining_steps"
+    schema = make(f"{name}_state", {**hints, **own, left: RemainingSteps}, total=False)
+    # Without a reducer, what a node gives for `messages` takes the place of the conversation.
+    replaces = isinstance(builder.channels.get("messages"), LastValue)
+    loop = loop.beside_others(builder)
     one_round = loop.one_round  # LangGraph finds the graph by what the functions refer to
 
     def begun(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
@@ -253,21 +273,25 @@ def add_conductor(
             now = loop.intake(state, config) | {"turn": turn}
         return {channel: now[channel] for channel in _OWN}
 
-    def ended(now: dict[str, Any], found: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
-        now = {**now, "rounds": found["rounds"]}
+    def ended(
+        state: Mapping[str, Any], now: dict[str, Any], found: Mapping[str, Any], config: RunnableConfig
+    ) -> dict[str, Any]:
+        room = state[left] - (then != END)  # a superstep is for what comes after
+        now = {**now, "rounds": loop.bounded(now, found["rounds"], config, room)}
         update = {f"{name}_{channel}": value for channel, value in now.items()}
-        return update | (
-            {"messages": loop.answer(now, config)["messages"]} if loop.over(now, config) else {}
-        )
+        if not loop.over(now, config):
+            return update
+        before = list(state.get("messages") or ()) if replaces else []
+        return update | {"messages": [*before, *loop.answer(now, config)["messages"]]}
 
     def blocking(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         loop.check_blocking()
         now = begun(state, config)
-        return ended(now, one_round.invoke(now, loop.numbered(now, config)), config)
+        return ended(state, now, one_round.invoke(now, loop.numbered(now, config)), config)
 
     async def awaited(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         now = begun(state, config)
-        return ended(now, await one_round.ainvoke(now, loop.numbered(now, config)), config)
+        return ended(state, now, await one_round.ainvoke(now, loop.numbered(now, config)), config)
 
     def again(state: Mapping[str, Any], config: RunnableConfig) -> str:
         now = {channel: state.get(f"{name}_{channel}") for channel in _OWN}

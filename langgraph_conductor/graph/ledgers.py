@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.budget import Budget, Ledger
 from langgraph_conductor.graph.kept import Kept
-from langgraph_conductor.options import OPTIONS, Options
+from langgraph_conductor.options import Options
 from langgraph_conductor.records import CallRecord, PlanRecord, RoundRecord, StepRecord
 from langgraph_conductor.usage import Usage
 
@@ -31,11 +31,8 @@ def kept_in(config: RunnableConfig, index: int) -> Kept | None:
 def budget_of(
     run: Mapping[str, Any] | None, options: Options, config: RunnableConfig | None
 ) -> Budget | None:
-    """The budget of a run: as it began, unless this call says another."""
-    said = ((config or {}).get("configurable") or {}).get(OPTIONS) or {}
-    if run is None or "budget" in said:
-        return options.over(config).budget
-    return Budget.of(run["budget"]) if run.get("budget") else None
+    """The budget of a run: as it began, or lower where this call says so."""
+    return options.over(config, run).budget
 
 
 def ledger_in(config: RunnableConfig) -> Ledger | None:
@@ -70,9 +67,18 @@ class Ledgers:
         self._lock = Lock()
 
     @staticmethod
-    def new_run(budget: Budget | None, earlier: int = 0) -> dict[str, Any]:
-        """What a run's state keeps of its ledger: its name, the budget, and how many rounds are not its own."""
-        return {"id": uuid4().hex, "budget": budget and budget.to_json(), "earlier": earlier}
+    def new_run(
+        budget: Budget | None, earlier: int = 0, options: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """What a run's state keeps of its ledger: its name, the budget, and how many rounds are not its own.
+
+        Args:
+            budget: Its budget.
+            earlier: Rounds of an earlier run.
+            options: What else the call that began it had chosen, see `Options.said`.
+        """
+        run = {"id": uuid4().hex, "budget": budget and budget.to_json(), "earlier": earlier}
+        return run | ({"options": {**options}} if options else {})
 
     def of(
         self,

@@ -30,7 +30,7 @@ from langgraph_conductor.graph.kept import (
     keeping,
     kept_before,
 )
-from langgraph_conductor.graph.ledgers import Ledgers, budget_of
+from langgraph_conductor.graph.ledgers import Ledgers
 from langgraph_conductor.graph.telling import tell_budget, watching
 from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow, offered
 from langgraph_conductor.options import Options
@@ -90,15 +90,16 @@ def build_round(
         rounds = state.get("rounds") or []
         rejected = state.get("rejected") or []
         before = state["plan"] if rejected else None
-        chosen = options.over(config)
+        chosen = options.over(config, state.get("run"))
         number = len(rounds)
         emit(config, PlanningStarted(type="planning_started", round=number))
-        budget = budget_of(state.get("run"), options, config)
-        meter.ledger = ledger = ledgers.of(state.get("run"), budget, rounds, before, spent=kept.calls)
+        meter.ledger = ledger = ledgers.of(
+            state.get("run"), chosen.budget, rounds, before, spent=kept.calls
+        )
         request = PlanRequest(  # of copies: what a planner does to them stays with it
             copied_question(state["question"]),
             offered(graphs.pool, chosen),
-            chosen.max_steps,
+            int(chosen.max_steps),
             tuple(deepcopy(rounds)),
             ledger.left if ledger else None,
             tuple((Workflow.from_json(one["workflow"]), one["reason"]) for one in rejected),

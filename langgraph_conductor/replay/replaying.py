@@ -15,6 +15,7 @@ from langgraph_conductor.budget import Ledger
 from langgraph_conductor.driving import Wait, adrive, await_, awithin
 from langgraph_conductor.errors import StoreError
 from langgraph_conductor.planners import Plan
+from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.replay.store import ReplyStore
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.doors import hook_doors, meter_in, metered
@@ -115,12 +116,14 @@ class Replay:
         store: Where replies are kept; without one, everybody is asked.
         expenses: What is really paid.
         plan: The plan, if it was written before.
+        earlier: Rounds of an earlier episode, which this one goes on from.
     """
 
     seed: int = 0
     store: ReplyStore | None = None
     expenses: Expenses = field(default_factory=Expenses)
     plan: Plan | None = None
+    earlier: tuple[RoundRecord, ...] = ()
     seconds: dict[tuple[int, int], float] = field(default_factory=dict)
     """By round and step (or `PLANNER`): how long replies took when they were given."""
     workflows: dict[int, Workflow] = field(default_factory=dict)
