@@ -95,9 +95,9 @@ class Options:
         given = ((config or {}).get("configurable") or {}).get(OPTIONS)
         if given is None:
             return base
-        laid = base._laid({key: value for key, value in _options(given).items() if key != BY_NAME})
-        own = _by_name(given).get(self.name)
-        return laid if own is None else laid._laid(_options(own, nested=True))
+        for_all = {key: value for key, value in _options(given).items() if key != BY_NAME}
+        own = _options(_by_name(given).get(self.name, {}), nested=True)
+        return base._laid({**for_all, **own})
 
     def said(self, chosen: "Options") -> dict[str, Any]:
         """What a call chose for its run, as JSON: all of `chosen` that a run keeps and that is not so anyway."""

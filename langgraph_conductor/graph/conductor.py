@@ -137,7 +137,7 @@ def create_conductor(
         return loop.intake(state, config)
 
     def ended(state: Mapping[str, Any], found: Mapping[str, Any], config: RunnableConfig) -> Any:
-        left = state["remaining_steps"] - 1  # one is for the answer
+        left = state["remaining_steps"] - 2  # one is for the answer, and the last is none (`IsLastStep`)
         return {**found, "rounds": loop.bounded(state, found["rounds"], config, left)}
 
     def given(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def add_conductor(
     def ended(
         state: Mapping[str, Any], now: dict[str, Any], found: Mapping[str, Any], config: RunnableConfig
     ) -> dict[str, Any]:
-        room = state[left] - (then != END)  # a superstep is for what comes after
+        room = state[left] - 1 - (then != END)  # a superstep is for what comes after, and the last is none
         now = {**now, "rounds": loop.bounded(now, found["rounds"], config, room)}
         update = {f"{name}_{channel}": value for channel, value in now.items()}
         if not loop.over(now, config):
