@@ -29,7 +29,10 @@ class Budget:
     set aside: its input, counted so that no tokenizer counts more, and its output cap (`max_tokens` of the
     model). A call that does not fit is not made. If calls of other steps (or of other tools of an agent)
     may turn out cheaper, it waits for them first. After a refusal no further call is made and the run ends
-    with the best answer it has. A model whose `generate` is called directly, past `invoke`, is not seen.
+    with the best answer it has. Calls are seen whatever callbacks they are given, in all that copies the context
+    of the step: tasks, `asyncio.to_thread`, LangChain's executors. A plain `threading.Thread` or
+    `ThreadPoolExecutor` begins without it, and a model called there is seen only if it is given the step's config;
+    run it by `contextvars.copy_context().run`.
 
     Args:
         usd: Money in US dollars; kept as `Decimal`, exact.
@@ -77,6 +80,36 @@ class Budget:
         if not isinstance(data, Mapping) or not set(data) <= set(known):
             raise ValueError(f"a budget holds {', '.join(known)}, not {data!r}")
         return cls(**data)
+
+    def narrowed(self, asked: "Budget | Mapping[str, Any] | None") -> "Budget":
+        """This budget with those limits of another that are lower; a limit the other does not have stays.
+
+        Raises:
+            ValueError: If it asks for more, or is no budget.
+        """
+        known = [field.name for field in fields(self)]
+        if asked is None:
+            return self
+        if isinstance(asked, Budget):
+            given = {name: value for name in LIMITS if (value := getattr(asked, name)) is not None}
+            given |= {"allow_unbounded": True} if asked.allow_unbounded else {}
+        elif isinstance(asked, Mapping) and set(asked) <= set(known):
+            given = {name: value for name, value in asked.items() if value is not None}
+        else:
+            raise ValueError(f"a budget holds {', '.join(known)}, not {asked!r:.200}")
+        narrow = Budget(**{**{name: getattr(self, name) for name in known}, **given})
+        for name in LIMITS:
+            most, wanted = getattr(self, name), getattr(narrow, name)
+            if most is not None and wanted > most:
+                raise ValueError(
+                    f"the budget can only be lowered: {_shown(name, most)} are set, and {_shown(name, wanted)} "
+                    "were asked for"
+                )
+        if narrow.allow_unbounded and not self.allow_unbounded:
+            raise ValueError(
+                "the budget can only be lowered: allow_unbounded is not set, and was asked for"
+            )
+        return narrow
 
     def to_json(self) -> dict[str, Any]:
         """As JSON; the inverse of `of`."""

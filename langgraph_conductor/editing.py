@@ -153,7 +153,7 @@ def _open_rounds(
             if runs := state.next == ("workflow",):
                 below = _below(namespace, state.tasks[0])
                 left = yield _Ask(node, "left", (inner_config(saver, thread, below),))
-            pool = node.offered(options)
+            pool = node.offered(options, values.get("run"))
             found.append(_open_round(path, graph, node, pool, here, values, rounds, left, runs=runs))
         for task in state.tasks:
             child = inside.get(task.name, conductor)

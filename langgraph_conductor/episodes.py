@@ -15,7 +15,7 @@ from langgraph_conductor.dialect import parse_workflow
 from langgraph_conductor.errors import BudgetExceededError, PlanError, WorkerError
 from langgraph_conductor.graph import create_conductor
 from langgraph_conductor.graph.accounts import is_infra, told
-from langgraph_conductor.options import Options
+from langgraph_conductor.options import Options, is_round
 from langgraph_conductor.planners.protocol import Attempt, Plan, Planner, PlanRequest, planner_of
 from langgraph_conductor.records import ErrorRecord, RoundRecord
 from langgraph_conductor.replay import (
@@ -155,15 +155,18 @@ async def run_episode(
     earlier = tuple(previous.rounds if isinstance(previous, Episode) else previous or ())
     text = planner if isinstance(planner, str) else None
     rounds = len(earlier) + (max_rounds if text is None else 1)
-    options = Options(max_steps, rounds, budget, rounds=earlier)
+    options = Options(max_steps, rounds, budget)
     expenses = expenses or Expenses()
     chosen: Planner = _GIVEN if text is not None else planner_of(planner)
-    replay = Replay(seed, store, expenses)
+    for record in earlier:
+        if not is_round(record):
+            raise ValueError(f"`previous` is an episode or a list of records of rounds, not {record!r:.80}")
+    replay = Replay(seed, store, expenses, earlier=earlier)
     try:
-        replay.plan = None if text is None else _read(text, pool, options)
+        replay.plan = None if text is None else _read(text, pool, options, earlier)
     except PlanError as error:
         return Episode(task.id, "", 0.0, valid=False, reached="invalid", seed=seed, error=str(error))
-    key = _key(task, text, chosen, pool, seed, fallback, options) if store else ""
+    key = _key(task, text, chosen, pool, seed, fallback, options, earlier) if store else ""
     if store is not None:
         store.check()
     known = _kept(store, key, task) if store and key else None
@@ -195,8 +198,8 @@ def _kept(store: ReplyStore, key: str, task: Task) -> Episode | None:
     return Episode.from_json(found)
 
 
-def _read(text: str, pool: WorkerPool, options: Options) -> Plan:
-    may_accept = PlanRequest((), pool, rounds=options.rounds).may_accept
+def _read(text: str, pool: WorkerPool, options: Options, earlier: tuple[RoundRecord, ...]) -> Plan:
+    may_accept = PlanRequest((), pool, rounds=earlier).may_accept
     plan = parse_workflow(text, pool.ordinals, max_steps=options.max_steps, allow_accept=may_accept)
     if isinstance(plan, Workflow):
         pool.check(plan)
@@ -240,6 +243,7 @@ def _key(
     seed: int,
     fallback: str | None,
     options: Options,
+    earlier: tuple[RoundRecord, ...],
 ) -> str:
     """What the run is kept under; empty if nothing tells what the planner is."""
     identity = planner_identity(planner) if text is None else {"text": text}
@@ -248,13 +252,22 @@ def _key(
     if "identity" not in pool.memo:
         pool.memo["identity"] = pool_identity(pool)
     who = pool.memo["identity"]
-    return key_of("run", _FORMAT, task.question, identity, who, seed, fallback, _json(options))
+    return key_of(
+        "run",
+        _FORMAT,
+        task.question,
+        identity,
+        who,
+        seed,
+        fallback,
+        {**_json(options), "rounds": [*earlier]},
+    )
 
 
 def _json(options: Options) -> dict[str, Any]:
     budget = options.budget and options.budget.to_json()
     sizes = {"max_steps": options.max_steps, "max_rounds": options.max_rounds}
-    return {**sizes, "budget": budget, "rounds": list(options.rounds)}
+    return {**sizes, "budget": budget}
 
 
 async def _run(task: Task, conductor: CompiledStateGraph[Any, Any, Any, Any], options: Options) -> Episode:
@@ -278,7 +291,7 @@ async def _run(task: Task, conductor: CompiledStateGraph[Any, Any, Any, Any], op
     if replay.ended is not None:
         raise replay.ended
     waits = result.get("__interrupt__")
-    records = (result.get("rounds") or ())[len(options.rounds) :]
+    records = (result.get("rounds") or ())[len(replay.earlier) :]
     rounds = tuple(_timed(record, replay) for record in records)
     return Episode(
         task=task.id,

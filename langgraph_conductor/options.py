@@ -2,11 +2,15 @@
 
     conductor.invoke(question, {"configurable": {"conductor": {"max_rounds": 2}}})
 
-They bind the conductor they are given to, not conductors that are its workers.
+They bind the conductors of the graph they are given to, not conductors that are workers. `by_name`, as in
+`{"by_name": {"write": {"max_rounds": 2}}}`, holds options for the conductor of that name alone. Whoever calls can
+only narrow what the developer set, and with `Command(resume=...)` what the run began with; asking for more is an
+error and not cut to size, so that nobody takes a smaller run for the one that was asked for. What was left at its
+default may be chosen.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from langgraph_conductor.budget import Budget
@@ -14,6 +18,18 @@ from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.workflow import Workflow
 
 OPTIONS: Final = "conductor"
+BY_NAME: Final = "by_name"
+
+
+class Default(int):
+    """A number that nobody chose: a run may choose any. It is shown, and counts, as the number it is."""
+
+    def __repr__(self) -> str:
+        return int.__repr__(self)
+
+
+MAX_STEPS: Final[int] = Default(5)
+MAX_ROUNDS: Final[int] = Default(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +45,29 @@ class Options:
         sample: `(k, seed)`: of these, `k` drawn at random are offered.
         permute: A seed: the offered workers' ordinals are dealt anew at random. Only for planners that
             are shown names or descriptions.
-        rounds: Rounds of an earlier run of the same question: the run goes on from them. They count for
-            `max_rounds`, and their usage is in the result's, but a budget is for the rounds to come.
         tokens: Whether events tell of tokens, where a model streams: one that is built with `streaming=True`, or
             all where the caller asks LangGraph for `messages` too.
         workflow: For drawing alone: the workflow `get_graph(config, xray=True)` shows.
     """
 
-    max_steps: int = 5
-    max_rounds: int = 1
+    max_steps: int = MAX_STEPS
+    max_rounds: int = MAX_ROUNDS
     budget: Budget | None = None
     workers: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     sample: tuple[int, int] | None = None
     permute: int | None = None
-    rounds: tuple[RoundRecord, ...] = ()
     tokens: bool = False
     workflow: Workflow | None = None
+    name: str = field(default="", compare=False)
+    """Of the conductor they are for; no option."""
+    within: tuple[str, ...] | None = None
+    """`workers` that the run began with, where it was resumed with others; no option."""
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "max_rounds"):
             value = getattr(self, name)
-            if type(value) is not int or value < 1:
+            if type(value) not in (int, Default) or value < 1:
                 raise ValueError(f"{name} must be a whole number from 1 up, not {value!r}")
         if self.budget is not None:
             object.__setattr__(self, "budget", Budget.of(self.budget))
@@ -61,30 +78,100 @@ class Options:
             object.__setattr__(self, "sample", _two_numbers(self.sample))
         if not isinstance(self.tokens, bool):
             raise ValueError(f"the option `tokens` is True or False, not {self.tokens!r}")
-        if not isinstance(self.rounds, list | tuple) or not all(map(is_round, self.rounds)):
-            raise ValueError(f"the option `rounds` is a list of records of rounds, not {self.rounds!r:.80}")
-        object.__setattr__(self, "rounds", tuple(self.rounds))
         if self.permute is not None and type(self.permute) is not int:
             raise ValueError(f"the option `permute` is a seed, a whole number, not {self.permute!r}")
 
-    def over(self, config: Mapping[str, Any] | None) -> "Options":
+    def over(self, config: Mapping[str, Any] | None, run: Mapping[str, Any] | None = None) -> "Options":
         """These options with those of `config` laid over them.
 
+        Args:
+            config: Of the call.
+            run: The run's state, once it has begun: what it began with holds, and is what the call may narrow.
+
         Raises:
-            ValueError: If an option is unknown or does not fit.
+            ValueError: If an option is unknown, does not fit, or asks for more than was set.
         """
+        base = self if run is None else self._of_run(run)
         given = ((config or {}).get("configurable") or {}).get(OPTIONS)
         if given is None:
-            return self
-        known = sorted(self.__slots__)
-        if not isinstance(given, Mapping) or not set(given) <= set(known):
-            raise ValueError(f'config["configurable"]["conductor"] may hold {known}, not {given!r}')
+            return base
+        for_all = {key: value for key, value in _options(given).items() if key != BY_NAME}
+        own = _options(_by_name(given).get(self.name, {}), nested=True)
+        return base._laid({**for_all, **own})
+
+    def said(self, chosen: "Options") -> dict[str, Any]:
+        """What a call chose for its run, as JSON: all of `chosen` that a run keeps and that is not so anyway."""
+        kept = {}
+        for name in _KEPT:
+            before, value = getattr(self, name), getattr(chosen, name)
+            if value != before or (type(value) is int and type(before) is not int):
+                kept[name] = list(value) if isinstance(value, tuple) else value
+        return kept
+
+    def _of_run(self, run: Mapping[str, Any]) -> "Options":
+        """These, as the run of `run` began. A conductor that was built anew since then may have less."""
+        kept = {**(run.get("options") or {})}
+        for name in ("max_steps", "max_rounds"):
+            if name in kept and type(getattr(self, name)) is int:
+                kept[name] = min(kept[name], getattr(self, name))
+        return replace(self, **kept, budget=Budget.of(run["budget"]) if run.get("budget") else None)
+
+    def _laid(self, given: Mapping[str, Any]) -> "Options":
         changes = dict(given)
         if isinstance(changes.get("workflow"), Mapping):
             changes["workflow"] = Workflow.from_json(changes["workflow"])
         elif not isinstance(changes.get("workflow"), Workflow | None):
-            raise ValueError(f"the option `workflow` must be a Workflow or its JSON, not {given!r}")
-        return replace(self, **changes)
+            raise ValueError(f"the option `workflow` must be a Workflow or its JSON, not {_shown(given)}")
+        if self.budget is not None and "budget" in changes:
+            changes["budget"] = self.budget.narrowed(changes["budget"])
+        if self.exclude and "exclude" in changes:
+            changes["exclude"] = (*self.exclude, *_words("exclude", changes["exclude"]))
+        if self.workers is not None and "workers" in changes:
+            if changes["workers"] is None:
+                del changes["workers"]
+            else:
+                changes["within"] = self.workers
+        laid = replace(self, **changes)
+        for name in ("max_steps", "max_rounds"):
+            most, asked = getattr(self, name), getattr(laid, name)
+            if type(most) is int and asked > most:
+                raise ValueError(
+                    f"the option `{name}` can only be lowered: {most} is set, and {asked} was asked for"
+                )
+        return laid
+
+
+_NO_OPTIONS: Final = ("name", "within")
+_KEPT: Final = ("max_steps", "max_rounds", "workers", "exclude", "sample", "permute")
+"""Options that a run keeps till its end, beside its budget."""
+
+
+def _options(given: Any, *, nested: bool = False) -> Mapping[str, Any]:
+    known = sorted(set(Options.__slots__) - {*_NO_OPTIONS} | (set() if nested else {BY_NAME}))
+    if not isinstance(given, Mapping) or not set(given) <= set(known):
+        raise ValueError(f'config["configurable"]["conductor"] may hold {known}, not {_shown(given)}')
+    return given
+
+
+def _by_name(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    named = given.get(BY_NAME)
+    if named is None:
+        return {}
+    if not isinstance(named, Mapping) or not all(isinstance(name, str) for name in named):
+        raise ValueError(
+            f"the option `{BY_NAME}` holds options by the name of a conductor, not {_shown(named)}"
+        )
+    return named
+
+
+def names_in(config: Mapping[str, Any] | None) -> list[str]:
+    """The conductors that a call has options for by name."""
+    given = ((config or {}).get("configurable") or {}).get(OPTIONS)
+    return [] if given is None else [*_by_name(_options(given))]
+
+
+def _shown(given: Any) -> str:
+    return f"{given!r:.200}"
 
 
 def is_round(record: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What model calls cost: the provider's own report, else the user's price, else `genai-prices`, else unknown."""
+"""What model calls cost: the user's price, else the provider's own report, else `genai-prices`, else unknown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -135,10 +135,10 @@ def charged(
     Returns:
         `usage` with `usd`, or with `unpriced_calls` as it was.
     """
-    if (known := reported_usd(reported)) is not None:
-        return replace(usage, usd=known, unpriced_calls=0)
     if price := table.get(model.name, table.get("")):
         return price.charge(usage)
+    if (known := reported_usd(reported)) is not None:
+        return replace(usage, usd=known, unpriced_calls=0)
     known = _listed(usage, model, cache_writes)
     return usage if known is None else replace(usage, usd=known, unpriced_calls=0)
 

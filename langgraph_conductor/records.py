@@ -206,6 +206,8 @@ class RoundRecord(TypedDict):
     """The last non-empty output, or `""` if every step failed."""
     final: bool
     """Whether no further planning is wanted."""
+    stopped: NotRequired[str]
+    """Why no further round was begun although one was wanted."""
     discarded: NotRequired[list[CallRecord]]
     """Model calls of steps that a person's edit made void, and in a round that is not over, of steps that are not;
     they were paid, and are in the usage."""

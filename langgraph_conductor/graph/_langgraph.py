@@ -161,6 +161,11 @@ def has_saver(config: RunnableConfig | None) -> bool:
     return bool(((config or {}).get("configurable") or {}).get(CONFIG_KEY_CHECKPOINTER))
 
 
+def is_nested(config: RunnableConfig | None) -> bool:
+    """Whether the graph of a node is called inside another one."""
+    return "|" in str(((config or {}).get("configurable") or {}).get("checkpoint_ns") or "")
+
+
 def saver_in(config: RunnableConfig) -> BaseCheckpointSaver[Any]:
     """The saver the parent graph handed down."""
     saver: BaseCheckpointSaver[Any] = config["configurable"][CONFIG_KEY_CHECKPOINTER]

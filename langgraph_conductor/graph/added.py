@@ -6,13 +6,14 @@ such a run travels on the loop edge, in a `Send` back to the node, and leaves th
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from hashlib import sha256
 from typing import Any, Final
 
 from langchain_core.messages import HumanMessage, convert_to_messages
 from langchain_core.runnables import RunnableConfig
+from langgraph.graph import END
 from langgraph.types import Send
 from pydantic import BaseModel
 
@@ -28,11 +29,16 @@ class Entry:
 
     Args:
         now: Its state, by `CHANNELS`.
+        messages: The conversation, where an answer has to repeat it.
         sent: Whether it began with a `Send`.
+        room: Rounds that the graph's `recursion_limit` has room for after the next one; `None` if unknown, as
+            LangGraph does not tell it to what is sent.
     """
 
     now: Mapping[str, Any]
+    messages: Sequence[Any]
     sent: bool
+    room: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +49,13 @@ class AddedNode:
         loop: What its conductor does around its rounds.
         name: Of the node, and what the conductor's channels begin with.
         then: The node that comes after the answer.
+        replaces: Whether `messages` has no reducer, so that what a node gives takes the place of the conversation.
     """
 
     loop: OuterLoop
     name: str
     then: str
+    replaces: bool = False
 
     def entered(self, state: Any, config: RunnableConfig) -> Entry:
         """The run that goes on, or a new one.
@@ -61,13 +69,15 @@ class AddedNode:
         """
         given = _mapping(state)
         if carried := given.get(self._key("again")):
-            return Entry(carried, sent=True)
+            return Entry(carried["run"], (), sent=True, room=self._room(carried["remaining"]))
         sent = self._key("run") not in given
         turn = _turn(given)
         now = self._kept(given)
         if sent or not self._goes_on(now, turn, config):
             now = {**self.loop.intake(given, config), "turn": turn}
-        return Entry({channel: now[channel] for channel in CHANNELS}, sent)
+        messages = list(given.get("messages") or ()) if self.replaces else []
+        room = self._room(given.get(self._key("remaining_steps")))
+        return Entry({channel: now[channel] for channel in CHANNELS}, messages, sent, room)
 
     def left(self, entry: Entry, now: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         """What the node writes after a round.
@@ -81,11 +91,11 @@ class AddedNode:
             WorkerError: If the run is over, and no worker gave an answer.
             BudgetExceededError: If none did within the budget.
         """
-        update = {self._key("sent"): {**now} if entry.sent else {}}
+        update: dict[str, Any] = {self._key("sent"): {**now} if entry.sent else {}}
         if not entry.sent:
             update |= {self._key(channel): now[channel] for channel in CHANNELS}
         if self.loop.over(now, config):
-            update["messages"] = self.loop.answer(now, config)["messages"]
+            update["messages"] = [*entry.messages, *self.loop.answer(now, config)["messages"]]
         return update
 
     def again(self, state: Mapping[str, Any], config: RunnableConfig) -> str | Send:
@@ -94,7 +104,11 @@ class AddedNode:
         now = sent or self._kept(state)
         if not now["rounds"] or self.loop.over(now, config):
             return self.then
-        return Send(self.name, {self._key("again"): sent}) if sent else self.name
+        if not sent:
+            return self.name
+        remaining = state.get(self._key("remaining_steps"))
+        carried = {"run": sent, "remaining": None if remaining is None else remaining - 1}
+        return Send(self.name, {self._key("again"): carried})
 
     def _goes_on(self, now: Mapping[str, Any], turn: str, config: RunnableConfig) -> bool:
         """Whether the run in the channels is under way, and what was asked is still the same.
@@ -103,6 +117,10 @@ class AddedNode:
         """
         under_way = bool(now["rounds"]) and not self.loop.over(now, config)
         return under_way and turn in ("", now["turn"])
+
+    def _room(self, remaining: int | None) -> int | None:
+        """A superstep is for what comes after, and the last one is none."""
+        return None if remaining is None else remaining - 1 - (self.then != END)
 
     def _kept(self, state: Mapping[str, Any]) -> dict[str, Any]:
         return {channel: state.get(self._key(channel)) for channel in CHANNELS}

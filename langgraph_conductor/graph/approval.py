@@ -71,7 +71,7 @@ def approval_node(workflows: WorkflowNode) -> Runnable[Any, Any]:
     def decide(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
         check_format(state.get("run"))
         planned = Workflow.from_json(state["workflow"] or {})
-        said = _asked(planned, state, workflows.offered(config))
+        said = _asked(planned, state, workflows.offered(config, state.get("run")))
         record = state["plan"]
         done = done_of(Left(), state.get("stands"))
         if said.kind == "accept":

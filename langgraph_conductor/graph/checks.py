@@ -1,5 +1,6 @@
 """What is refused before anything is paid."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from langgraph_conductor.budget import Budget
@@ -37,6 +38,28 @@ def check_bounds(budget: Budget | None, planner: Planner, pool: WorkerPool) -> N
                 f"{who} has no known price, so the budget of {budget} cannot bound its calls; give it a price, "
                 "or set allow_unbounded=True on the budget"
             )
+
+
+def check_choice(pool: WorkerPool, options: Options, elsewhere: Iterable[WorkerPool]) -> None:
+    """Refuse a choice of workers that does not fit.
+
+    Args:
+        pool: The workers.
+        options: Those of the run.
+        elsewhere: The pools of conductors that share the options: a name may be meant for them.
+
+    Raises:
+        ValueError: If a name is known nowhere, or no worker that may be last would be left.
+    """
+    pools = [*elsewhere]
+    if not pools:
+        pool.offered(
+            workers=options.workers, exclude=options.exclude, sample=options.sample, permute=options.permute
+        )
+        return
+    for word in (*(options.workers or ()), *options.exclude):
+        if not any(known.known([word]) for known in (pool, *pools)):
+            raise ValueError(f"there is no worker named or tagged {word!r} in any conductor of this graph")
 
 
 def check_offer(planner: Planner, options: Options) -> None:

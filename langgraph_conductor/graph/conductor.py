@@ -6,9 +6,10 @@ from typing import Annotated, Any, Final, get_type_hints
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 from langgraph.cache.base import BaseCache
-from langgraph.channels import UntrackedValue
+from langgraph.channels import LastValue, UntrackedValue
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.managed import RemainingSteps
 from langgraph.store.base import BaseStore
 from langgraph.types import Checkpointer
 from typing_extensions import TypedDict
@@ -17,9 +18,11 @@ from langgraph_conductor.budget import Budget
 from langgraph_conductor.graph._langgraph import node, router
 from langgraph_conductor.graph.added import AddedNode
 from langgraph_conductor.graph.approval import Approve
+from langgraph_conductor.graph.bound import with_bound_options
 from langgraph_conductor.graph.outer_loop import OuterLoop, Question
 from langgraph_conductor.graph.step import OnStepError
 from langgraph_conductor.graph.traces import INTEGRATION
+from langgraph_conductor.options import MAX_ROUNDS, MAX_STEPS
 from langgraph_conductor.planners.protocol import Planner
 from langgraph_conductor.records import ContentBlock, RoundRecord
 from langgraph_conductor.state import ConductorInput, ConductorOutput, ConductorState, newest
@@ -34,12 +37,16 @@ _OWN: Final[dict[str, Any]] = {
 """The channels that a conductor keeps in a graph it is added to, each with the conductor's name before its own."""
 
 
+class _RoundState(ConductorState, total=False):
+    remaining_steps: RemainingSteps
+
+
 def create_conductor(
     planner: str | BaseChatModel | Planner,
     workers: WorkerPool | Iterable[Worker | Mapping[str, Any]],
     *,
-    max_steps: int = 5,
-    max_rounds: int = 1,
+    max_steps: int = MAX_STEPS,
+    max_rounds: int = MAX_ROUNDS,
     fallback: str | None = None,
     budget: Budget | Mapping[str, Any] | None = None,
     on_step_error: OnStepError = "record",
@@ -60,7 +67,8 @@ def create_conductor(
     Args:
         planner: Who plans: a model string, a chat model, or a `Planner`.
         workers: The pool, or its workers.
-        max_steps: Most steps of a workflow read from a planner's text (the paper uses 5).
+        max_steps: Most steps of a workflow read from a planner's text (the paper uses 5). Like `max_rounds` and
+            `budget`, a call may only lower it if it is given here, and may choose it if it is left out.
         max_rounds: Most rounds. After each round but the last the planner sees its workflow and the
             answer, and accepts or plans again (paper, section 3.2).
         fallback: The worker that answers alone where planning fails; by default the first that may be
@@ -130,11 +138,11 @@ def create_conductor(
 
     def blocking_round(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         _ = one_round
-        return {"rounds": loop.run_round(state, config)["rounds"]}
+        return {"rounds": loop.run_round(state, config, _room(state["remaining_steps"]))["rounds"]}
 
     async def async_round(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         _ = one_round
-        return {"rounds": (await loop.arun_round(state, config))["rounds"]}
+        return {"rounds": (await loop.arun_round(state, config, _room(state["remaining_steps"])))["rounds"]}
 
     def again(state: ConductorState, config: RunnableConfig) -> str | list[str]:
         if not state.get("rounds"):
@@ -151,14 +159,14 @@ def create_conductor(
         output_schema=ConductorOutput,
     )
     builder.add_node("intake", node("intake", blocking_intake, async_intake), input_schema=ConductorInput)
-    builder.add_node("round", node("round", blocking_round, async_round))
+    builder.add_node("round", node("round", blocking_round, async_round), input_schema=_RoundState)
     builder.add_node("answer", answer)
     builder.add_edge(START, "intake")
     builder.add_edge("intake", "round")
     builder.add_conditional_edges("round", router("again", again), ["round", "answer"])
     builder.add_edge("answer", END)
     graph = builder.compile(checkpointer=checkpointer, store=store, cache=cache, name=name)
-    return graph.with_config(INTEGRATION)
+    return with_bound_options(graph).with_config(INTEGRATION)
 
 
 def add_conductor(
@@ -168,8 +176,8 @@ def add_conductor(
     *,
     name: str = "conductor",
     then: str = END,
-    max_steps: int = 5,
-    max_rounds: int = 1,
+    max_steps: int = MAX_STEPS,
+    max_rounds: int = MAX_ROUNDS,
     fallback: str | None = None,
     budget: Budget | Mapping[str, Any] | None = None,
     on_step_error: OnStepError = "record",
@@ -248,21 +256,29 @@ def add_conductor(
             f"the graph already has channels {taken}; give the conductor another name than {name!r}"
         )
     make: Any = TypedDict
-    schema = make(f"{name}_state", {**hints, **own}, total=False)
-    node_of_run = AddedNode(loop, name, then)
+    remaining = f"{name}_remaining_steps"
+    schema = make(f"{name}_state", {**hints, **own, remaining: RemainingSteps}, total=False)
+    # Without a reducer, what a node gives for `messages` takes the place of the conversation.
+    replaces = isinstance(builder.channels.get("messages"), LastValue)
+    added = AddedNode(loop.beside_others(builder), name, then, replaces=replaces)
     one_round = loop.one_round  # LangGraph finds the graph by what the functions refer to
 
     def blocking(state: Any, config: RunnableConfig) -> dict[str, Any]:
         _ = one_round
         loop.check_blocking()
-        entry = node_of_run.entered(state, config)
-        return node_of_run.left(entry, loop.run_round(entry.now, config), config)
+        entry = added.entered(state, config)
+        return added.left(entry, added.loop.run_round(entry.now, config, entry.room), config)
 
     async def awaited(state: Any, config: RunnableConfig) -> dict[str, Any]:
         _ = one_round
-        entry = node_of_run.entered(state, config)
-        return node_of_run.left(entry, await loop.arun_round(entry.now, config), config)
+        entry = added.entered(state, config)
+        return added.left(entry, await added.loop.arun_round(entry.now, config, entry.room), config)
 
     builder.add_node(name, node(name, blocking, awaited), input_schema=schema)
-    builder.add_conditional_edges(name, router("again", node_of_run.again), {name: name, then: then})
+    builder.add_conditional_edges(name, router("again", added.again), {name: name, then: then})
     return builder
+
+
+def _room(remaining: int) -> int:
+    """Rounds there is room for after this one: a superstep is for the answer, and the last one is none."""
+    return remaining - 2

@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.budget import Budget, Ledger
 from langgraph_conductor.errors import SavedRunError
-from langgraph_conductor.options import OPTIONS, Options
+from langgraph_conductor.options import Options
 from langgraph_conductor.records import CallRecord, PlanRecord, RoundRecord, StepRecord
 from langgraph_conductor.usage import Usage
 
@@ -34,11 +34,8 @@ def check_format(run: Mapping[str, Any] | None) -> None:
 def budget_of(
     run: Mapping[str, Any] | None, options: Options, config: RunnableConfig | None
 ) -> Budget | None:
-    """The budget of a run: as it began, unless this call says another."""
-    said = ((config or {}).get("configurable") or {}).get(OPTIONS) or {}
-    if run is None or "budget" in said:
-        return options.over(config).budget
-    return Budget.of(run["budget"]) if run.get("budget") else None
+    """The budget of a run: as it began, or lower where this call says so."""
+    return options.over(config, run).budget
 
 
 def own_rounds(run: Mapping[str, Any] | None, rounds: Iterable[RoundRecord]) -> list[RoundRecord]:
@@ -59,14 +56,19 @@ class Ledgers:
         self._lock = Lock()
 
     @staticmethod
-    def new_run(budget: Budget | None, earlier: int = 0) -> dict[str, Any]:
-        """What a run's state keeps of how it began: its name, its budget, and how many rounds are not its own."""
-        return {
-            "format": FORMAT,
-            "id": uuid4().hex,
-            "budget": budget and budget.to_json(),
-            "earlier": earlier,
-        }
+    def new_run(
+        budget: Budget | None, earlier: int = 0, options: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """What a run's state keeps of how it began: its name, its budget, and how many rounds are not its own.
+
+        Args:
+            budget: Its budget.
+            earlier: Rounds of an earlier run.
+            options: What else the call that began it had chosen, see `Options.said`.
+        """
+        budget_json = budget and budget.to_json()
+        run = {"format": FORMAT, "id": uuid4().hex, "budget": budget_json, "earlier": earlier}
+        return run | ({"options": {**options}} if options else {})
 
     def of(
         self,

@@ -1,23 +1,25 @@
 """The outer loop: what is done before the first round, after the last, and in between."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.cache.base import BaseCache
+from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.conversation import question_blocks, question_of
-from langgraph_conductor.driving import inherited
+from langgraph_conductor.driving import contained, inherited
 from langgraph_conductor.events import Answered
 from langgraph_conductor.graph._langgraph import has_saver
 from langgraph_conductor.graph.accounts import ended_by_budget, stopped_by_person, unanswered, usage_of
 from langgraph_conductor.graph.approval import Approve
-from langgraph_conductor.graph.checks import check_bounds, check_offer
+from langgraph_conductor.graph.checks import check_bounds
 from langgraph_conductor.graph.compiler import WorkflowGraphs
 from langgraph_conductor.graph.event_stream import EventStream
 from langgraph_conductor.graph.ledgers import Ledgers, check_format, own_rounds
@@ -25,16 +27,24 @@ from langgraph_conductor.graph.round import build_round
 from langgraph_conductor.graph.run_context import RunContext, handed_down
 from langgraph_conductor.graph.step import OnStepError
 from langgraph_conductor.graph.traces import marked
-from langgraph_conductor.graph.workflow_node import WorkflowNode, offered
+from langgraph_conductor.graph.workflow_node import WorkflowNode
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.protocol import Planner, planner_of
-from langgraph_conductor.records import latest_answered
+from langgraph_conductor.records import RoundRecord, latest_answered
 from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workers.forms import async_only
 from langgraph_conductor.workers.worker import check_name
 
 Question = Callable[[Any], str | list[Any]]
 """Makes the question, text or content blocks, from a state."""
+
+_NO_STEPS_LEFT: Final = (
+    "the graph's recursion_limit left no room for another round; call it with a higher recursion_limit"
+)
+_POOLS: Final[WeakKeyDictionary[WorkerPool, str]] = WeakKeyDictionary()
+"""The pools of all conductors there are, and their names."""
+_BESIDE: Final[WeakKeyDictionary[StateGraph[Any, Any, Any, Any], list["OuterLoop"]]] = WeakKeyDictionary()
+"""The conductors that were added to a graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,7 @@ class OuterLoop:
         workflows: The node in it that runs workflows.
         get_question: Makes the question; the conversation is rendered if left out.
         asks: Whether a person may be asked before a workflow runs.
+        beside: The conductors that were added to the same graph, this one included.
     """
 
     name: str
@@ -62,6 +73,7 @@ class OuterLoop:
     workflows: WorkflowNode
     get_question: Question | None
     asks: bool
+    beside: list["OuterLoop"] = field(default_factory=list, compare=False)
 
     @classmethod
     def of(
@@ -86,7 +98,10 @@ class OuterLoop:
         if not (isinstance(approve, bool) or callable(approve)):
             raise ValueError(f"approve must be True, False or a function of the Workflow, not {approve!r}")
         options = Options(
-            max_steps=max_steps, max_rounds=max_rounds, budget=None if budget is None else Budget.of(budget)
+            max_steps=max_steps,
+            max_rounds=max_rounds,
+            budget=None if budget is None else Budget.of(budget),
+            name=name,
         )
         pool = WorkerPool(workers)
         graphs = WorkflowGraphs(pool, on_step_error=on_step_error, cache=cache)
@@ -98,7 +113,15 @@ class OuterLoop:
         last = _fallback(fallback, pool)
         workflows = WorkflowNode(graphs, ledgers, options, getattr(used, "is_answer", None))
         one_round = build_round(used, workflows, ledgers, fallback=last, options=options, approve=approve)
+        _POOLS[pool] = name
         return cls(name, used, pool, options, ledgers, one_round, workflows, get_question, bool(approve))
+
+    def beside_others(self, builder: StateGraph[Any, Any, Any, Any]) -> "OuterLoop":
+        """This loop, among those of the conductors that were added to the same graph."""
+        beside = _BESIDE.setdefault(builder, [])
+        loop = replace(self, beside=beside)
+        beside.append(loop)
+        return loop
 
     def check_blocking(self) -> None:
         """Refuse a blocking run of workers that can only be awaited.
@@ -123,28 +146,47 @@ class OuterLoop:
                 "nothing to go on from: give the graph that is called, the outermost one, a checkpointer, such as "
                 "`checkpointer=InMemorySaver()`, and call it with a `thread_id`"
             )
+        self.check_options(config)
         chosen = self.options.over(config)
-        check_offer(self.planner, chosen)
-        check_bounds(chosen.budget, self.planner, offered(self.pool, chosen))
+        earlier = tuple(getattr(self.planner, "earlier", ()))
         if self.get_question is None:
             question = question_of(state.get("messages") or [])
         else:
-            question = question_blocks(self.get_question(state))
+            question = question_blocks(contained(self.get_question, state))
         return {
             "question": question,
-            "rounds": list(chosen.rounds),
+            "rounds": list(earlier),
             "answer": "",
             "usage": {},
             "stopped": "",
-            "run": self.ledgers.new_run(chosen.budget, len(chosen.rounds)),
+            "run": self.ledgers.new_run(chosen.budget, len(earlier), self.options.said(chosen)),
         }
 
-    def run_round(self, now: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+    def check_options(self, config: RunnableConfig) -> None:
+        """Refuse options of a call that do not fit this conductor, or one that shares them: none is paid then.
+
+        Raises:
+            ValueError: If there are such.
+        """
+        loops = [self, *(loop for loop in self.beside if loop is not self)]
+        pools = {loop.pool: loop.name for loop in loops}
+        if is_nested(config):  # which conductors are in the graphs around it, LangGraph does not tell
+            pools |= dict(_POOLS)
+        if strangers := sorted({*names_in(config)} - {*pools.values()}):
+            raise ValueError(f"there are options for conductors named {strangers}, and no such conductors")
+        for loop in loops:
+            chosen = loop.options.over(config)
+            check_choice(loop.pool, chosen, [pool for pool in pools if pool is not loop.pool])
+            check_offer(loop.planner, chosen)
+            check_bounds(chosen.budget, loop.planner, offered(loop.pool, chosen))
+
+    def run_round(self, now: Mapping[str, Any], config: RunnableConfig, room: int | None) -> dict[str, Any]:
         """Plan and run the next round.
 
         Args:
             now: The state of the run: `question`, `rounds` and `run`.
             config: The config of the conductor's node.
+            room: Rounds that the graph's `recursion_limit` has room for after this one; `None` if unknown.
 
         Returns:
             `now` with the round added to `rounds`.
@@ -155,14 +197,26 @@ class OuterLoop:
         given, inner, context = self._handed(now, config)
         with handed_down(context):
             ended = self.one_round.invoke(given, inner)
-        return {**now, "rounds": [*context.rounds, self.workflows.record(ended, config)]}
+        return self._with(now, self.workflows.record(ended, config), config, room)
 
-    async def arun_round(self, now: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+    async def arun_round(
+        self, now: Mapping[str, Any], config: RunnableConfig, room: int | None
+    ) -> dict[str, Any]:
         """`run_round`, awaited."""
         given, inner, context = self._handed(now, config)
         with handed_down(context):
             ended = await self.one_round.ainvoke(given, inner)
-        return {**now, "rounds": [*context.rounds, await self.workflows.arecord(ended, config)]}
+        return self._with(now, await self.workflows.arecord(ended, config), config, room)
+
+    def _with(
+        self, now: Mapping[str, Any], record: RoundRecord, config: RunnableConfig, room: int | None
+    ) -> dict[str, Any]:
+        """The state of a run with one more round, the last one if the graph has no room for another."""
+        after = {**now, "rounds": [*(now.get("rounds") or ()), record]}
+        if room is None or room > 0 or self.over(after, config):
+            return after
+        last: RoundRecord = {**record, "final": True, "stopped": _NO_STEPS_LEFT}
+        return {**after, "rounds": [*(now.get("rounds") or ()), last]}
 
     def _handed(
         self, now: Mapping[str, Any], config: RunnableConfig
@@ -170,7 +224,7 @@ class OuterLoop:
         """What the next round is given, its config, by which all that runs below is marked, and its context."""
         check_format(now["run"])
         rounds = now.get("rounds") or []
-        stream = EventStream.of(config, tokens=self.options.over(config).tokens)
+        stream = EventStream.of(config, tokens=self.options.over(config, now["run"]).tokens)
         context = RunContext(now["question"], rounds, stream)
         inner = marked(inherited(config), conductor_round=len(rounds))
         return {"run": now["run"], "round": len(rounds)}, inner, context
@@ -179,7 +233,9 @@ class OuterLoop:
         """Whether no further round is to be planned."""
         rounds = state["rounds"]
         refused = ended_by_budget(own_rounds(state.get("run"), rounds))
-        return bool(rounds[-1]["final"] or len(rounds) >= self.options.over(config).max_rounds or refused)
+        if rounds[-1]["final"] or refused:
+            return True
+        return len(rounds) >= self.options.over(config, state.get("run")).max_rounds
 
     def answer(self, state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         """What a run ends with.
@@ -192,6 +248,7 @@ class OuterLoop:
         self.ledgers.close(state.get("run"))
         refusal = ended_by_budget(own_rounds(state.get("run"), rounds))
         stopped = refusal["message"] if refusal else stopped_by_person(rounds)
+        stopped = stopped or (rounds[-1].get("stopped", "") if rounds else "")
         answered = latest_answered(rounds)
         if failed := unanswered(rounds, refusal):
             raise failed

@@ -13,7 +13,7 @@ from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_conductor.access import copied_question
 from langgraph_conductor.dialect import ACCEPT, Accept
-from langgraph_conductor.driving import adrive, drive
+from langgraph_conductor.driving import adrive, contained, drive
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import Fallback, PlanningStarted, WorkflowPlanned
 from langgraph_conductor.foreign_text import package_logger
@@ -30,7 +30,7 @@ from langgraph_conductor.graph.kept import (
     keeping,
     kept_before,
 )
-from langgraph_conductor.graph.ledgers import Ledgers, budget_of, check_format
+from langgraph_conductor.graph.ledgers import Ledgers, check_format
 from langgraph_conductor.graph.run_context import RunContext, taken
 from langgraph_conductor.graph.telling import stream_of, tell_budget, watching
 from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow
@@ -96,15 +96,16 @@ def build_round(
         rounds = [*context.rounds]
         rejected = state.get("rejected") or []
         before = state["plan"] if rejected else None
-        chosen = options.over(config)
+        chosen = options.over(config, state.get("run"))
         number = len(rounds)
         stream.send(PlanningStarted(type="planning_started", round=number))
-        budget = budget_of(state.get("run"), options, config)
-        meter.ledger = ledger = ledgers.of(state.get("run"), budget, rounds, before, spent=kept.calls)
+        meter.ledger = ledger = ledgers.of(
+            state.get("run"), chosen.budget, rounds, before, spent=kept.calls
+        )
         request = PlanRequest(  # of copies: what a planner does to them stays with it
             copied_question(context.question),
-            workflows.offered(config),
-            chosen.max_steps,
+            workflows.offered(config, state.get("run")),
+            int(chosen.max_steps),
             tuple(deepcopy(rounds)),
             ledger.left if ledger else None,
             tuple((Workflow.from_json(one["workflow"]), one["reason"]) for one in rejected),
@@ -254,7 +255,7 @@ def _once_planned(asks: Callable[[Workflow], bool]) -> Callable[[RoundState, Run
             return END
         # Said once and saved with the plan: asked anew with the person's answer, it might say otherwise.
         try:
-            asked = asks(Workflow.from_json(state["workflow"]))
+            asked = contained(asks, Workflow.from_json(state["workflow"]))
         except Exception:  # the plan, which was paid, would be lost with it
             logger.exception("the function `approve` failed, so a person is asked")
             asked = True

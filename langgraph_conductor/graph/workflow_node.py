@@ -120,7 +120,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         context, run = current(), state.get("run")
         check_format(run)
         rounds = [*context.rounds]
-        pool = self.offered(config)
+        pool = self.offered(config, run)
         workflow = Workflow.from_json(state["workflow"])
         done = done_of(left, state.get("stands"))
         self._check(workflow, pool, done, begun=bool(left.channels))
@@ -224,9 +224,9 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         """Whether what a workflow ends with is an answer, and not only help to find one."""
         return self._is_answer is None or bool(self._is_answer(workflow))
 
-    def offered(self, config: RunnableConfig | None) -> WorkerPool:
+    def offered(self, config: RunnableConfig | None, run: Mapping[str, Any] | None = None) -> WorkerPool:
         """The workers of a run."""
-        return offered(self._graphs.pool, self._options.over(config))
+        return offered(self._graphs.pool, self._options.over(config, run))
 
     def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
         """State of the workflow that ran or runs in this namespace."""
@@ -311,10 +311,15 @@ def _where_it_ran(ended: Mapping[str, Any], config: RunnableConfig) -> RunnableC
 
 
 def offered(pool: WorkerPool, options: Options) -> WorkerPool:
-    """The workers one run may use."""
-    return pool.offered(
-        workers=options.workers, exclude=options.exclude, sample=options.sample, permute=options.permute
-    )
+    """The workers one run may use; see `checks.check_choice` for what was refused when it began."""
+    for words in (options.within, options.workers):  # a run that is resumed can only be narrowed
+        known = pool.known(words or ())
+        if known or words == ():
+            pool = pool.only(*known)
+    if known := pool.known(options.exclude):
+        pool = pool.without(*known)
+    sample = options.sample and (min(options.sample[0], len(pool)), options.sample[1])
+    return pool.offered(sample=sample, permute=options.permute)
 
 
 _EDITING: Final = (

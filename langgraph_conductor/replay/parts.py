@@ -15,7 +15,7 @@ from langgraph_conductor.graph.accounts import failures, is_infra, told
 from langgraph_conductor.options import is_round
 from langgraph_conductor.planners import ChatPlanner, Plan, Planner, PlanRequest
 from langgraph_conductor.planners.protocol import Attempt, PlanningError
-from langgraph_conductor.records import WorkerTask
+from langgraph_conductor.records import RoundRecord, WorkerTask
 from langgraph_conductor.replay.identity import messages_identity, planner_identity, worker_identity
 from langgraph_conductor.replay.replaying import PLANNER, Asked, Sample, current_replay
 from langgraph_conductor.replay.shapes import PLAN_REPLY
@@ -122,6 +122,11 @@ class ReplayedPlanner:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._planner, name)  # its model, prices, and what else the conductor asks for
+
+    @property
+    def earlier(self) -> tuple[RoundRecord, ...]:
+        """Rounds that a run begins after; a conductor asks its planner, and nobody who calls it, for them."""
+        return current_replay().earlier
 
     def plan(self, request: PlanRequest) -> Plan:
         """As the planner itself does."""

@@ -16,10 +16,11 @@ from langgraph_conductor.budget import Ledger
 from langgraph_conductor.driving import Wait, adrive, await_, awithin
 from langgraph_conductor.errors import StoreError
 from langgraph_conductor.planners import Plan
+from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.replay.shapes import WORKER_REPLY, fault
 from langgraph_conductor.replay.store import REPLIES, ReplyStore
 from langgraph_conductor.usage import Usage
-from langgraph_conductor.workers.doors import meter_in, metered
+from langgraph_conductor.workers.doors import hook_doors, meter_in, metered
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import hidden
 from langgraph_conductor.workflow import Workflow
@@ -121,12 +122,14 @@ class Replay:
         store: Where replies are kept; without one, everybody is asked.
         expenses: What is really paid.
         plan: The plan, if it was written before.
+        earlier: Rounds of an earlier episode, which this one goes on from.
     """
 
     seed: int = 0
     store: ReplyStore | None = None
     expenses: Expenses = field(default_factory=Expenses)
     plan: Plan | None = None
+    earlier: tuple[RoundRecord, ...] = ()
     seconds: dict[tuple[int, int], float] = field(default_factory=dict)
     """By round and step (or `PLANNER`): how long replies took when they were given."""
     workflows: dict[int, Workflow] = field(default_factory=dict)
@@ -216,6 +219,7 @@ class Replay:
             config = {**config, "callbacks": within["callbacks"]}
 
         async def call() -> dict[str, Any]:
+            hook_doors(within)
             return await live(config)
 
         try:

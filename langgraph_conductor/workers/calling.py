@@ -22,7 +22,7 @@ from langgraph_conductor.driving import (
     within,
 )
 from langgraph_conductor.records import WorkerTask
-from langgraph_conductor.workers.doors import watched
+from langgraph_conductor.workers.doors import hook_doors, watched
 from langgraph_conductor.workers.failures import retry_after, wait_before_retry
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.worker import Worker
@@ -150,11 +150,16 @@ def in_time(
         TimeoutError: If it takes longer than `timeout` seconds.
         BudgetExceededError: If the budget's time is over.
     """
+
+    def seen() -> ResultT:
+        hook_doors(config)
+        return run()
+
     left = time_left(timeout, meter)
     if left is None:
-        return within(config, run)
+        return within(config, seen)
     try:
-        return timed(left, lambda: within(config, run))
+        return timed(left, lambda: within(config, seen))
     except LateError as error:
         raise late(timeout, meter.ledger) from error
 
@@ -166,11 +171,16 @@ async def ain_time(
     run: Callable[[], Coroutine[Any, Any, ResultT]],
 ) -> ResultT:
     """`in_time`, awaited."""
+
+    async def seen() -> ResultT:
+        hook_doors(config)
+        return await run()
+
     left = time_left(timeout, meter)
     if left is None:
-        return await awithin(config, run)
+        return await awithin(config, seen)
     try:
-        return await atimed(left, lambda: awithin(config, run))
+        return await atimed(left, lambda: awithin(config, seen))
     except LateError as error:
         raise late(timeout, meter.ledger) from error
 

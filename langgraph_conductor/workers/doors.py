@@ -1,16 +1,19 @@
 """The doors every model call below a step or planner goes through, however deep it is made.
 
-They sit in LangChain's callbacks, which reach the models inside agents too. LangChain calls sync handlers
-and async ones in different ways, so there are two over one `Meter`: `Door`, which sees every call, and
-`AsyncDoor`, which does the waiting where a call is awaited.
+They are LangChain callback handlers, which reach the models inside agents too. A call that is given callbacks
+of its own does not inherit them, so they are also hooked into LangChain (`register_configure_hook`) for all that
+runs in the context of the step. LangChain calls sync handlers and async ones in different ways, so there are two
+over one `Accounts`: `Door`, which sees every call, and `AsyncDoor`, which waits where a call is awaited.
 """
 
 import logging
+import sys
 from asyncio import CancelledError
-from collections.abc import Awaitable
-from inspect import CO_COROUTINE, currentframe
+from collections.abc import Awaitable, Generator, Iterable
+from contextvars import ContextVar
+from inspect import CO_COROUTINE
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, BaseCallbackManager
@@ -18,17 +21,22 @@ from langchain_core.callbacks.manager import ahandle_event, handle_event
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.outputs import LLMResult
 from langchain_core.runnables import RunnableConfig
+from langchain_core.tracers.context import register_configure_hook
 
-from langgraph_conductor.driving import adrive, await_, drive, wait
+from langgraph_conductor.driving import Wait, adrive, await_, drive, wait
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import Redactor
 from langgraph_conductor.workers.watching import Watcher
 
 ResultT = TypeVar("ResultT")
 
+_FRAMES_TO_MANAGER: Final = 4
+
 
 def metered(config: RunnableConfig, meter: Meter, watcher: Watcher | None = None) -> RunnableConfig:
     """`config` under which every model call goes through `meter`, and no tracer is told a key.
+
+    The call itself has to be made after `hook_doors`, so that calls with callbacks of their own are seen too.
 
     Args:
         config: The config of the step or planner.
@@ -37,21 +45,30 @@ def metered(config: RunnableConfig, meter: Meter, watcher: Watcher | None = None
     """
     # merge_configs would not do: it lays the ambient config over this one.
     callbacks, given = config.get("callbacks"), _handlers(config)
-    redactor = [Redactor(meter.secrets)] if given else []  # the tracers come after it, if there are any
-    others = [*redactor, *given]
-    for around in given:
-        if isinstance(around, Door):
-            around.meter.inner.add(meter)
-    doors: list[BaseCallbackHandler] = [Door(meter, others, watcher)]
-    if meter.guards:
-        doors += [AsyncDoor(meter, others), AsyncTextDoor(meter, others)]
+    around = [door.accounts for door in (_HOOKS[Door].get(), *_doors_in(given)) if isinstance(door, Door)]
+    accounts = Accounts.within(around, meter, watcher)
+    others = _without_doors(given)
+    redactor = [Redactor(meter.secrets)] if others else []  # the tracers come after it, if there are any
+    doors: list[BaseCallbackHandler] = [Door(accounts)]
+    if accounts.guards:
+        doors += [AsyncDoor(accounts), AsyncTextDoor(accounts)]
         logging.getLogger(handle_event.__module__).addFilter(_not_ours)  # once: it is the same object
     if not isinstance(callbacks, BaseCallbackManager):
-        return {**config, "callbacks": [*others, *doors]}
+        return {**config, "callbacks": [*redactor, *others, *doors]}
     manager = callbacks.copy()
-    manager.handlers = [*others, *doors]
-    manager.inheritable_handlers = [*redactor, *manager.inheritable_handlers, *doors]
+    manager.handlers = [*redactor, *others, *doors]
+    manager.inheritable_handlers = [*redactor, *_without_doors(manager.inheritable_handlers), *doors]
     return {**config, "callbacks": manager}
+
+
+def hook_doors(config: RunnableConfig) -> None:
+    """Let the doors of a `metered` config see all calls made in this context, whatever callbacks they are given.
+
+    The context is that of `contextvars`: tasks and LangChain's executors copy it, plain threads do not.
+    """
+    doors = {type(handler): handler for handler in _handlers(config)}
+    for kind, hook in _HOOKS.items():
+        hook.set(doors.get(kind))
 
 
 async def watched(call: Awaitable[ResultT], config: RunnableConfig) -> ResultT:
@@ -62,20 +79,24 @@ async def watched(call: Awaitable[ResultT], config: RunnableConfig) -> ResultT:
     try:
         return await call
     except CancelledError as error:
-        for door in _doors_in(config):
-            for run_id in door.meter.in_flight:
-                await ahandle_event(door.others, "on_llm_error", "ignore_llm", error, run_id=run_id)
+        for door in _doors_in(_handlers(config)):
+            for run_id, handlers in door.accounts.cancelled(error):
+                await ahandle_event(handlers, "on_llm_error", "ignore_llm", error, run_id=run_id)
         raise
 
 
 def meter_in(config: RunnableConfig) -> Meter | None:
     """The accounts of the step or planner that is called under `config`."""
-    return next((door.meter for door in _doors_in(config)), None)
+    return next((door.accounts.meters[-1] for door in _doors_in(_handlers(config))), None)
 
 
-def _doors_in(config: RunnableConfig) -> list["Door"]:
-    # The innermost; others watch their own.
-    return [door for door in _handlers(config) if isinstance(door, Door)][-1:]
+def _doors_in(handlers: Iterable[BaseCallbackHandler]) -> list["Door"]:
+    # The innermost, which also has the accounts around its own.
+    return [door for door in handlers if isinstance(door, Door)][-1:]
+
+
+def _without_doors(handlers: Iterable[BaseCallbackHandler]) -> list[BaseCallbackHandler]:
+    return [handler for handler in handlers if not isinstance(handler, Door | AsyncDoor)]
 
 
 def _handlers(config: RunnableConfig) -> list[BaseCallbackHandler]:
@@ -83,10 +104,97 @@ def _handlers(config: RunnableConfig) -> list[BaseCallbackHandler]:
     return callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
 
 
+def _handlers_beside() -> list[BaseCallbackHandler]:
+    """All handlers of the call that LangChain calls a door about.
+
+    They are told of a refusal, since LangChain does not: a tracer's run would never end. Which handlers a call has
+    only its callback manager knows, a few frames further out.
+    """
+    frame: FrameType | None = sys._getframe(3)  # past this function, `_begin` and the door's method
+    for _ in range(_FRAMES_TO_MANAGER):
+        if frame is None:
+            break
+        if isinstance(manager := frame.f_locals.get("self"), BaseCallbackManager):
+            return manager.handlers
+        frame = frame.f_back
+    return []
+
+
 def _not_ours(record: logging.LogRecord) -> bool:
     """LangChain warns of every error in a handler; ours are refusals, and are told in records."""
     doors = [kind.__name__ for kind in (Door, AsyncDoor, AsyncTextDoor)]
     return not (isinstance(record.args, tuple) and bool(record.args) and record.args[0] in doors)
+
+
+class Accounts:
+    """The accounts of a step or planner and of those around it, which see the same calls.
+
+    Args:
+        meters: The outermost first.
+        watchers: See the tools and tokens of each.
+    """
+
+    def __init__(self, meters: tuple[Meter, ...], watchers: tuple[Watcher, ...] = ()) -> None:
+        self.meters = meters
+        self.watchers = watchers
+        self.guards = any(meter.guards for meter in meters)
+        self._beside: dict[UUID, list[BaseCallbackHandler]] = {}
+
+    @classmethod
+    def within(
+        cls, around: Iterable["Accounts"], meter: Meter, watcher: Watcher | None = None
+    ) -> "Accounts":
+        """Those of `meter`, within others."""
+        around = list(around)
+        meters = dict.fromkeys([*(known for one in around for known in one.meters), meter])
+        watchers = dict.fromkeys(known for one in around for known in one.watchers)
+        return cls((*meters,), (*watchers, *([watcher] if watcher else ())))
+
+    def heard(self, run_id: UUID, handlers: list[BaseCallbackHandler]) -> None:
+        """Keep who was told that a call begins."""
+        self._beside[run_id] = handlers
+
+    def begin(
+        self, run_id: UUID, messages: list[BaseMessage], about: dict[str, Any]
+    ) -> Generator[Wait, None, None]:
+        """Admit one call, see `Meter.begin`."""
+        begun: list[Meter] = []
+        try:
+            for meter in self.meters:
+                yield from meter.begin(run_id, messages, about)
+                begun.append(meter)
+        except BaseException:  # cancelled, too
+            for meter in begun:
+                meter.drop(run_id)
+            raise
+
+    def end(self, run_id: UUID, response: LLMResult) -> None:
+        """Count what a call used."""
+        self._beside.pop(run_id, None)
+        for meter in self.meters:
+            meter.end(run_id, response)
+
+    def fail(self, run_id: UUID, error: BaseException) -> None:
+        """Count a call that failed."""
+        self._beside.pop(run_id, None)
+        for meter in self.meters:
+            meter.fail(run_id, error)
+
+    def others(self, run_id: UUID) -> list[BaseCallbackHandler]:
+        """Who else was told that a call begins, and is to be told, once, that it was not made or is over."""
+        handlers = self._beside.pop(run_id, [])
+        return [h for h in handlers if not (isinstance(h, Door | AsyncDoor) and h.accounts is self)]
+
+    def cancelled(self, error: BaseException) -> list[tuple[UUID, list[BaseCallbackHandler]]]:
+        """The calls in flight of a step that was cancelled, and who is to be told.
+
+        Its own accounts keep them as they are: a call that was in flight may have been paid.
+        """
+        calls = [(run_id, self.others(run_id)) for run_id in self.meters[-1].in_flight]
+        for run_id, _ in calls:
+            for meter in self.meters[:-1]:
+                meter.fail(run_id, error)
+        return calls
 
 
 class Door(BaseCallbackHandler):
@@ -98,12 +206,8 @@ class Door(BaseCallbackHandler):
     run_inline = True  # the sums are ready when the call returns, also under asyncio
     raise_error = True
 
-    def __init__(
-        self, meter: Meter, others: list[BaseCallbackHandler], watcher: Watcher | None = None
-    ) -> None:
-        self.meter = meter
-        self.others = others
-        self._watcher = watcher
+    def __init__(self, accounts: Accounts) -> None:
+        self.accounts = accounts
 
     @property
     def ignore_chain(self) -> bool:
@@ -113,68 +217,64 @@ class Door(BaseCallbackHandler):
     @property
     def ignore_agent(self) -> bool:
         """Whether it does with tools."""
-        return self._watcher is None
+        return not self.accounts.watchers
 
     def on_tool_start(self, serialized: dict[str, Any], input_str: str, **about: Any) -> None:
         """A tool is called (called by LangChain)."""
-        if self._watcher:
-            self._watcher.on_tool_start(serialized, input_str, **about)
+        for watcher in self.accounts.watchers:
+            watcher.on_tool_start(serialized, input_str, **about)
 
     def on_tool_end(self, output: Any, **about: Any) -> None:
         """It has given something."""
-        if self._watcher:
-            self._watcher.on_tool_end(output, **about)
+        for watcher in self.accounts.watchers:
+            watcher.on_tool_end(output, **about)
 
     def on_tool_error(self, error: BaseException, **about: Any) -> None:
         """It has failed, or paused."""
-        if self._watcher:
-            self._watcher.on_tool_error(error, **about)
+        for watcher in self.accounts.watchers:
+            watcher.on_tool_error(error, **about)
 
     def on_llm_new_token(self, token: Any, **about: Any) -> None:
         """A model that streams has said a little more."""
-        if self._watcher:
-            self._watcher.on_llm_new_token(token, **about)
+        for watcher in self.accounts.watchers:
+            watcher.on_llm_new_token(token, **about)
 
     def on_chat_model_start(
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **about: Any
     ) -> None:
         """A call begins."""
-        self._begin(run_id, [m for batch in messages for m in batch], about, currentframe())
-
-    def _begin(
-        self, run_id: UUID, messages: list[BaseMessage], about: dict[str, Any], called: FrameType | None
-    ) -> None:
-        # A frame that is kept in a variable of its own holds itself, and all of the run, until it is collected.
-        caller = called and called.f_back
-        if self.meter.guards and caller and caller.f_code.co_flags & CO_COROUTINE:
-            return  # an awaited call: `AsyncDoor` is asked next, and may wait without blocking
-        begun = self.meter.begin(run_id, messages, about)
-        try:
-            drive(begun, wait)
-        except Exception as error:
-            told = _told(run_id, about)
-            handle_event(self.others, "on_llm_error", "ignore_llm", error, **told)
-            raise
+        self._begin(run_id, [m for batch in messages for m in batch], about)
 
     def on_llm_start(
         self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **about: Any
     ) -> None:
         """The same of a model that is no chat model."""
-        self._begin(run_id, _as_messages(prompts), about, currentframe())
+        self._begin(run_id, _as_messages(prompts), about)
+
+    def _begin(self, run_id: UUID, messages: list[BaseMessage], about: dict[str, Any]) -> None:
+        self.accounts.heard(run_id, _handlers_beside())
+        if self.accounts.guards and sys._getframe(2).f_code.co_flags & CO_COROUTINE:
+            return  # an awaited call: `AsyncDoor` is asked next, and may wait without blocking
+        try:
+            drive(self.accounts.begin(run_id, messages, about), wait)
+        except Exception as error:
+            others, told = self.accounts.others(run_id), _told(run_id, about)
+            handle_event(others, "on_llm_error", "ignore_llm", error, **told)
+            raise
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """A call is answered."""
         self._is_over(run_id)
-        self.meter.end(run_id, response)
+        self.accounts.end(run_id, response)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         """A call has failed."""
         self._is_over(run_id)
-        self.meter.fail(run_id, error)
+        self.accounts.fail(run_id, error)
 
     def _is_over(self, run_id: UUID) -> None:
-        if self._watcher:
-            self._watcher.on_llm_over(run_id)
+        for watcher in self.accounts.watchers:
+            watcher.on_llm_over(run_id)
 
 
 class AsyncDoor(AsyncCallbackHandler):
@@ -182,9 +282,8 @@ class AsyncDoor(AsyncCallbackHandler):
 
     raise_error = True
 
-    def __init__(self, meter: Meter, others: list[BaseCallbackHandler]) -> None:
-        self.meter = meter
-        self.others = others
+    def __init__(self, accounts: Accounts) -> None:
+        self.accounts = accounts
 
     async def on_chat_model_start(
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **about: Any
@@ -194,10 +293,10 @@ class AsyncDoor(AsyncCallbackHandler):
 
     async def _begin(self, run_id: UUID, messages: list[BaseMessage], about: dict[str, Any]) -> None:
         try:
-            await adrive(self.meter.begin(run_id, messages, about), await_)
+            await adrive(self.accounts.begin(run_id, messages, about), await_)
         except Exception as error:
-            told = _told(run_id, about)
-            await ahandle_event(self.others, "on_llm_error", "ignore_llm", error, **told)
+            others, told = self.accounts.others(run_id), _told(run_id, about)
+            await ahandle_event(others, "on_llm_error", "ignore_llm", error, **told)
             raise
 
 
@@ -212,6 +311,14 @@ class AsyncTextDoor(AsyncDoor):
     ) -> None:
         """An awaited call begins (called by LangChain)."""
         await self._begin(run_id, _as_messages(prompts), about)
+
+
+_HOOKS: Final[dict[type, ContextVar[Any]]] = {
+    kind: ContextVar(kind.__name__, default=None) for kind in (Door, AsyncDoor, AsyncTextDoor)
+}
+"""The doors of the step that runs in a context. LangChain adds them to the handlers of a call that lacks them."""
+for _hook in _HOOKS.values():
+    register_configure_hook(_hook, inheritable=True)
 
 
 def _told(run_id: UUID, about: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Final, NamedTuple
 from uuid import UUID
-from weakref import WeakSet
 
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
@@ -103,12 +102,12 @@ class Meter:
     """What each of the records' calls could have used."""
     unmetered: int = 0
     """Calls whose provider told no tokens."""
-    inner: "WeakSet[Meter]" = field(default_factory=WeakSet)
-    """The accounts of nested steps, which see the same calls after these."""
     refusal: BudgetExceededError | None = None
     """Why a call of these accounts was not made, once the budget refused one."""
     _closed: bool = False
     _refused: set[UUID] = field(default_factory=set)
+    _ended: set[UUID] = field(default_factory=set)
+    """Calls that were counted: two doors may tell of one, an inherited and a hooked one."""
     _waited: float = 0.0
     _waiting: int = 0
     _waiting_since: float = 0.0
@@ -156,8 +155,11 @@ class Meter:
             BudgetExceededError: If the budget does not allow it.
         """
         with self._lock:
-            if run_id in self._running or run_id in self._refused:
-                return  # the other door has seen to it, or the accounts around these
+            if run_id in self._running:
+                return  # the other door has seen to it
+            if run_id in self._refused:
+                raise GivenUpError("this call was refused")  # a door beside this one was told
+            self._ended.discard(run_id)
             if self._closed:  # a thread cannot be stopped, but it can be kept from paying more
                 raise GivenUpError("this call comes from a try that was given up")
             call = self._running[run_id] = _Running(model_of(about))
@@ -172,8 +174,6 @@ class Meter:
             with self._lock:
                 self._running.pop(run_id, None)
                 self._refused.add(run_id)
-            for meter in self.inner:
-                meter.fail(run_id, error)
             raise
         finally:
             with self._lock:
@@ -213,7 +213,7 @@ class Meter:
                     yield turn
             call.booked = turn if isinstance(turn, Call) else None
             with self._lock:
-                if call.over or self._closed:  # refused by the accounts around these, or given up
+                if call.over or self._closed:  # given up
                     raise GivenUpError("this call was given up while it waited for its turn")
         except BaseException:
             if self.limiter and isinstance(turn, Wait):
@@ -229,8 +229,12 @@ class Meter:
             self.limiter.end(call.booked, 0, 0)
 
     def end(self, run_id: UUID, response: LLMResult) -> None:
-        """Count what a call used."""
-        call = self._running.pop(run_id, None) or _Running(Model())
+        """Count what a call used, once."""
+        with self._lock:
+            if run_id in self._ended:
+                return
+            call = self._running.pop(run_id, None) or _Running(Model())
+            self._ended.add(run_id)
         used, told = used_by(response, call.model, self.prices)
         with self._lock:
             self.usage += used
@@ -251,6 +255,14 @@ class Meter:
             counted = told and used.input_tokens > 0  # a cost may be told without tokens
             sent, said = (used.input_tokens, used.output_tokens) if counted else (None, None)
             self.limiter.end(call.booked, sent, said)
+
+    def drop(self, run_id: UUID) -> None:
+        """Give back what was set aside for a call that others refused: it was not made."""
+        with self._lock:
+            call = self._running.pop(run_id, None)
+            self._refused.add(run_id)
+        if call is not None:
+            self._free(call)
 
     def replay(self, calls: Iterable[CallRecord], most: Iterable[Most]) -> Generator[Wait, None, None]:
         """Count calls that were made and paid before, with what they used; a budget admits them as if made now.

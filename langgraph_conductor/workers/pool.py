@@ -93,6 +93,11 @@ class WorkerPool:
         """
         return self._kept(set(self._workers) - self._matching(excluded))
 
+    def known(self, words: Iterable[str]) -> list[str]:
+        """Those of `words` that are names or tags of the pool."""
+        mine = set(self.names).union(*(worker.tags for worker in self))
+        return [word for word in words if word in mine]
+
     def joined_by(self, worker: Worker) -> "WorkerPool":
         """The pool and one more worker, under the next ordinal.
 

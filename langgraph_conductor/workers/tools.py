@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial, wraps
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 
+from langgraph_conductor.driving import acontained, contained
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.tags import escape
 from langgraph_conductor.workers.failures import wait_before_retry
@@ -51,7 +53,7 @@ def agent(
             "them apart, so rename one or leave it out"
         )
     own = [_tool_turns(max_tool_turns), _model_retries(retries)]
-    return create_agent(model, list(tools), middleware=[*middleware, *own], name=name)
+    return create_agent(model, [*map(_contained, tools)], middleware=[*middleware, *own], name=name)
 
 
 def checked_tools(tools: Any, name: str) -> list[Any]:
@@ -230,6 +232,33 @@ def _tool_turns(most: int) -> Any:
             return _without_calls(await handler(_last(request)))
 
     return ToolTurns()
+
+
+def _contained(given: "BaseTool") -> "BaseTool":
+    """The tool, where its function cannot end the host by `SystemExit`.
+
+    LangChain awaits it in a task of its own, and asyncio ends its loop with a task that raises that.
+    """
+    changed: dict[str, Any] = {}
+    if (func := getattr(given, "func", None)) is not None:
+        changed["func"] = wraps(func)(_blocking(func))
+    if (coroutine := getattr(given, "coroutine", None)) is not None:
+        changed["coroutine"] = wraps(coroutine)(_awaitable(coroutine))
+    return given.model_copy(update=changed) if changed else given
+
+
+def _blocking(func: Callable[..., Any]) -> Callable[..., Any]:
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return contained(partial(func, *args, **kwargs))
+
+    return called
+
+
+def _awaitable(coroutine: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def called(*args: Any, **kwargs: Any) -> Any:
+        return await acontained(partial(coroutine, *args, **kwargs))
+
+    return called
 
 
 def _model_retries(retries: int) -> Any:

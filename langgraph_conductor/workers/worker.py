@@ -2,7 +2,6 @@
 
 import math
 import re
-from asyncio import CancelledError, current_task
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 
+from langgraph_conductor.driving import acontained, contained
 from langgraph_conductor.prices import Model, Price, PriceTable, charged, price_table
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.usage import Usage
@@ -186,22 +186,16 @@ class Worker:
         if self.form.call is None:
             raise TypeError(async_only(self.name))
         try:
-            return _not_empty(text_of_result(self.form.call(task, config)))
+            return _not_empty(text_of_result(contained(self.form.call, task, config)))
         except StopIteration as error:
             raise RuntimeError("the worker raised StopIteration") from error
 
     async def acall(self, task: WorkerTask, config: RunnableConfig) -> str:
         """`call`, awaited."""
         try:
-            return _not_empty(text_of_result(await self.form.acall(task, config)))
+            return _not_empty(text_of_result(await acontained(self.form.acall, task, config)))
         except (StopIteration, StopAsyncIteration) as error:
             raise RuntimeError(f"the worker raised {type(error).__name__}") from error
-        except CancelledError as error:
-            running = current_task()
-            if running is not None and running.cancelling():
-                raise
-            # Nobody cancelled it: it would end the run of others with it.
-            raise RuntimeError("the worker raised CancelledError") from error
 
 
 def _agent_form(

@@ -205,7 +205,7 @@ def test_what_was_paid_before_an_interrupt_is_not_forgotten(fresh, run):
     assert len(result["rounds"][0]["steps"][0]["model_calls"]) == 3
 
 
-def test_a_run_is_resumed_with_the_budget_it_began_with_or_a_new_one(run):
+def test_a_run_is_resumed_with_the_budget_it_began_with_or_a_lower_one(run):
     model, saver = chat("said"), InMemorySaver()
 
     def asks(task):
@@ -215,16 +215,17 @@ def test_a_run_is_resumed_with_the_budget_it_began_with_or_a_new_one(run):
     conductor = create_conductor(plan, [Worker("a", model), Worker("p", asks)], checkpointer=saver)
 
     def begun(name):
-        config = thread(name, budget={"calls": 1})
+        config = thread(name, budget={"calls": 2})
         run(conductor, ask(), config)
         return thread(name)
 
     same = run(conductor, Command(resume="yes"), begun("one"))
-    assert "1 call" in same["stopped"]
+    assert (same["stopped"], same["answer"]) == ("", "said")
     begun("two")
-    more = run(conductor, Command(resume="yes"), thread("two", budget={"calls": 2}))
-    assert more["stopped"] == ""
-    assert more["answer"] == "said"
+    with pytest.raises(ValueError, match=r"only be lowered: 2 calls are set, and 3 calls were"):
+        run(conductor, Command(resume="yes"), thread("two", budget={"calls": 3}))
+    less = run(conductor, Command(resume="yes"), thread("two", budget={"calls": 1, "tokens": 10**6}))
+    assert "1 call" in less["stopped"]
 
 
 def test_seconds_bound_the_waiting_too(run):

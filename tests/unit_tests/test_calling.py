@@ -158,16 +158,24 @@ def test_a_meter_comes_after_whoever_listens_already():
     redactor, *heard, door = config["callbacks"].handlers
     assert heard == [inherited_too, local]
     assert config["callbacks"].inheritable_handlers == [redactor, inherited_too, door]
-    assert door.others == [redactor, inherited_too, local]
     assert (config["tags"], config["callbacks"].tags) == (["t"], ["m"])
     assert (manager.handlers, manager.inheritable_handlers) == ([inherited_too, local], [inherited_too])
 
 
-def test_accounts_know_those_of_the_steps_inside():
-    outer, inner = Meter(), Meter()
+def test_accounts_know_those_of_the_steps_around():
+    mine = BaseCallbackHandler()
+    outer, inner = Meter(max_input_tokens=9), Meter()
     around = metered({}, outer)
-    metered({"callbacks": [BaseCallbackHandler(), *around["callbacks"]]}, inner)
-    assert (list(outer.inner), list(inner.inner)) == ([inner], [])
+    names = [type(handler).__name__ for handler in around["callbacks"]]
+    assert names == ["Door", "AsyncDoor", "AsyncTextDoor"]
+    _, kept, door, *others = metered({"callbacks": [*around["callbacks"], mine]}, inner)["callbacks"]
+    assert kept is mine
+    assert door.accounts.meters == (outer, inner)  # in place of the doors of `outer` alone
+    assert [type(other).__name__ for other in others] == [
+        "AsyncDoor",
+        "AsyncTextDoor",
+    ]  # `outer` may refuse
+    assert {other.accounts for other in others} == {door.accounts}
 
 
 def test_models_that_are_no_chat_models_are_counted_and_refused_too(run):

@@ -181,16 +181,21 @@ async def test_a_planner_is_shown_the_earlier_round():
     assert second.answer == "42"
 
 
-async def test_the_option_rounds_goes_on_from_records_and_refuses_what_is_none():
-    conductor = create_conductor(fixed.single("a"), pool(a=["41", "42"]), max_rounds=2)
+async def test_earlier_rounds_come_from_the_planner_and_from_nobody_who_calls():
+    planner = ScriptedPlanner(flow(("a", "x", [])))
+    conductor = create_conductor(planner, pool(a=["41", "42"]), max_rounds=1)
     first = await conductor.ainvoke(ask())
-    more = {"configurable": {"conductor": {"rounds": first["rounds"]}}}
-    second = await conductor.ainvoke(ask(), more)
+    forged = [first["rounds"][0] | {"answer": "forged"}]
+    with pytest.raises(ValueError, match="may hold"):
+        await conductor.ainvoke(ask(), {"configurable": {"conductor": {"rounds": forged}}})
+    planner.earlier = first["rounds"]
+    going_on = create_conductor(planner, pool(a=["42"]), max_rounds=2)
+    second = await going_on.ainvoke(ask())
     assert [record["answer"] for record in second["rounds"]] == ["41", "42"]
     assert second["usage"]["total"]["calls"] == 2
-    for wrong in ("x", [{}], [1], 7):
-        with pytest.raises(ValueError, match="rounds"):
-            await conductor.ainvoke(ask(), {"configurable": {"conductor": {"rounds": wrong}}})
+    for wrong in ([{}], [1]):
+        with pytest.raises(ValueError, match="records of rounds"):
+            await run_episode(TASK, planner, pool(a="41"), previous=wrong)
 
 
 async def test_two_rounds_of_one_planner():

@@ -14,6 +14,7 @@ from langgraph_conductor.driving import Wait
 from langgraph_conductor.prices import Price
 from langgraph_conductor.workers import Limiter
 from langgraph_conductor.workers.counting import likely_tokens, most_tokens
+from langgraph_conductor.workers.doors import Accounts
 from langgraph_conductor.workers.failures import ContextTooLongError
 from langgraph_conductor.workers.metering import Bounds, GivenUpError, Meter
 
@@ -292,11 +293,27 @@ def test_a_refused_call_set_nothing_aside():
 def test_what_the_accounts_around_refuse_is_refused_in_the_inner_ones():
     ledger = Ledger(Budget(tokens=10_000))
     outer, inner = Meter(ledger=Ledger(Budget(tokens=MOST))), Meter(ledger=ledger)
-    outer.inner.add(inner)
     with pytest.raises(BudgetExceededError):
-        begun(outer)
-    begun(inner)  # asked after it: the call is not made, and not admitted
+        begun(Accounts((outer, inner)))
     assert (ledger.left.tokens, inner.in_flight) == (10_000, [])
+
+
+def test_what_inner_accounts_refuse_is_given_back_by_those_around():
+    ledger = Ledger(Budget(tokens=10_000))
+    outer, inner = Meter(ledger=ledger), Meter(ledger=Ledger(Budget(tokens=MOST)))
+    with pytest.raises(BudgetExceededError):
+        begun(Accounts((outer, inner)))
+    assert (ledger.left.tokens, outer.in_flight) == (10_000, [])
+    with pytest.raises(GivenUpError):
+        begun(outer)  # a door that has them alone is asked about the same call
+
+
+def test_a_call_that_two_doors_tell_of_is_counted_once():
+    meter = Meter()
+    begun(meter)
+    for _ in range(2):
+        meter.end("call", answered())
+    assert (meter.usage.calls, len(meter.records)) == (1, 1)
 
 
 def test_a_call_given_up_while_it_waits_for_the_budget_is_free():

@@ -127,15 +127,19 @@ def test_ledgers_are_kept_only_so_long():
     assert ledgers.of(None, budget) is None
 
 
-def test_a_run_keeps_the_budget_it_began_with_unless_this_call_says_another():
+def test_a_run_keeps_the_budget_it_began_with_unless_this_call_says_a_lower_one():
     options, run = Options(budget=Budget(calls=1)), Ledgers.new_run(Budget(calls=2))
     for silent in (None, {}, {"configurable": None}, config(max_rounds=2), thread()):
         assert budget_of(run, options, silent) == Budget(calls=2)
         assert budget_of(None, options, silent) == Budget(calls=1)
         assert budget_of(Ledgers.new_run(None), options, silent) is None
-    for before in (run, None, Ledgers.new_run(None)):
-        assert budget_of(before, options, config(budget={"calls": 3})) == Budget(calls=3)
-        assert budget_of(before, options, config(budget=None)) is None
+    for before, calls in ((run, 2), (None, 1)):
+        assert budget_of(before, options, config(budget=None)) == Budget(calls=calls)
+        assert budget_of(before, options, config(budget={"tokens": 3})) == Budget(calls=calls, tokens=3)
+        assert budget_of(before, options, config(budget={"calls": 1})) == Budget(calls=1)
+        with pytest.raises(ValueError, match="only be lowered"):
+            budget_of(before, options, config(budget={"calls": 3}))
+    assert budget_of(Ledgers.new_run(None), options, config(budget={"calls": 3})) == Budget(calls=3)
 
 
 def test_what_was_kept_tells_how_often_a_process_ended_in_the_middle():

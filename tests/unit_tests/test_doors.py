@@ -1,0 +1,268 @@
+"""Every model call below a step or planner is seen by its budget, whatever callbacks the call is given."""
+
+import asyncio
+import contextvars
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableLambda, RunnableParallel
+from langchain_core.runnables.config import ContextThreadPoolExecutor
+from langchain_core.tools import tool
+
+from langgraph_conductor import Plan, Step, Worker, Workflow, create_conductor
+from langgraph_conductor.planners import fixed
+from langgraph_conductor.testing import ScriptedModel
+from tests.helpers import ask, flow
+
+
+class Heard(BaseCallbackHandler):
+    def __init__(self):
+        self.began, self.ended, self.failed = [], [], []
+
+    def on_chat_model_start(self, serialized, messages, *, run_id, **about):
+        self.began.append(run_id)
+
+    def on_llm_end(self, response, *, run_id, **about):
+        self.ended.append(run_id)
+
+    def on_llm_error(self, error, *, run_id, **about):
+        self.failed.append(run_id)
+
+
+def in_executor(model):
+    with ContextThreadPoolExecutor() as pool:
+        return pool.submit(model.invoke, "q", {"callbacks": [Heard()]}).result()
+
+
+def in_tool(model):
+    @tool
+    def look(word: str) -> str:
+        """Look a word up."""
+        return model.invoke(word, {"callbacks": [Heard()]}).text
+
+    return look.invoke({"word": "q"}, {"callbacks": []})
+
+
+def in_chain(model):
+    return (RunnableLambda(lambda text: text) | model).invoke("q", {"callbacks": [Heard()]})
+
+
+def in_agent(model):
+    return create_agent(model, []).invoke({"messages": [("user", "q")]}, {"callbacks": [Heard()]})
+
+
+WAYS = {
+    "inherited": lambda model: model.invoke("q"),
+    "given a handler": lambda model: model.invoke("q", {"callbacks": [Heard()]}),
+    "given none": lambda model: model.invoke("q", {"callbacks": []}),
+    "given a manager": lambda model: model.invoke("q", {"callbacks": CallbackManager([Heard()])}),
+    "bound": lambda model: model.with_config(callbacks=[Heard()]).invoke("q"),
+    "the model's own": lambda model: model.model_copy(update={"callbacks": [Heard()]}).invoke("q"),
+    "streamed": lambda model: list(model.stream("q", {"callbacks": [Heard()]})),
+    "a batch": lambda model: model.batch(["q"], {"callbacks": [Heard()]}),
+    "generated": lambda model: model.generate([[HumanMessage("q")]]),
+    "an executor": in_executor,
+    "a tool": in_tool,
+    "a chain": in_chain,
+    "branches": lambda model: RunnableParallel(a=model).invoke("q", {"callbacks": [Heard()]}),
+    "an agent": in_agent,
+}
+
+
+async def streamed(model):
+    return [chunk async for chunk in model.astream("q", {"callbacks": [Heard()]})]
+
+
+async def events(model):
+    return [event async for event in model.astream_events("q", {"callbacks": [Heard()]})]
+
+
+async def in_async_agent(model):
+    return await create_agent(model, []).ainvoke({"messages": [("user", "q")]}, {"callbacks": [Heard()]})
+
+
+async def in_task(model):
+    return await asyncio.create_task(model.ainvoke("q", {"callbacks": [Heard()]}))
+
+
+ASYNC_WAYS = {
+    "inherited": lambda model: model.ainvoke("q"),
+    "given a handler": lambda model: model.ainvoke("q", {"callbacks": [Heard()]}),
+    "given none": lambda model: model.ainvoke("q", {"callbacks": []}),
+    "bound": lambda model: model.with_config(callbacks=[Heard()]).ainvoke("q"),
+    "the model's own": lambda model: model.model_copy(update={"callbacks": [Heard()]}).ainvoke("q"),
+    "streamed": streamed,
+    "events": events,
+    "a batch": lambda model: model.abatch(["q"], {"callbacks": [Heard()]}),
+    "generated": lambda model: model.agenerate([[HumanMessage("q")]]),
+    "in a thread": lambda model: asyncio.to_thread(model.invoke, "q", {"callbacks": [Heard()]}),
+    "a task": in_task,
+    "an agent": in_async_agent,
+}
+
+
+def tried(way, model):
+    def work(task):
+        try:
+            for _ in range(6):
+                way(model)
+        except Exception as error:
+            return f"refused: {type(error).__name__}"
+        return "done"
+
+    return work
+
+
+def atried(way, model):
+    async def work(task):
+        try:
+            for _ in range(6):
+                await way(model)
+        except Exception as error:
+            return f"refused: {type(error).__name__}"
+        return "done"
+
+    return work
+
+
+def counted(result, model, most):
+    assert result["answer"] == "refused: BudgetExceededError"
+    assert result["stopped"]
+    assert (len(model.calls), result["usage"]["workers"]["calls"]) == (most, most)
+    assert len(result["rounds"][0]["steps"][0]["model_calls"]) == most
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_a_budget_sees_a_call_however_it_is_made(way, run):
+    model = ScriptedModel(replies=["hi"], max_tokens=10)
+    worker = Worker("w", tried(way, model))
+    counted(run(create_conductor(fixed.single("w"), [worker], budget={"calls": 2}), ask()), model, 2)
+
+
+@pytest.mark.parametrize("way", ASYNC_WAYS.values(), ids=ASYNC_WAYS)
+def test_a_budget_sees_an_awaited_call_however_it_is_made(way):
+    model = ScriptedModel(replies=["hi"], max_tokens=10)
+    conductor = create_conductor(
+        fixed.single("w"), [Worker("w", atried(way, model))], budget={"calls": 2, "seconds": 60}
+    )
+    counted(asyncio.run(conductor.ainvoke(ask())), model, 2)
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_calls_are_counted_without_a_budget_too(way):
+    model = ScriptedModel(replies=["hi"])
+    result = create_conductor(fixed.single("w"), [Worker("w", tried(way, model))]).invoke(ask())
+    assert (len(model.calls), result["usage"]["workers"]["calls"]) == (6, 6)
+
+
+def test_a_planners_calls_are_seen_too(run):
+    model = ScriptedModel(replies=["hi"], max_tokens=10)
+
+    class Own:
+        def plan(self, request):
+            for _ in range(6):
+                model.invoke("q", {"callbacks": []})
+            return Plan(Workflow((Step("w", "x"),)))
+
+        async def aplan(self, request):
+            for _ in range(6):
+                await model.ainvoke("q", {"callbacks": []})
+            return Plan(Workflow((Step("w", "x"),)))
+
+    result = run(create_conductor(Own(), [Worker("w", lambda t: "free")], budget={"calls": 2}), ask())
+    assert (len(model.calls), result["usage"]["planner"]["calls"]) == (2, 2)
+    assert result["answer"] == "free"
+
+
+@pytest.mark.parametrize(
+    "budgets", [({"calls": 2}, None), (None, {"calls": 2}), ({"calls": 2}, {"calls": 2})]
+)
+@pytest.mark.parametrize("given", [None, {"callbacks": []}, {"callbacks": [Heard()]}])
+def test_a_nested_conductors_calls_count_once_in_both(budgets, given, run):
+    outer, inner = budgets
+    model = ScriptedModel(replies=["hi"], max_tokens=10)
+    team = create_conductor(
+        fixed.single("w"), [Worker("w", tried(WAYS["given none"], model))], budget=inner
+    )
+    seen = []
+
+    def ask_team(task):
+        found = team.invoke({"messages": [("user", "q")]}, given)
+        seen.append(found["usage"]["workers"]["calls"])
+        return found["answer"]
+
+    conductor = create_conductor(fixed.single("team"), [Worker("team", ask_team)], budget=outer)
+    result = run(conductor, ask())
+    assert (len(model.calls), seen, result["usage"]["workers"]["calls"]) == (2, [2], 2)
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_who_listens_to_a_call_alone_hears_how_it_ends(awaited):
+    heard, model = Heard(), ScriptedModel(replies=["hi"], max_tokens=10)
+    given = {"callbacks": [heard]}
+    ways = tried(lambda m: m.invoke("q", given), model), atried(lambda m: m.ainvoke("q", given), model)
+    worker = Worker("w", ways[awaited])
+    conductor = create_conductor(fixed.single("w"), [worker], budget={"calls": 2})
+    asyncio.run(conductor.ainvoke(ask())) if awaited else conductor.invoke(ask())
+    assert (len(heard.began), heard.ended, heard.failed) == (3, heard.began[:2], heard.began[2:])
+
+
+def test_a_handler_hears_each_event_once_and_in_its_place():
+    said = []
+
+    class Told(BaseCallbackHandler):
+        def __init__(self, name):
+            self.name = name
+
+        def on_chat_model_start(self, *_, **__):
+            said.append(f"{self.name} start")
+
+        def on_llm_new_token(self, token, **_):
+            said.append(f"{self.name} {token}")
+
+        def on_llm_end(self, *_, **__):
+            said.append(f"{self.name} end")
+
+    model = ScriptedModel(replies=["hi"], callbacks=[Told("own")])
+
+    def work(task):
+        said.clear()
+        return "".join(chunk.text for chunk in model.stream("q", {"callbacks": [Told("a"), Told("b")]}))
+
+    work(None)
+    alone = list(said)
+    create_conductor(fixed.single("w"), [Worker("w", work)], budget={"calls": 9}).invoke(ask())
+    assert said == alone
+
+
+def test_tools_given_callbacks_of_their_own_are_recorded():
+    model = ScriptedModel(replies=["hi"])
+    result = create_conductor(
+        fixed.single("w"), [Worker("w", lambda t: f"{in_tool(model)}!")], budget={"calls": 9}
+    ).invoke(ask())
+    calls = result["rounds"][0]["steps"][0]["tool_calls"]
+    assert [(call["tool"], call["output"]) for call in calls] == [("look", "hi")]
+
+
+def test_calls_outside_of_a_conductor_are_left_alone():
+    model = ScriptedModel(replies=["hi"], max_tokens=10)
+    conductor = create_conductor(fixed.single("w"), [Worker("w", model)], budget={"calls": 1})
+    before = contextvars.copy_context()
+    conductor.invoke(ask())
+    handlers = CallbackManager.configure().handlers
+    assert handlers == [] == before.run(lambda: CallbackManager.configure().handlers)
+    assert model.invoke("q", {"callbacks": [Heard()]}).text == "hi"
+
+
+def test_steps_beside_one_another_have_accounts_of_their_own(run):
+    models = {name: ScriptedModel(replies=[name], max_tokens=10) for name in "ab"}
+    pool = [
+        Worker(name, lambda t, m=model: m.invoke("q", {"callbacks": []}).text)
+        for name, model in models.items()
+    ]
+    plan = flow(("a", "x", []), ("b", "y", []))
+    result = run(create_conductor(fixed.workflow(plan), pool, budget={"calls": 5}), ask())
+    steps = result["rounds"][0]["steps"]
+    assert [(s["usage"]["calls"], len(s["model_calls"])) for s in steps] == [(1, 1), (1, 1)]
