@@ -267,7 +267,7 @@ def _model_retries(retries: int) -> Any:
 
 
 def _escaped(request: Any) -> Any:
-    """The request with no tag of the prompt in what tools said; what is kept of the conversation stays as it is."""
+    """The request with no tag of the prompt in what tools said; the conversation that is kept stays as it is."""
     messages = [_with_plain_text(m) if isinstance(m, ToolMessage) else m for m in request.messages]
     return request if messages == request.messages else request.override(messages=messages)
 
