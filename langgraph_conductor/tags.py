@@ -7,8 +7,7 @@ stays as it is, and `unescape` gives every text back exactly.
 """
 
 import re
-from collections.abc import Mapping
-from string import ascii_lowercase
+import unicodedata
 from typing import Final
 
 PROMPT_TAGS: Final = (
@@ -28,38 +27,20 @@ _UNSEEN: Final = (
     "\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u0300-\u036f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff"
 )
-_STYLED: Final = range(0x1D400, 0x1D6A4, 52)  # Unicode's mathematical alphabets: bold, script and so on
+_JOINERS: Final = "\uff3f\u203f\u2040\u2054\ufe33\ufe34\ufe4d-\ufe4f\u2010-\u2015-"
+# No part can take what the next one begins with, and none runs past the next opening sign: linear time.
+_NAMED: Final = re.compile(
+    rf"({_OPENING})(\\*+)([\s/\uff0f\u2044\u2215{_UNSEEN}]*+)([\w{_JOINERS}{_UNSEEN}]++)", re.IGNORECASE
+)
+_NOT_READ: Final = re.compile(f"[{_UNSEEN}]")
+_JOINER: Final = re.compile(f"[{_JOINERS}]")
 
 
-def _sign(sign: str) -> str:
-    """A class of what a sign of a tag's name may look like."""
-    if sign == "_":
-        return "[_\uff3f\u203f\u2010-\u2015-]"
-    at = ascii_lowercase.index(sign)
-    styled = "".join(chr(first + at) + chr(first + 26 + at) for first in _STYLED)
-    return f"[{sign}{chr(0xFF41 + at)}{styled}]"
-
-
-def _named(tags: tuple[str, ...]) -> str:
-    return "|".join(f"[{_UNSEEN}]*+".join(map(_sign, tag)) for tag in tags)
-
-
-def _look_alike(tags: tuple[str, ...], escaped: str) -> re.Pattern[str]:
-    # No part can take what the next one begins with, and none runs past the next opening sign: linear time.
-    gap = rf"[\s/\uff0f\u2044\u2215{_UNSEEN}]*+"
-    first = "".join(_sign(sign)[1:-1] for sign in sorted({tag[0] for tag in tags}))  # tells soonest
-    return re.compile(
-        rf"({_OPENING}){escaped}(\\*+)({gap}(?=[{first}])(?:{_named(tags)})(?!\w))", re.IGNORECASE
-    )
-
-
-_FAMILIES: Final = (PROMPT_TAGS, CONVERSATION_TAGS, ALL_TAGS)
-_PLAIN: Final[Mapping[tuple[str, ...], re.Pattern[str]]] = {
-    tags: _look_alike(tags, "") for tags in _FAMILIES
-}
-_ESCAPED: Final[Mapping[tuple[str, ...], re.Pattern[str]]] = {
-    tags: _look_alike(tags, r"\\") for tags in _FAMILIES
-}
+def _name(word: str) -> str:
+    """A word as a model might read it: no accents and styles, nothing that is not seen, in small letters."""
+    if not word.isascii():
+        word = _NOT_READ.sub("", unicodedata.normalize("NFKD", word))
+    return _JOINER.sub("_", word.casefold()).strip("_")
 
 
 def escape(text: str, tags: tuple[str, ...] = ALL_TAGS) -> str:
@@ -67,14 +48,24 @@ def escape(text: str, tags: tuple[str, ...] = ALL_TAGS) -> str:
 
     Args:
         text: Any text.
-        tags: One of the families above, or both.
+        tags: Names of tags.
     """
-    return _PLAIN[tags].sub(r"\1\\\2\3", text)
+    return _NAMED.sub(
+        lambda found: (
+            f"{found[1]}\\{found[2]}{found[3]}{found[4]}" if _name(found[4]) in tags else found[0]
+        ),
+        text,
+    )
 
 
 def unescape(text: str, tags: tuple[str, ...] = ALL_TAGS) -> str:
     """The inverse of `escape`."""
-    return _ESCAPED[tags].sub(r"\1\2\3", text)
+    return _NAMED.sub(
+        lambda found: (
+            f"{found[1]}{found[2][1:]}{found[3]}{found[4]}" if _name(found[4]) in tags else found[0]
+        ),
+        text,
+    )
 
 
 # --------------------------------------------------------------- conversations
@@ -94,9 +85,9 @@ def is_conversation(text: str) -> bool:
     if not text.startswith(CONVERSATION_INTRO):
         return False
     inside, newest = "", 0
-    for alike in _PLAIN[CONVERSATION_TAGS].finditer(text):
-        if alike[2]:
-            continue  # escaped
+    for alike in _NAMED.finditer(text):
+        if alike[2] or _name(alike[4]) not in CONVERSATION_TAGS:
+            continue  # escaped, or another word
         tag = _REAL.match(text, alike.start())
         if tag is None or inside != (tag[2] if tag[1] else ""):
             return False

@@ -16,10 +16,10 @@ from langgraph_conductor.budget import Budget
 from langgraph_conductor.conversation import question_blocks, question_of
 from langgraph_conductor.driving import contained, inherited
 from langgraph_conductor.events import Answered
-from langgraph_conductor.graph._langgraph import has_saver
+from langgraph_conductor.graph._langgraph import has_saver, is_nested
 from langgraph_conductor.graph.accounts import ended_by_budget, stopped_by_person, unanswered, usage_of
 from langgraph_conductor.graph.approval import Approve
-from langgraph_conductor.graph.checks import check_bounds
+from langgraph_conductor.graph.checks import check_bounds, check_choice, check_offer
 from langgraph_conductor.graph.compiler import WorkflowGraphs
 from langgraph_conductor.graph.event_stream import EventStream
 from langgraph_conductor.graph.ledgers import Ledgers, check_format, own_rounds
@@ -27,8 +27,8 @@ from langgraph_conductor.graph.round import build_round
 from langgraph_conductor.graph.run_context import RunContext, handed_down
 from langgraph_conductor.graph.step import OnStepError
 from langgraph_conductor.graph.traces import marked
-from langgraph_conductor.graph.workflow_node import WorkflowNode
-from langgraph_conductor.options import Options
+from langgraph_conductor.graph.workflow_node import WorkflowNode, offered
+from langgraph_conductor.options import Options, names_in
 from langgraph_conductor.planners.protocol import Planner, planner_of
 from langgraph_conductor.records import RoundRecord, latest_answered
 from langgraph_conductor.workers import Worker, WorkerPool

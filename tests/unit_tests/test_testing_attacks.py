@@ -37,7 +37,7 @@ def test_nothing_changes_our_own_conductor(route):
 def broken_tags(patch):
     from langgraph_conductor import tags
 
-    patch.setattr(tags, "_PLAIN", dict.fromkeys(tags._PLAIN, NOTHING))
+    patch.setattr(tags, "_NAMED", NOTHING)
 
 
 def broken_controls(patch):
