@@ -153,8 +153,8 @@ def _conductors(name: str, values: Mapping[str, Any]) -> Iterator[_Found]:
     if {"run", "messages", "question"} <= set(values):
         yield _Found(name, "round", "")
     for channel in values:
-        added = channel.removesuffix("_turn")
-        if added != channel and {f"{added}_run", f"{added}_question"} <= set(values):
+        added = channel.removesuffix("_run")
+        if added != channel and f"{added}_question" in values:
             yield _Found(name, added, f"{added}_")
 
 

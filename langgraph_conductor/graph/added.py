@@ -5,21 +5,18 @@ kept in those of the conductor. By `Send`, the node is given an input of its own
 such a run travels on the loop edge, in a `Send` back to the node, and leaves the channels alone.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from hashlib import sha256
 from typing import Any, Final
 
-from langchain_core.messages import HumanMessage, convert_to_messages
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END
 from langgraph.types import Send
 from pydantic import BaseModel
 
-from langgraph_conductor.graph.outer_loop import OuterLoop
+from langgraph_conductor.graph.outer_loop import OuterLoop, asks_the_same
 
-CHANNELS: Final = ("question", "rounds", "run", "turn")
+CHANNELS: Final = ("question", "rounds", "run")
 """What is kept of a run from round to round."""
 
 
@@ -71,10 +68,9 @@ class AddedNode:
         if carried := given.get(self._key("again")):
             return Entry(carried["run"], (), sent=True, room=self._room(carried["remaining"]))
         sent = self._key("run") not in given
-        turn = _turn(given)
         now = self._kept(given)
-        if sent or not self._goes_on(now, turn, config):
-            now = {**self.loop.intake(given, config), "turn": turn}
+        if sent or not self._goes_on(now, given, config):
+            now = self.loop.intake(given, config)
         messages = list(given.get("messages") or ()) if self.replaces else []
         room = self._room(given.get(self._key("remaining_steps")))
         return Entry({channel: now[channel] for channel in CHANNELS}, messages, sent, room)
@@ -110,13 +106,9 @@ class AddedNode:
         carried = {"run": sent, "remaining": None if remaining is None else remaining - 1}
         return Send(self.name, {self._key("again"): carried})
 
-    def _goes_on(self, now: Mapping[str, Any], turn: str, config: RunnableConfig) -> bool:
-        """Whether the run in the channels is under way, and what was asked is still the same.
-
-        Where no human message is left, the history was trimmed meanwhile.
-        """
-        under_way = bool(now["rounds"]) and not self.loop.over(now, config)
-        return under_way and turn in ("", now["turn"])
+    def _goes_on(self, now: Mapping[str, Any], state: Mapping[str, Any], config: RunnableConfig) -> bool:
+        """Whether the run in the channels is under way, and what was asked is still the same."""
+        return bool(now["rounds"]) and not self.loop.over(now, config) and asks_the_same(now["run"], state)
 
     def _room(self, remaining: int | None) -> int | None:
         """A superstep is for what comes after, and the last one is none."""
@@ -129,19 +121,13 @@ class AddedNode:
         return f"{self.name}_{channel}"
 
 
-def _turn(state: Mapping[str, Any]) -> str:
-    """What tells the newest human message from others, and from what it was before an edit."""
-    asked = [m for m in convert_to_messages(state.get("messages") or []) if isinstance(m, HumanMessage)]
-    if not asked:
-        return ""
-    content = json.dumps(asked[-1].content, sort_keys=True, default=str)
-    return f"{asked[-1].id}:{sha256(content.encode(errors='surrogatepass')).hexdigest()}"
-
-
 def _mapping(state: Any) -> Mapping[str, Any]:
-    """A state in any form that LangGraph takes."""
+    """A state in any form that LangGraph takes, a single message as the list that a reducer makes of it."""
     if isinstance(state, BaseModel):
-        return {name: getattr(state, name) for name in type(state).model_fields}
-    if is_dataclass(state):
-        return {field.name: getattr(state, field.name) for field in fields(state)}
-    return state if isinstance(state, Mapping) else {"messages": state}
+        given = {name: getattr(state, name) for name in type(state).model_fields}
+    elif is_dataclass(state):
+        given = {field.name: getattr(state, field.name) for field in fields(state)}
+    else:
+        given = dict(state) if isinstance(state, Mapping) else {"messages": state}
+    messages = given.get("messages")
+    return given if messages is None or isinstance(messages, list) else {**given, "messages": [messages]}

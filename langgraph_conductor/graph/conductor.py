@@ -19,7 +19,7 @@ from langgraph_conductor.graph._langgraph import node, router
 from langgraph_conductor.graph.added import AddedNode
 from langgraph_conductor.graph.approval import Approve
 from langgraph_conductor.graph.bound import with_bound_options
-from langgraph_conductor.graph.outer_loop import OuterLoop, Question
+from langgraph_conductor.graph.outer_loop import OuterLoop, Question, asks_the_same
 from langgraph_conductor.graph.step import OnStepError
 from langgraph_conductor.graph.traces import INTEGRATION
 from langgraph_conductor.options import MAX_ROUNDS, MAX_STEPS
@@ -32,7 +32,6 @@ _OWN: Final[dict[str, Any]] = {
     "question": list[ContentBlock],
     "rounds": list[RoundRecord],
     "run": Annotated[dict[str, Any], newest],  # with a reducer, so that it is there before it was written
-    "turn": str,
 }
 """The channels that a conductor keeps in a graph it is added to, each with the conductor's name before its own."""
 
@@ -83,8 +82,7 @@ def create_conductor(
             rendering the conversation.
         context_schema: As in `StateGraph`; workers' tools read it from the runtime.
         checkpointer: As in `StateGraph.compile`. Leave it out when the conductor is part of another
-            graph, whose saver it then shares. It must keep a thread's older checkpoints until the run is over
-            (`ShallowPostgresSaver` does not). Pass `durability="sync"` to `invoke`: with LangGraph's
+            graph, whose saver it then shares. Pass `durability="sync"` to `invoke`: with LangGraph's
             default a killed process may lose the newest saves, and then repeats what they held.
         store: As in `StateGraph.compile`.
         cache: As in `StateGraph.compile`; the conductor's own nodes are never cached.
@@ -136,13 +134,18 @@ def create_conductor(
     async def async_intake(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         return loop.intake(state, config)
 
+    def begun(state: Mapping[str, Any], config: RunnableConfig) -> Mapping[str, Any]:
+        """The run, or a new one where someone edited the question while it waited."""
+        now = state if asks_the_same(state["run"], state) else loop.intake(state, config)
+        return {channel: now.get(channel) for channel in ("question", "rounds", "run")}
+
     def blocking_round(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         _ = one_round
-        return {"rounds": loop.run_round(state, config, _room(state["remaining_steps"]))["rounds"]}
+        return loop.run_round(begun(state, config), config, _room(state["remaining_steps"]))
 
     async def async_round(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         _ = one_round
-        return {"rounds": (await loop.arun_round(state, config, _room(state["remaining_steps"])))["rounds"]}
+        return await loop.arun_round(begun(state, config), config, _room(state["remaining_steps"]))
 
     def again(state: ConductorState, config: RunnableConfig) -> str | list[str]:
         if not state.get("rounds"):

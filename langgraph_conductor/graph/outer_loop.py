@@ -1,12 +1,14 @@
 """The outer loop: what is done before the first round, after the last, and in between."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage, convert_to_messages
 from langchain_core.runnables import RunnableConfig
 from langgraph.cache.base import BaseCache
 from langgraph.graph import StateGraph
@@ -159,7 +161,8 @@ class OuterLoop:
             "answer": "",
             "usage": {},
             "stopped": "",
-            "run": self.ledgers.new_run(chosen.budget, len(earlier), self.options.said(chosen)),
+            "run": self.ledgers.new_run(chosen.budget, len(earlier), self.options.said(chosen))
+            | {"asked": _asked(state)},
         }
 
     def check_options(self, config: RunnableConfig) -> None:
@@ -264,6 +267,23 @@ class OuterLoop:
         EventStream.of(config).send(told)
         message = AIMessage(text or stopped, name=self.name, response_metadata={"conductor": about})
         return {"messages": [message], "answer": text, "usage": usage, "stopped": stopped}
+
+
+def asks_the_same(run: Mapping[str, Any], state: Mapping[str, Any]) -> bool:
+    """Whether the newest human message is still the one a run began with, unedited.
+
+    Where none is left, the history was trimmed meanwhile.
+    """
+    return "asked" not in run or _asked(state) in ("", run["asked"])
+
+
+def _asked(state: Mapping[str, Any]) -> str:
+    """What tells the newest human message from others, and from itself before an edit; empty if there is none."""
+    asked = [m for m in convert_to_messages(state.get("messages") or []) if isinstance(m, HumanMessage)]
+    if not asked:
+        return ""
+    content = json.dumps(asked[-1].content, sort_keys=True, default=str)
+    return f"{asked[-1].id}:{sha256(content.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def _fallback(name: str | None, pool: WorkerPool) -> str:

@@ -180,6 +180,14 @@ def test_a_state_in_any_form_of_langgraph_is_sent(run, state):
     assert sorted(answers(result)) == ["x1", "y1"]
 
 
+@pytest.mark.parametrize(
+    "one", [HumanMessage("x"), {"role": "user", "content": "x"}, ("user", "x"), "x"], ids=type
+)
+def test_one_message_is_sent_as_it_is_given_to_a_graph(run, one):
+    app = app_of(["x"], of=lambda text: {"messages": one})
+    assert answers(run(app, ask("broad"))) == ["x0"]
+
+
 @pytest.mark.parametrize("state", [Modelled, Classed])
 def test_a_state_in_any_form_of_langgraph_is_read_along_an_edge(run, state):
     builder = StateGraph(state)

@@ -237,6 +237,37 @@ def test_a_question_that_is_edited_while_a_later_round_waits_is_asked_anew(run):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("waits", ["approval", "worker"])
+@pytest.mark.parametrize("change", ["edited", "added"])
+def test_a_question_that_is_changed_while_a_run_waits_is_the_one_that_is_answered(form, run, waits, change):
+    """`create_conductor` alone goes on with `round`, which has to look whether what it was asked still stands."""
+    planner, saver = ScriptedPlanner(ONE), InMemorySaver()
+
+    def work(task):
+        return interrupt("?") if waits == "worker" else task.question[0]["text"][-30:]
+
+    app = app_of(form, saver, planner, work, approve=waits == "approval")
+    run(app, {"messages": [HumanMessage("old", id="1")]}, thread())
+    app.update_state(thread(), {"messages": [HumanMessage("new", id="1" if change == "edited" else "2")]})
+    run(app, None, thread())
+    assert "new" in planner.requests[-1].question[0]["text"]
+    answer = {"type": "accept"} if waits == "approval" else "by hand"
+    run(app, Command(resume=answer), thread())
+    assert len(planner.requests) == 2
+    assert "new" in app.get_state(thread()).values["messages"][-1].text or waits == "worker"
+
+
+def test_another_change_while_the_first_round_waits_is_no_new_question(saver):
+    """LangGraph begins the node anew after any change from outside; the run is the same."""
+    planner = ScriptedPlanner(ONE)
+    app = app_of("plain", saver, planner, lambda task: interrupt("?"))
+    app.invoke(ask("old"), thread())
+    before = app.get_state(thread()).values["run"]
+    app.update_state(thread(), {"messages": [AIMessage("a remark")]})
+    app.invoke(None, thread())
+    assert app.get_state(thread()).values["run"] == before
+
+
 class Labelled(MessagesState):
     label: str
 
