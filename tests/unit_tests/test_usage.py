@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -138,12 +139,14 @@ def test_a_model_has_its_own_price_or_the_common_one():
 
 @pytest.mark.parametrize(
     ("reported", "usd"),
-    [(0.25, "0.25"), ("0.25", "0.25"), (0, "0"), (Decimal(1), "1"), (True, "0.003"), (-1, "0.003"),
-     ("much", "0.003"), (float("nan"), "0.003"), (float("inf"), "0.003"), ([1], "0.003"), (None, "0.003")],
+    [(0.25, "0.25"), ("0.25", "0.25"), (0, "0"), (Decimal(1), "1"), (True, None), (-1, None),
+     ("much", None), (float("nan"), None), (float("inf"), None), ([1], None), (None, None)],
 )  # fmt: skip
-def test_what_the_provider_reports_counts_before_prices(reported, usd):
-    told = charged(CALL, Model("m"), {"": CHEAP}, reported=reported)
-    assert (told.usd, told.unpriced_calls) == (Decimal(usd), 0)
+def test_what_the_provider_reports_counts_where_the_user_gave_no_price(reported, usd):
+    for table in ({"": CHEAP}, {"m": CHEAP}):
+        assert charged(CALL, Model("m"), table, reported=reported).usd == Decimal("0.003")
+    told = charged(CALL, Model("m"), {"n": CHEAP}, reported=reported)
+    assert told == (CALL if usd is None else replace(CALL, usd=Decimal(usd), unpriced_calls=0))
 
 
 def test_known_prices_need_a_known_provider():
