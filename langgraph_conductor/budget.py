@@ -111,6 +111,16 @@ class Budget:
             )
         return narrow
 
+    def cut_to(self, most: "Budget | None") -> "Budget":
+        """This budget, with the lower of each limit where another has one too; nothing is refused."""
+        if most is None:
+            return self
+        lower = {}
+        for name in LIMITS:
+            known = [limit for budget in (self, most) if (limit := getattr(budget, name)) is not None]
+            lower[name] = min(known, default=None)
+        return Budget(**lower, allow_unbounded=self.allow_unbounded and most.allow_unbounded)
+
     def to_json(self) -> dict[str, Any]:
         """As JSON; the inverse of `of`."""
         data = {field.name: getattr(self, field.name) for field in fields(self)}

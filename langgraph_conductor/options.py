@@ -114,7 +114,9 @@ class Options:
         for name in ("max_steps", "max_rounds"):
             if name in kept and type(getattr(self, name)) is int:
                 kept[name] = min(kept[name], getattr(self, name))
-        return replace(self, **kept, budget=Budget.of(run["budget"]) if run.get("budget") else None)
+        # What is stored may be another's word: a client of a served graph can write to a thread.
+        stored = Budget.of(run["budget"]).cut_to(self.budget) if run.get("budget") else self.budget
+        return replace(self, **kept, budget=stored)
 
     def _laid(self, given: Mapping[str, Any]) -> "Options":
         changes = dict(given)

@@ -71,7 +71,9 @@ def approval_node(workflows: WorkflowNode) -> Runnable[Any, Any]:
     def decide(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
         check_format(state.get("run"))
         planned = Workflow.from_json(state["workflow"] or {})
-        said = _asked(planned, state, workflows.offered(config, state.get("run")))
+        run = state.get("run")
+        most = max(workflows.options(config, run).max_steps, len(planned.steps))
+        said = _asked(planned, state, workflows.offered(config, run), most)
         record = state["plan"]
         done = done_of(Left(), state.get("stands"))
         if said.kind == "accept":
@@ -120,15 +122,29 @@ def approval_node(workflows: WorkflowNode) -> Runnable[Any, Any]:
     return node("approve", blocking, awaited)
 
 
-def _asked(planned: Workflow, state: RoundState, pool: WorkerPool) -> Said:
-    """The person's answer; one that cannot be used is asked for again, with what was wrong."""
+def _asked(planned: Workflow, state: RoundState, pool: WorkerPool, most: int) -> Said:
+    """The person's answer; one that cannot be used is asked for again, with what was wrong.
+
+    Args:
+        planned: The workflow that is asked about.
+        state: Of the round.
+        pool: The workers that are offered.
+        most: Most steps of an edited workflow: a client that answers cannot have more done than a planner.
+    """
     wrong = ""
     while True:
         answer = interrupt([_request(planned, state, wrong)])
         try:
             said = said_in(answer)
+            if said.kind == "accept":  # the app may have been deployed anew, without a worker
+                over = {int(index) for index in (state.get("stands") or {"steps": {}})["steps"]}
+                check_workflow(planned, pool, current().rounds, over)
             if said.workflow is not None:
                 check_workflow(said.workflow, pool, current().rounds)
+                if len(said.workflow.steps) > most:
+                    raise ValueError(
+                        f"the workflow has {len(said.workflow.steps)} steps, and {most} are allowed"
+                    )
             return said
         except ValueError as error:
             wrong = str(error)

@@ -19,6 +19,7 @@ from langgraph_conductor.graph._langgraph import node, router
 from langgraph_conductor.graph.added import AddedNode
 from langgraph_conductor.graph.approval import Approve
 from langgraph_conductor.graph.bound import with_bound_options
+from langgraph_conductor.graph.ledgers import check_format
 from langgraph_conductor.graph.outer_loop import OuterLoop, Question, asks_the_same
 from langgraph_conductor.graph.step import OnStepError
 from langgraph_conductor.graph.traces import INTEGRATION
@@ -136,7 +137,8 @@ def create_conductor(
 
     def begun(state: Mapping[str, Any], config: RunnableConfig) -> Mapping[str, Any]:
         """The run, or a new one where someone edited the question while it waited."""
-        now = state if asks_the_same(state["run"], state) else loop.intake(state, config)
+        check_format(run := state.get("run"))
+        now = state if run and asks_the_same(run, state) else loop.intake(state, config)
         return {channel: now.get(channel) for channel in ("question", "rounds", "run")}
 
     def blocking_round(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def check_format(run: Mapping[str, Any] | None) -> None:
     Raises:
         SavedRunError: If it did.
     """
-    if run and run.get("format") != FORMAT:
+    if run and (not isinstance(run, Mapping) or run.get("format") != FORMAT):
         raise SavedRunError(
             "this run was begun by an earlier version of langgraph_conductor, which stored runs otherwise; "
             "finish it with that version, or ask again: a new message on this thread begins a new run"

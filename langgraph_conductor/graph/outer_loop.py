@@ -17,6 +17,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.conversation import question_blocks, question_of
 from langgraph_conductor.driving import contained, inherited
+from langgraph_conductor.errors import SavedRunError
 from langgraph_conductor.events import Answered
 from langgraph_conductor.graph._langgraph import has_saver, is_nested
 from langgraph_conductor.graph.accounts import ended_by_budget, stopped_by_person, unanswered, usage_of
@@ -30,7 +31,7 @@ from langgraph_conductor.graph.run_context import RunContext, handed_down
 from langgraph_conductor.graph.step import OnStepError
 from langgraph_conductor.graph.traces import marked
 from langgraph_conductor.graph.workflow_node import WorkflowNode, offered
-from langgraph_conductor.options import Options, names_in
+from langgraph_conductor.options import Options, is_round, names_in
 from langgraph_conductor.planners.protocol import Planner, planner_of
 from langgraph_conductor.records import RoundRecord, latest_answered
 from langgraph_conductor.workers import Worker, WorkerPool
@@ -195,12 +196,12 @@ class OuterLoop:
             `now` with the round added to `rounds`.
 
         Raises:
-            SavedRunError: If an earlier version stored the run.
+            SavedRunError: If an earlier version stored the run, or its rounds are none.
         """
         given, inner, context = self._handed(now, config)
         with handed_down(context):
             ended = self.one_round.invoke(given, inner)
-        return self._with(now, self.workflows.record(ended, config), config, room)
+        return self._with(now, ended, self.workflows.record(ended, config), config, room)
 
     async def arun_round(
         self, now: Mapping[str, Any], config: RunnableConfig, room: int | None
@@ -209,13 +210,22 @@ class OuterLoop:
         given, inner, context = self._handed(now, config)
         with handed_down(context):
             ended = await self.one_round.ainvoke(given, inner)
-        return self._with(now, await self.workflows.arecord(ended, config), config, room)
+        return self._with(now, ended, await self.workflows.arecord(ended, config), config, room)
 
     def _with(
-        self, now: Mapping[str, Any], record: RoundRecord, config: RunnableConfig, room: int | None
+        self,
+        now: Mapping[str, Any],
+        ended: Mapping[str, Any],
+        record: RoundRecord,
+        config: RunnableConfig,
+        room: int | None,
     ) -> dict[str, Any]:
-        """The state of a run with one more round, the last one if the graph has no room for another."""
-        after = {**now, "rounds": [*(now.get("rounds") or ()), record]}
+        """The state of a run with one more round, the last one if the graph has no room for another.
+
+        The round knows what the run began with. Where an added conductor is resumed in its first round, `now` is
+        made anew, under the options of the call that resumes it.
+        """
+        after = {**now, "run": ended["run"], "rounds": [*(now.get("rounds") or ()), record]}
         if room is None or room > 0 or self.over(after, config):
             return after
         last: RoundRecord = {**record, "final": True, "stopped": _NO_STEPS_LEFT}
@@ -227,6 +237,10 @@ class OuterLoop:
         """What the next round is given, its config, by which all that runs below is marked, and its context."""
         check_format(now["run"])
         rounds = now.get("rounds") or []
+        if not isinstance(rounds, list) or not all(map(is_round, rounds)):
+            raise SavedRunError(
+                "`rounds` in the state are no records of rounds; give them as they were read (`get_state`)"
+            )
         stream = EventStream.of(config, tokens=self.options.over(config, now["run"]).tokens)
         context = RunContext(now["question"], rounds, stream)
         inner = marked(inherited(config), conductor_round=len(rounds))

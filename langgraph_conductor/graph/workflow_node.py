@@ -226,7 +226,11 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
 
     def offered(self, config: RunnableConfig | None, run: Mapping[str, Any] | None = None) -> WorkerPool:
         """The workers of a run."""
-        return offered(self._graphs.pool, self._options.over(config, run))
+        return offered(self._graphs.pool, self.options(config, run))
+
+    def options(self, config: RunnableConfig | None, run: Mapping[str, Any] | None = None) -> Options:
+        """The options of a run."""
+        return self._options.over(config, run)
 
     def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
         """State of the workflow that ran or runs in this namespace."""

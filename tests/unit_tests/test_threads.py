@@ -15,7 +15,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.types import Command, StateUpdate, interrupt
 
-from langgraph_conductor import ACCEPT, ConductorError, Worker, Workflow, add_conductor
+from langgraph_conductor import ACCEPT, Worker, Workflow, add_conductor
 from langgraph_conductor.editing import edit_round, open_rounds
 from langgraph_conductor.errors import SavedRunError
 from langgraph_conductor.graph.workflow_node import WorkflowNode
@@ -268,6 +268,30 @@ def test_another_change_while_the_first_round_waits_is_no_new_question(saver):
     assert app.get_state(thread()).values["run"] == before
 
 
+@pytest.mark.parametrize("finished", [0, 1])
+def test_a_thread_is_seeded_in_the_name_of_intake(saver, finished):
+    """What is written in the name of the node before the round is what is asked."""
+    planner = ScriptedPlanner(ONE)
+    app = app_of("plain", saver, planner)
+    for _ in range(finished):
+        app.invoke(ask("first"), thread())
+    app.update_state(thread(), ask("seeded"), as_node="intake")
+    app.invoke(None, thread())
+    assert len(planner.requests) == finished + 1
+    assert "seeded" in planner.requests[-1].question[0]["text"]
+
+
+@pytest.mark.parametrize(
+    "forged", [{"run": "x"}, {"run": {"id": "x"}}, {"rounds": "x"}, {"rounds": [{}]}], ids=str
+)
+def test_a_state_that_is_none_is_refused_in_words(run, forged):
+    app = app_of("plain", InMemorySaver(), max_rounds=2)
+    run(app, ask(), thread(), interrupt_after=["intake"])
+    app.update_state(thread(), forged, as_node="intake")
+    with pytest.raises(SavedRunError):
+        run(app, None, thread())
+
+
 class Labelled(MessagesState):
     label: str
 
@@ -448,6 +472,12 @@ def test_a_plan_that_waits_to_be_approved_and_cannot_run_is_refused_by_name(form
     paid = []
     deployed(form, saver, paid, "scout", "boss", "clerk", approve=True).invoke(ask(), thread())
     now = deployed(form, saver, paid, "scout", "boss", approve=True)
-    with pytest.raises(ConductorError, match="'clerk'"):
-        now.invoke(Command(resume="accept"), thread())
+    now.invoke(Command(resume="accept"), thread())
+    (asked,) = now.get_state(thread(), subgraphs=True).interrupts
+    assert (
+        "could not be used: step 2: there is no worker 'clerk'; choose from"
+        in asked.value[0]["description"]
+    )
     assert paid == []
+    edit = {"type": "edit", "args": {"workflow": flow(("scout", "Look.", [])).to_json()}}
+    assert said(now.invoke(Command(resume=edit), thread()))[-1] == "scout of 0"
