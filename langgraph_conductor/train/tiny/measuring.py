@@ -83,12 +83,13 @@ def measured(
     return replace(found, outcomes=tuple(outcomes), comparisons=(*found.comparisons, *pairs))
 
 
-def write_page(evaluation: Evaluation, trainings: Mapping[str, Path], path: Path) -> None:
-    """Write the page: what was to be shown, the table, what learning looked like, and the evaluation's report.
+def write_page(evaluation: Evaluation, trainings: Mapping[str, Path], unshown: Section, path: Path) -> None:
+    """Write the page: what was to be shown, what is not, the table, what learning looked like, and the report.
 
     Args:
         evaluation: What was found.
         trainings: Folders of diagnostics, by name.
+        unshown: What the figures do not show.
         path: Of the page.
     """
     summary = summarise(evaluation)
@@ -99,6 +100,7 @@ def write_page(evaluation: Evaluation, trainings: Mapping[str, Path], path: Path
     }
     parts = [
         in_page(answers(evaluation)),
+        in_page(unshown),
         in_page(Section("The table", _TOLD, (table(evaluation, summary),))),
         in_page(_learning(curves)),
         *(
