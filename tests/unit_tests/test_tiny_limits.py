@@ -6,6 +6,7 @@ import pytest
 
 from langgraph_conductor.evals.report.page import in_page
 from langgraph_conductor.evals.report.parts import Table
+from langgraph_conductor.evals.suites.suite import Suite
 from langgraph_conductor.evals.suites.tiny import tiny_suite
 from langgraph_conductor.evals.summarising import summarise
 from langgraph_conductor.local import shipped
@@ -33,7 +34,7 @@ ASKED = SUITE.tasks("test")
 @pytest.fixture(scope="module")
 def shown():
     """The section that the shipped page's tables give."""
-    return limits(found_on(PAGE.read_text()), SUITE)
+    return limits(found_on(PAGE.read_text()), SUITE, Recipe())
 
 
 def test_what_the_shipped_page_says(shown):
@@ -135,7 +136,7 @@ def made(**right):
 
 def test_an_evaluation_gives_what_its_page_does():
     evaluation = made()
-    section = limits(found_in(evaluation, summarise(evaluation)), SUITE)
+    section = limits(found_in(evaluation, summarise(evaluation)), SUITE, Recipe())
     assert figure(section, "chains never trained of 2 / 3") == "50.0 % of 20 / 50.0 % of 20"
     assert figure(section, "need the new worker") == "28.6 % of 56 / 64.3 % of 56"
     assert figure(section, "questions that need it") == "0.0 % of 36 / 72.2 % of 36"
@@ -144,13 +145,24 @@ def test_an_evaluation_gives_what_its_page_does():
     assert figure(section, f"{names.REWARD} less {names.FORM}") == "\N{EN DASH}"  # nobody ran them
     always = made(**{names.SFT: lambda task, seed: False, names.GRPO: lambda task, seed: True})
     assert figure(
-        limits(found_in(always, summarise(always)), SUITE), f"{names.GRPO} less {names.SFT}"
+        limits(found_in(always, summarise(always)), SUITE, Recipe()), f"{names.GRPO} less {names.SFT}"
     ).endswith(", shown")
+
+
+def test_of_what_was_not_asked_nothing_is_said():
+    few = Suite(SUITE.name, {"train": SUITE.tasks("train"), "test": ASKED[:4]}, SUITE.about)
+    evaluation = evaluations.evaluation(
+        ASKED[:4], evaluations.outcome(names.GRPO, "planner", ASKED[:4], [[1.0, 0.0]] * 4)
+    )
+    recipe = Recipe(single_tried=14, composed_tried=2)
+    section = limits(found_in(evaluation, summarise(evaluation)), few, recipe)
+    assert "nearest of 16 training questions" in section.tables[0].rows[2][0]
+    assert figure(section, "renamed") == "\N{EN DASH}"
 
 
 def test_the_rival_is_estimated_by_what_the_oracle_makes_of_right_plans():
     whole = Found({}, {names.ORACLE_WORKFLOW: {task.domain: 1.0 for task in ASKED}}, {}, {})
-    *_, by_skeletons = figure(limits(whole, SUITE), "right answers, not run yet").split(" / ")
+    *_, by_skeletons = figure(limits(whole, SUITE, Recipe()), "right answers, not run yet").split(" / ")
     assert by_skeletons == "80.3 %"  # 212 of 264
 
 

@@ -141,15 +141,15 @@ def found_on(page: str) -> Found:
     return Found(asked, right, seeds, shares)
 
 
-def limits(found: Found, suite: Suite, recipe: Recipe | None = None) -> Section:
+def limits(found: Found, suite: Suite, recipe: Recipe) -> Section:
     """What must be known beside the table.
 
     Args:
         found: What was measured.
         suite: Which questions there are.
-        recipe: How many of them the warm start was taught; the shipped one's if left out.
+        recipe: How many of them right plans were sought for.
     """
-    rows = (*_wording(found, suite, recipe or Recipe()), *_changed(found), *_seeds(found))
+    rows = (*_wording(found, suite, recipe), *_changed(found), *_seeds(found))
     told = (
         f"Printed by {COMMAND}, but for the trial with other wordings. Shares are means over the seeds; with a "
         "changed pool they are of one."
@@ -264,7 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"{path}: {error}", file=sys.stderr)  # noqa: T201 - a command
         return 2
-    section = limits(found, tiny_suite())
+    section = limits(found, tiny_suite(), Recipe())
     (table,) = section.tables
     lines = [
         *(f"* {sentence}" for sentence in section.sentences),

@@ -4,7 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from langgraph_conductor.evals.suites.tiny_questions import SLOTS
 from langgraph_conductor.rewards import Task
@@ -85,15 +85,18 @@ def nearest(asked: Sequence[Task], learnt: Sequence[Task], terms: Terms) -> list
     counts = [Counter(terms(task.question)) for task in learnt]
     spread = Counter(term for found in counts for term in found)
     weights = {term: math.log((1 + len(learnt)) / (1 + n)) + 1 for term, n in spread.items()}
-    known = np.array([_vector(found, weights) for found in counts])
-    own = np.array([_vector(Counter(terms(task.question)), weights) for task in asked])
+    places = {term: place for place, term in enumerate(weights)}
+
+    def matrix(rows: Sequence[Mapping[str, int]]) -> Any:
+        made = np.zeros((len(rows), len(places)))
+        for row, found in enumerate(rows):
+            known = {
+                term: (1 + math.log(n)) * weights[term] for term, n in found.items() if term in weights
+            }
+            length = math.hypot(*known.values()) or 1.0
+            made[row, [places[term] for term in known]] = [weight / length for weight in known.values()]
+        return made
+
+    alike = matrix([Counter(terms(task.question)) for task in asked]) @ matrix(counts).T
     # Rounded, or the order of sums would choose between questions that are equally near.
-    return [learnt[int(place)] for place in np.round(own @ known.T, 9).argmax(axis=1)]
-
-
-def _vector(counts: Mapping[str, int], weights: Mapping[str, float]) -> list[float]:
-    found = [
-        (1 + math.log(counts[term])) * weight if counts[term] else 0.0 for term, weight in weights.items()
-    ]
-    length = math.hypot(*found) or 1.0
-    return [value / length for value in found]
+    return [learnt[int(place)] for place in np.round(alike, 9).argmax(axis=1)]

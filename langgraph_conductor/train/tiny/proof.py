@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from langgraph_conductor.evals import Evaluation, summarise
-from langgraph_conductor.evals.report.parts import Section
 from langgraph_conductor.evals.suites.tiny import tiny_suite
 from langgraph_conductor.local.pool import CONDUCTOR
 from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS
@@ -266,22 +265,19 @@ class Proof:
         rewarded = [f"{stage}-{seed}" for stage in ("grpo", "recursion", "reward") for seed in seeds]
         trainings = {name: self.folder / name / "diagnostics" for name in rewarded}
         found.save(folder / EVALUATION)
-        write_page(found, trainings, self._unshown(found), folder / "report.html")
+        write_page(found, trainings, self.suite, self.recipe, folder / "report.html")
 
     def _publish(self, seeds: Sequence[int], folder: Path) -> None:
         """Write the specialists and the first seed's conductor for llama.cpp, with their card."""
         evaluation = Evaluation.load(self.folder / "table" / EVALUATION)
-        found = table(evaluation, summarise(evaluation))
-        facts = facts_of(found, self._unshown(evaluation), self.suite, self.recipe, seeds)
+        summary = summarise(evaluation)
+        unshown = limits(found_in(evaluation, summary), self.suite, self.recipe)
+        facts = facts_of(table(evaluation, summary), unshown, self.suite, self.recipe, seeds)
         adapters = {name: self.folder / name for name in SPECIALISTS}
         adapters[CONDUCTOR] = self.folder / f"grpo-{seeds[0]}"
         publish(adapters, self.folder / "base", folder, facts, peft=False, most_bytes=20_000_000)
 
     # --------------------------------------------------------------- parts
-
-    def _unshown(self, evaluation: Evaluation) -> Section:
-        """What the figures do not show."""
-        return limits(found_in(evaluation, summarise(evaluation)), self.suite, self.recipe)
 
     def _settings(self, *names: str) -> dict[str, Any]:
         """Parts of the recipe, as JSON, and which questions there are."""
