@@ -7,7 +7,7 @@ Evals" (arXiv 2411.00640), for the item as unit; the rest is named where it is u
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean
+from statistics import NormalDist, fmean, stdev
 from typing import Final
 
 from langgraph_conductor.intervals import Z, wilson
@@ -124,6 +124,21 @@ def difference_interval(
     """The interval of `paired` alone, which takes no time."""
     both = [(x, y) for x, y in zip(a, b, strict=True) if x is not None and y is not None]
     return _newcombe([x for x, _ in both], [y for _, y in both], samples) if both else (-1.0, 1.0)
+
+
+def of_few(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of a mean by Student's t: of few values, such as the difference of each seed.
+
+    Args:
+        values: At least two.
+
+    Raises:
+        ValueError: If there are fewer.
+    """
+    if len(values) < 2:
+        raise ValueError("one value says nothing of how much others would differ: at least two are needed")
+    mean, half = fmean(values), _student(len(values) - 1) * stdev(values) / math.sqrt(len(values))
+    return mean - half, mean + half
 
 
 def sign_flip(differences: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""How well the embedded conductor plans: held-out questions of the suite it was trained for, served as shipped.
+"""How well the embedded conductor plans, served as shipped: test questions, most of them worded as in training.
 
 The sampling is greedy, but small changes of the machine can change single plans.
 """
@@ -18,7 +18,7 @@ async def main() -> bool:
     pool, planner = local.workers(), local.planner()
     tasks = [task for task in tiny_suite().tasks("test") if parts_of(task)][:QUESTIONS]
     composed = sum(len(task.skills) > 1 for task in tasks)
-    print(f"embedded conductor: {len(tasks)} held-out questions, {composed} of them composed")
+    print(f"embedded conductor: {len(tasks)} test questions, {composed} of them composed")
     found: Counter[str] = Counter()
     for task in tasks:
         episode = await run_episode(task, planner, pool, max_steps=3)

@@ -23,6 +23,7 @@ from langgraph_conductor.train.tiny import proof as module
 from langgraph_conductor.train.tiny.__main__ import main
 from langgraph_conductor.train.tiny.contenders import OfSeed, turned
 from langgraph_conductor.train.tiny.findings import GROUPS
+from langgraph_conductor.train.tiny.limits import SAID, TITLE
 from langgraph_conductor.train.tiny.names import GRPO, ORACLE_WORKFLOW
 from langgraph_conductor.train.tiny.proof import Proof
 from langgraph_conductor.train.tiny.recipe import Recipe
@@ -152,6 +153,7 @@ def test_the_evaluation_has_everybody_and_says_whether_it_was_shown(made):
     assert re.search(r"RL adds to the warm start: (yes|not shown|no, worse) \(", page)
     assert all(f"{group} (" in page for group in GROUPS)
     assert "grpo-1" in page
+    assert f"<h2>{TITLE}</h2>" in page
 
 
 def test_what_is_published_is_the_first_seed(made):
@@ -161,6 +163,8 @@ def test_what_is_published_is_the_first_seed(made):
     assert set(manifest["adapters"]) == {"conductor", "digits", "initials", "reverser", "sorter", "story"}
     assert all(digest in card for digest in manifest["adapters"].values())
     assert "seed 0" in card
+    assert f"## {TITLE}" in card
+    assert all(sentence in card for sentence in SAID)
     assert GRPO in card
 
 

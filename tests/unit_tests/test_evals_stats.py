@@ -13,6 +13,7 @@ from langgraph_conductor.evals.stats import (
     entropy,
     holm,
     mean_interval,
+    of_few,
     paired,
     pareto,
     sign_flip,
@@ -158,6 +159,17 @@ def brute_force(differences):
         for signs in itertools.product((1, -1), repeat=size)
     )
     return sum(total >= observed - 1e-9 for total in sums) / 2**size
+
+
+def test_the_interval_of_few_is_students():
+    """By hand: mean 4, deviation 2, t(2) = 4.302653; and as scipy has it."""
+    low, high = of_few([2, 4, 6])
+    assert (low, high) == pytest.approx((4 - 4.302653 * 2 / math.sqrt(3), 4 + 4.302653 * 2 / math.sqrt(3)))
+    values = [0.05, 0.08, 0.03, -0.01]
+    expected = scipy_stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert of_few(values) == pytest.approx((expected.low, expected.high))
+    with pytest.raises(ValueError, match="at least two"):
+        of_few([1.0])
 
 
 def test_sign_flips_are_all_counted():

@@ -13,6 +13,7 @@ from langgraph_conductor.errors import LocalModelError
 from langgraph_conductor.local import pool, shipped, weights
 from langgraph_conductor.local.server import LocalServer, serve
 from langgraph_conductor.replay.identity import planner_identity, worker_identity
+from langgraph_conductor.train.tiny.limits import TITLE
 
 RIVERS = "List the rivers of Europe by length."
 MARKET = "Tell a story of a dog and a cat at a market."
@@ -169,6 +170,21 @@ def test_the_figures_of_the_readme_are_those_of_the_card():
     assert len(told) >= 15
     for strategy, cells in told.items():
         assert cells.items() <= found[strategy].items()
+
+
+def test_the_readme_says_all_that_the_figures_do_not_show():
+    """The card's rows are those that the stored page gives: see `test_tiny_limits`."""
+    readme = (Path(local.__file__).parents[2] / "README.md").read_text()
+    part = readme.split("## Training a conductor")[1].split("\n## ")[0]
+    card = (shipped.FOLDER / "README.md").read_text()
+    unshown = rows(card.split(f"## {TITLE}")[1].split("\n## ")[0])
+    assert len(unshown) >= 12
+    assert {what: row for what, row in rows(part).items() if "figure" in row} == unshown
+    for said in (
+        "complementary by construction", "questions are templates", "seven fixed strings", "not run yet, an estimate",
+        "fair control, and has not been run", "validation split was not used", "from notes alone",
+    ):  # fmt: skip
+        assert said in part
 
 
 def test_a_damaged_one_is_not_used(tmp_path):

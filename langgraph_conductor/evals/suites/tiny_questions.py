@@ -357,3 +357,12 @@ _MAKERS: Final[Mapping[tuple[str, ...], Callable[[random.Random], tuple[str, ...
     ("digits", "reverser"): _digits_reverser,
     ("digits", "sorter", "reverser"): _digits_sorter_reverser,
 }
+
+SLOTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "N": (*map(in_words, range(100)), *WORDS, *_CAPITALS),
+    "P": _PEOPLE,
+    "T": _THINGS,
+    "B": _BOXES,
+    "S": ("plus", "minus", "times"),
+}
+"""The words that questions are filled with, under a letter each; all others are the question's own."""

@@ -34,6 +34,7 @@ class Facts(Settings):
         settings: Of the training, as tables within tables.
         figures: A table: rows with the same keys. The first column says what a row is of.
         notes: Sentences a reader must know.
+        tables: Further tables, by their headings.
         command: What makes all of it again.
     """
 
@@ -45,6 +46,7 @@ class Facts(Settings):
     settings: Mapping[str, Any] = Field(default_factory=dict)
     figures: Sequence[Mapping[str, Any]] = ()
     notes: Sequence[str] = ()
+    tables: Mapping[str, Sequence[Mapping[str, Any]]] = Field(default_factory=dict)
     command: str = ""
 
 
@@ -113,6 +115,8 @@ def model_card(facts: Facts, hashes: Mapping[str, str]) -> str:
         parts += ["## Settings", _table(rows)]
     if facts.figures:
         parts += ["## Figures", _table(facts.figures)]
+    for heading, table in facts.tables.items():
+        parts += [f"## {heading}", _table(table)]
     files = [{"file": f"{name}.gguf", "SHA-256": digest} for name, digest in hashes.items()]
     parts += ["## Files", _table(files)]
     if facts.base_sha256:

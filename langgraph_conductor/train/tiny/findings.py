@@ -35,6 +35,7 @@ GROUPS: Final[Mapping[str, Callable[[Task], bool]]] = {
 _OF_SEEDS: Final = frozenset(
     (names.SFT, names.GRPO, names.AGAIN, names.RECURSION, names.FORM, names.REWARD)
 )
+_THESE: Final = "; for these conductors, over seeds see below"
 _ANSWERS: Final[Mapping[Verdict, str]] = {
     "better": "yes",
     "worse": "no, worse",
@@ -90,7 +91,8 @@ def _claims(evaluation: Evaluation) -> Iterator[str]:
     found = [gained(evaluation, a, b, among) for _, a, b, among in asked]
     for (claim, a, b, _), pair, p in zip(asked, found, holm([one.p for one in found]), strict=True):
         answer, points = _ANSWERS[verdict(pair, p)], " ".join(difference_and_interval(pair))
-        yield f"{claim}: {answer} ({a} less {b}: {points}, adjusted {p_equals(p)})."
+        these = _THESE if a in _OF_SEEDS and b in _OF_SEEDS else ""
+        yield f"{claim}: {answer} ({a} less {b}: {points}, adjusted {p_equals(p)}{these})."
     share = _tokens(evaluation, grpo) / _tokens(evaluation, names.MIXTURE)
     yield f"At most a quarter of {names.MIXTURE}'s tokens: {'yes' if share <= 0.25 else 'no'} ({percent(share)})."
 

@@ -20,6 +20,8 @@ from langgraph_conductor.train.tiny import names
 from langgraph_conductor.train.tiny.conducting import MOST_STEPS
 from langgraph_conductor.train.tiny.contenders import contenders
 from langgraph_conductor.train.tiny.findings import answers, table
+from langgraph_conductor.train.tiny.limits import found_in, limits
+from langgraph_conductor.train.tiny.recipe import Recipe
 from langgraph_conductor.train.tiny.world import World
 from langgraph_conductor.workflow import Workflow
 
@@ -83,12 +85,16 @@ def measured(
     return replace(found, outcomes=tuple(outcomes), comparisons=(*found.comparisons, *pairs))
 
 
-def write_page(evaluation: Evaluation, trainings: Mapping[str, Path], path: Path) -> None:
-    """Write the page: what was to be shown, the table, what learning looked like, and the evaluation's report.
+def write_page(
+    evaluation: Evaluation, trainings: Mapping[str, Path], suite: Suite, recipe: Recipe, path: Path
+) -> None:
+    """Write the page: what was to be shown, what is not, the table, what learning looked like, and the report.
 
     Args:
         evaluation: What was found.
         trainings: Folders of diagnostics, by name.
+        suite: What was asked and learnt from.
+        recipe: How much of it.
         path: Of the page.
     """
     summary = summarise(evaluation)
@@ -99,6 +105,7 @@ def write_page(evaluation: Evaluation, trainings: Mapping[str, Path], path: Path
     }
     parts = [
         in_page(answers(evaluation)),
+        in_page(limits(found_in(evaluation, summary), suite, recipe)),
         in_page(Section("The table", _TOLD, (table(evaluation, summary),))),
         in_page(_learning(curves)),
         *(

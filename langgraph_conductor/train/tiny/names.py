@@ -22,6 +22,6 @@ STAGES: Final[Mapping[str, str]] = {SFT: "sft", GRPO: "grpo", FORM: "form", REWA
 
 COMPLEMENTARY: Final = (
     "The pool is complementary by construction: every specialist was taught one skill and no other, so a plan "
-    "that finds the right ones must win. What is shown is that a conductor learns to find them, not that other "
-    "pools are like this one."
+    "that finds the right ones must win. What is shown is that a conductor learns to find them for questions "
+    "worded as in its training, not that other wordings or other pools are like these."
 )

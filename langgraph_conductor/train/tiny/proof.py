@@ -10,7 +10,6 @@ from langgraph_conductor.evals import Evaluation, summarise
 from langgraph_conductor.evals.suites.tiny import tiny_suite
 from langgraph_conductor.local.pool import CONDUCTOR
 from langgraph_conductor.local.specialists import GENERALIST, SPECIALISTS
-from langgraph_conductor.local.weights import FILE_SHA256
 from langgraph_conductor.planners.showing import Show
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.rewards import Task
@@ -28,8 +27,9 @@ from langgraph_conductor.train.learning.groups import (
 from langgraph_conductor.train.learning.scoring import Scorer
 from langgraph_conductor.train.learning.settings import Improvement
 from langgraph_conductor.train.results.diagnostics import Diagnostics
-from langgraph_conductor.train.results.publish import Facts, publish
-from langgraph_conductor.train.tiny.base import NAME, load_base
+from langgraph_conductor.train.results.publish import publish
+from langgraph_conductor.train.tiny.base import load_base
+from langgraph_conductor.train.tiny.card import facts_of
 from langgraph_conductor.train.tiny.conducting import (
     MOST_STEPS,
     Found,
@@ -42,8 +42,9 @@ from langgraph_conductor.train.tiny.conducting import (
 )
 from langgraph_conductor.train.tiny.findings import table
 from langgraph_conductor.train.tiny.keeping import Stage, keep
+from langgraph_conductor.train.tiny.limits import found_in, limits
 from langgraph_conductor.train.tiny.measuring import EVALUATION, measured, write_page
-from langgraph_conductor.train.tiny.names import COMPLEMENTARY, STAGES
+from langgraph_conductor.train.tiny.names import STAGES
 from langgraph_conductor.train.tiny.recipe import Recipe
 from langgraph_conductor.train.tiny.teaching import teach
 from langgraph_conductor.train.tiny.thoughts import Thoughts
@@ -264,29 +265,16 @@ class Proof:
         rewarded = [f"{stage}-{seed}" for stage in ("grpo", "recursion", "reward") for seed in seeds]
         trainings = {name: self.folder / name / "diagnostics" for name in rewarded}
         found.save(folder / EVALUATION)
-        write_page(found, trainings, folder / "report.html")
+        write_page(found, trainings, self.suite, self.recipe, folder / "report.html")
 
     def _publish(self, seeds: Sequence[int], folder: Path) -> None:
         """Write the specialists and the first seed's conductor for llama.cpp, with their card."""
         evaluation = Evaluation.load(self.folder / "table" / EVALUATION)
-        found = table(evaluation, summarise(evaluation))
+        summary = summarise(evaluation)
+        unshown = limits(found_in(evaluation, summary), self.suite, self.recipe)
+        facts = facts_of(table(evaluation, summary), unshown, self.suite, self.recipe, seeds)
         adapters = {name: self.folder / name for name in SPECIALISTS}
         adapters[CONDUCTOR] = self.folder / f"grpo-{seeds[0]}"
-        facts = Facts(
-            title="Specialists and a conductor for langgraph_conductor",
-            base=NAME,
-            base_sha256=FILE_SHA256,
-            data=f'The training split of the suite "tiny", revision {self.suite.about["revision"]}.',
-            seeds=seeds,
-            settings=self._settings(*Recipe.model_fields),
-            figures=[dict(zip(found.head, row, strict=True)) for row in found.rows],
-            notes=[
-                COMPLEMENTARY,
-                f"The conductor is that of seed {seeds[0]}; figures are means over the seeds, but for those that "
-                "say they are of one.",
-            ],
-            command="python -m langgraph_conductor.train.tiny",
-        )
         publish(adapters, self.folder / "base", folder, facts, peft=False, most_bytes=20_000_000)
 
     # --------------------------------------------------------------- parts

@@ -1,4 +1,4 @@
-"""Every number of the small proof."""
+"""Every number of the small proof. They were changed after trials before the table: see `limits`."""
 
 from typing import Final
 
