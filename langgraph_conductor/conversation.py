@@ -118,8 +118,9 @@ def _rendered(turns: Sequence[BaseMessage], max_chars: int) -> list[str]:
                 room = 0
                 continue
             said = _shortened(said, room)
-            room -= len(_turn(turn, said))
         kept.append(_turn(turn, said))
+        if not isinstance(turn, SystemMessage):
+            room -= len(kept[-1])
     if left_out:
         kept.append(f"[{left_out} earlier turns are left out]")
     return kept[::-1]
