@@ -36,16 +36,18 @@ class Task:
         for name in ("question", "grader"):
             value = getattr(self, name)
             if not isinstance(value, str) or not value.strip():
-                raise ValueError(f"a task needs a {name}, a text, not {value!r:.80}")
+                raise ValueError(f"a task needs a {name}, a text, not {_shown(value)}")
         if not isinstance(self.answer, str):
-            raise ValueError(f"a task's answer is a text, not {self.answer!r:.80}")
+            raise ValueError(f"a task's answer is a text, not {_shown(self.answer)}")
         if type(self.difficulty) is not int or self.difficulty < 1:
-            raise ValueError(f"a task's difficulty is a whole number from 1 up, not {self.difficulty!r}")
+            raise ValueError(
+                f"a task's difficulty is a whole number from 1 up, not {_shown(self.difficulty)}"
+            )
         if not isinstance(self.domain, str):
-            raise ValueError(f"a task's domain is a text, not {self.domain!r:.80}")
+            raise ValueError(f"a task's domain is a text, not {_shown(self.domain)}")
         listed = isinstance(self.skills, list | tuple)
         if not listed or not all(isinstance(skill, str) for skill in self.skills):
-            raise ValueError(f"a task's skills are a list of texts, not {self.skills!r:.80}")
+            raise ValueError(f"a task's skills are a list of texts, not {_shown(self.skills)}")
         object.__setattr__(self, "skills", tuple(self.skills))
         try:
             if not isinstance(self.about, Mapping):
@@ -53,7 +55,7 @@ class Task:
             json.dumps(dict(self.about), sort_keys=True, allow_nan=False)
         except (RecursionError, TypeError, ValueError) as error:
             raise ValueError(
-                f"what is `about` a task is a JSON object, not {self.about!r:.80}: {error}"
+                f"what is `about` a task is a JSON object, not {_shown(self.about)}: {error}"
             ) from None
 
     @property
@@ -84,3 +86,10 @@ class Task:
             wrong = f"does not know {sorted(unknown)}" if unknown else f"needs {sorted(missing)}"
             raise ValueError(f"a task {wrong}; its keys are {', '.join(cls.__slots__)}")
         return cls(**data)
+
+
+def _shown(value: Any) -> str:
+    try:
+        return f"{value!r:.80}"
+    except ValueError:  # an integer of more digits than Python shows
+        return f"a {type(value).__name__} that is too long to show"
