@@ -238,7 +238,7 @@ def test_a_unit_that_is_asked_for_is_no_other_number():
     "tolerance", ["1e999999999", pytest.param(10**5000, id="huge"), "1/0", None, [], float("inf")]
 )
 def test_a_tolerance_that_is_none_is_told_at_once(tolerance):
-    with pytest.raises(ValueError, match="tolerance|`about` a task is a JSON object"):
+    with pytest.raises(ValueError, match=r"tolerance|`about` a task is a JSON object"):
         grade("5", Task("?", "5", "number", about={"tolerance": tolerance}))
 
 
