@@ -12,7 +12,7 @@ from langgraph_conductor.options import BY_NAME, OPTIONS
 
 
 class BoundOptions(CompiledStateGraph[Any, Any, Any, Any]):
-    """A conductor's graph. LangChain lets a call's options take the place of the bound ones; here they lie over these.
+    """A conductor's graph. A call's options lie over the bound ones, where LangChain would drop these.
 
     Bound options are the developer's, so a call can only narrow them. Who binds others later may widen them.
     """

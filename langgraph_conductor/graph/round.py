@@ -113,10 +113,12 @@ def build_round(
         )
         started_at, clock = time.time(), time.perf_counter()
         failure: Exception | None = None
+        given_up = True
         if ledger:
             ledger.start_work()
         try:
             plan = yield _Ask(request, metered(config, meter, work.watcher), meter)
+            given_up = False
             _check(plan, request)
         except GraphBubbleUp:
             raise
@@ -125,7 +127,7 @@ def build_round(
             plan = _without_planner(error, request, fallback)
             logger.warning("planning failed, %s: %s", _told(plan), redacted(str(error), secrets))
         finally:
-            meter.close()
+            meter.close(given_up=given_up)
             if ledger:
                 ledger.stop_work()
         usage = meter.usage

@@ -222,13 +222,15 @@ class Replay:
             hook_doors(within)
             return await live(config)
 
+        given_up = True
         try:
             reply = await awithin(within, call)
+            given_up = False
         except Exception:
             self.ended = self.ended or limit.refusal
             raise
         finally:
-            limit.close()
+            limit.close(given_up=given_up)
         if limit.refusal:  # the worker went on without it, so this is not what it would say
             self.ended = self.ended or limit.refusal
             raise limit.refusal
