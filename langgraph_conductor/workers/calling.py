@@ -25,6 +25,7 @@ from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.workers.doors import hook_doors, watched
 from langgraph_conductor.workers.failures import retry_after, wait_before_retry
 from langgraph_conductor.workers.metering import Meter
+from langgraph_conductor.workers.unseen import unseen
 from langgraph_conductor.workers.worker import Worker
 
 ResultT = TypeVar("ResultT")
@@ -99,6 +100,7 @@ def answer(worker: Worker, ask: Callable[[], Ask], ledger: Ledger | None) -> Gen
                 if seconds is None or (left is not None and seconds >= left):
                     raise
             finally:
+                unseen.leave(asked.meter)
                 asked.meter.close(given_up=given_up)
             yield Wait(seconds=seconds)
     finally:

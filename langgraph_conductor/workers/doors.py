@@ -26,6 +26,7 @@ from langchain_core.tracers.context import register_configure_hook
 from langgraph_conductor.driving import Wait, adrive, await_, drive, wait
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import Redactor
+from langgraph_conductor.workers.unseen import unseen
 from langgraph_conductor.workers.watching import Watcher
 
 ResultT = TypeVar("ResultT")
@@ -67,6 +68,8 @@ def hook_doors(config: RunnableConfig) -> None:
     The context is that of `contextvars`: tasks and LangChain's executors copy it, plain threads do not.
     """
     doors = {type(handler): handler for handler in _handlers(config)}
+    if meter := meter_in(config):
+        unseen.watch(meter)
     for kind, hook in _HOOKS.items():
         hook.set(doors.get(kind))
 
