@@ -1,8 +1,8 @@
 """Warns, once a process, of model calls that a budget cannot see.
 
 A plain thread begins with an empty context, so the doors of the step it is started in are not found there. What
-is found everywhere is LangChain's list of hooks: the one here gives a call a handler only where the call looks like
-one of those. Nothing is counted or changed, and other calls are left as they are.
+is found everywhere is LangChain's list of hooks: the one here gives a call a handler only where the call looks
+like one of those. Nothing is counted or changed, and other calls are left as they are.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ logger = package_logger(__name__)
 
 _UNSEEN: Final = (
     "while a step under a budget runs, a model was called in thread %r, which began after the step and without "
-    "its context: if the step made the call, the budget does not count it. Run it by contextvars.copy_context().run, "
-    "asyncio.to_thread or LangChain's ContextThreadPoolExecutor (this is said once)"
+    "its context: if the step made the call, the budget does not count it. Run it by "
+    "contextvars.copy_context().run, asyncio.to_thread or LangChain's ContextThreadPoolExecutor (told once)"
 )
 
 
@@ -30,7 +30,7 @@ class _Teller(BaseCallbackHandler):
     """Is told of model calls in threads that a step may have begun."""
 
     run_inline = True
-    ignore_chain = ignore_agent = ignore_retriever = ignore_retry = ignore_custom_event = True  # type: ignore[assignment]
+    ignore_chain = ignore_agent = ignore_retriever = ignore_retry = ignore_custom_event = True
 
     def __init__(self, hook: "UnseenCalls") -> None:
         self.hook = hook
