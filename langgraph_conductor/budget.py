@@ -31,8 +31,10 @@ class Budget:
     may turn out cheaper, it waits for them first. After a refusal no further call is made and the run ends
     with the best answer it has. Calls are seen whatever callbacks they are given, in all that copies the context
     of the step: tasks, `asyncio.to_thread`, LangChain's executors. A plain `threading.Thread` or
-    `ThreadPoolExecutor` begins without it, and a model called there is seen only if it is given the step's config;
-    run it by `contextvars.copy_context().run`.
+    `ThreadPoolExecutor` (`loop.run_in_executor` too) begins without it, and a model called there is seen only if
+    it is given the step's config; a warning says so once. Run it by `contextvars.copy_context().run`. What goes
+    on after the step that began it, such as a client that all share, is counted by no step, except for calls that
+    are given the config of one. Answers of LangChain's cache cost nothing, but have to fit as calls do.
 
     Args:
         usd: Money in US dollars; kept as `Decimal`, exact.

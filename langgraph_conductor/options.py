@@ -6,12 +6,16 @@ They bind the conductors of the graph they are given to, not conductors that are
 `{"by_name": {"write": {"max_rounds": 2}}}`, holds options for the conductor of that name alone. Whoever calls can
 only narrow what the developer set, and with `Command(resume=...)` what the run began with; asking for more is an
 error and not cut to size, so that nobody takes a smaller run for the one that was asked for. What was left at its
-default may be chosen.
+default may be chosen, and `None` chooses nothing.
+
+A list of such mappings holds options of several, each of whom can only narrow what those before set: so the ones
+that are bound by `with_config` lie under those of a call.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from functools import reduce
+from typing import Any, Final, NamedTuple
 
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.records import RoundRecord
@@ -30,6 +34,40 @@ class Default(int):
 
 MAX_STEPS: Final[int] = Default(5)
 MAX_ROUNDS: Final[int] = Default(1)
+
+
+class Choice(NamedTuple):
+    """Which of the workers one of those who may narrow a run left.
+
+    Args:
+        workers: Names and tags of those that are offered; all if `None`.
+        exclude: Names and tags of those that are not.
+        sample: `(k, seed)`: of these, `k` drawn at random.
+    """
+
+    workers: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    sample: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, data: "Choice | Mapping[str, Any]") -> "Choice":
+        """From a mapping of its parts.
+
+        Raises:
+            ValueError: If one does not fit.
+        """
+        if isinstance(data, Choice):
+            return data
+        workers, sample = data.get("workers"), data.get("sample")
+        return cls(
+            None if workers is None else _words("workers", workers),
+            _words("exclude", data.get("exclude") or ()),
+            None if sample is None else _two_numbers(sample),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON; the inverse of `of`."""
+        return {name: list(part) for name, part in self._asdict().items() if part is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +99,8 @@ class Options:
     workflow: Workflow | None = None
     name: str = field(default="", compare=False)
     """Of the conductor they are for; no option."""
-    within: tuple[str, ...] | None = None
-    """`workers` that the run began with, where it was resumed with others; no option."""
+    within: tuple[Choice, ...] = ()
+    """What was left before these options chose again among the workers; no option."""
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "max_rounds"):
@@ -80,6 +118,12 @@ class Options:
             raise ValueError(f"the option `tokens` is True or False, not {self.tokens!r}")
         if self.permute is not None and type(self.permute) is not int:
             raise ValueError(f"the option `permute` is a seed, a whole number, not {self.permute!r}")
+        object.__setattr__(self, "within", tuple(Choice.of(choice) for choice in self.within))
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """How the workers of a run are chosen, each of what the one before left."""
+        return (*self.within, Choice(self.workers, self.exclude, self.sample))
 
     def over(self, config: Mapping[str, Any] | None, run: Mapping[str, Any] | None = None) -> "Options":
         """These options with those of `config` laid over them.
@@ -91,13 +135,17 @@ class Options:
         Raises:
             ValueError: If an option is unknown, does not fit, or asks for more than was set.
         """
-        base = self if run is None else self._of_run(run)
-        given = ((config or {}).get("configurable") or {}).get(OPTIONS)
-        if given is None:
-            return base
-        for_all = {key: value for key, value in _options(given).items() if key != BY_NAME}
-        own = _options(_by_name(given).get(self.name, {}), nested=True)
-        return base._laid({**for_all, **own})
+        *bound, given = (self._for_me(layer) for layer in _layers(config) or [{}])
+        base = reduce(Options._laid, bound, self)
+        if run is not None:
+            base = base._of_run(run)
+        return base._laid(given)
+
+    def _for_me(self, layer: Mapping[str, Any]) -> dict[str, Any]:
+        """What one mapping of options says to the conductor they are for."""
+        own = _options(_by_name(layer).get(self.name) or {}, nested=True)
+        said = [*_options(layer).items(), *own.items()]
+        return {name: value for name, value in said if name != BY_NAME and value is not None}
 
     def said(self, chosen: "Options") -> dict[str, Any]:
         """What a call chose for its run, as JSON: all of `chosen` that a run keeps and that is not so anyway."""
@@ -106,6 +154,8 @@ class Options:
             before, value = getattr(self, name), getattr(chosen, name)
             if value != before or (type(value) is int and type(before) is not int):
                 kept[name] = list(value) if isinstance(value, tuple) else value
+        if chosen.within:
+            kept["within"] = [choice.to_json() for choice in chosen.within]
         return kept
 
     def _of_run(self, run: Mapping[str, Any]) -> "Options":
@@ -126,13 +176,13 @@ class Options:
             raise ValueError(f"the option `workflow` must be a Workflow or its JSON, not {_shown(given)}")
         if self.budget is not None and "budget" in changes:
             changes["budget"] = self.budget.narrowed(changes["budget"])
-        if self.exclude and "exclude" in changes:
-            changes["exclude"] = (*self.exclude, *_words("exclude", changes["exclude"]))
-        if self.workers is not None and "workers" in changes:
-            if changes["workers"] is None:
-                del changes["workers"]
-            else:
-                changes["within"] = self.workers
+        if set(Choice._fields) & set(changes) and self.choices[-1] != Choice():
+            changes = {
+                **dict.fromkeys(("workers", "sample")),
+                "exclude": (),
+                **changes,
+                "within": self.choices,
+            }
         laid = replace(self, **changes)
         for name in ("max_steps", "max_rounds"):
             most, asked = getattr(self, name), getattr(laid, name)
@@ -140,12 +190,25 @@ class Options:
                 raise ValueError(
                     f"the option `{name}` can only be lowered: {most} is set, and {asked} was asked for"
                 )
+        drawn = [choice.sample[0] for choice in laid.choices if choice.sample]
+        if drawn != sorted(drawn, reverse=True):
+            raise ValueError(
+                f"the option `sample` can only be lowered: {drawn[-2]} are drawn, not {drawn[-1]}"
+            )
         return laid
 
 
 _NO_OPTIONS: Final = ("name", "within")
 _KEPT: Final = ("max_steps", "max_rounds", "workers", "exclude", "sample", "permute")
 """Options that a run keeps till its end, beside its budget."""
+
+
+def _layers(config: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+    """The options of a config, those that may only be narrowed by the others first."""
+    given = ((config or {}).get("configurable") or {}).get(OPTIONS)
+    if given is None:
+        return []
+    return [_options(layer) for layer in (given if isinstance(given, list) else [given])]
 
 
 def _options(given: Any, *, nested: bool = False) -> Mapping[str, Any]:
@@ -168,8 +231,7 @@ def _by_name(given: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def names_in(config: Mapping[str, Any] | None) -> list[str]:
     """The conductors that a call has options for by name."""
-    given = ((config or {}).get("configurable") or {}).get(OPTIONS)
-    return [] if given is None else [*_by_name(_options(given))]
+    return [name for layer in _layers(config) for name in _by_name(layer)]
 
 
 def _shown(given: Any) -> str:

@@ -4,26 +4,30 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.runnables.graph import Graph as DrawableGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from langgraph_conductor.options import BY_NAME, OPTIONS, Options
+from langgraph_conductor.options import BY_NAME, OPTIONS
 
 
 class BoundOptions(CompiledStateGraph[Any, Any, Any, Any]):
-    """A conductor's graph. LangChain lets a call's options take the place of the bound ones; here they are merged.
+    """A conductor's graph. A call's options lie over the bound ones, where LangChain would drop these.
 
-    Bound options are the developer's, so a call can only narrow them.
+    Bound options are the developer's, so a call can only narrow them. Who binds others later may widen them.
     """
 
     def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> "BoundOptions":
         """A copy with an updated config."""
         given: Any = {**(config or {}), **kwargs}
-        return super().with_config(_merged(self.config, given, narrow=False))
+        before, new = _options(self.config), _options(given)
+        if isinstance(before, Mapping) and isinstance(new, Mapping):
+            given = _with(given, _updated(before, new))
+        return super().with_config(given)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
         """Stream the run."""
-        yield from super().stream(input, _merged(self.config, config), **kwargs)
+        yield from super().stream(input, _laid(self.config, config), **kwargs)
 
     async def astream(
         self,
@@ -32,42 +36,55 @@ class BoundOptions(CompiledStateGraph[Any, Any, Any, Any]):
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
         """`stream`, async."""
-        async for part in super().astream(input, _merged(self.config, config), **kwargs):
+        async for part in super().astream(input, _laid(self.config, config), **kwargs):
             yield part
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> DrawableGraph:
         """The drawable graph."""
-        return super().get_graph(_merged(self.config, config), xray=xray)
+        return super().get_graph(_laid(self.config, config), xray=xray)
+
+    async def aget_graph(
+        self, config: RunnableConfig | None = None, *, xray: int | bool = False
+    ) -> DrawableGraph:
+        """`get_graph`, awaited."""
+        return await super().aget_graph(_laid(self.config, config), xray=xray)
 
 
 def with_bound_options(
     graph: CompiledStateGraph[Any, Any, Any, Any],
 ) -> CompiledStateGraph[Any, Any, Any, Any]:
-    """The graph, merging the options that are bound to it with those of each call."""
+    """The graph, whose bound options lie under those of each call."""
     graph.__class__ = BoundOptions  # LangGraph's `compile` makes no other class
     return graph
 
 
-def _merged(bound: RunnableConfig | None, config: Any, *, narrow: bool = True) -> Any:
-    """`config`, whose options lie over those of `bound`."""
-    before, given = _options(bound), _options(config)
-    if not isinstance(before, Mapping) or not isinstance(given, Mapping):
+def _laid(bound: RunnableConfig | None, config: RunnableConfig | None) -> Any:
+    """`config`, whose options, if there are any, lie over those of `bound`."""
+    below = _options(bound)
+    if below is None:
         return config
-    both = {**before, **given}
-    if narrow:
-        laid = Options().over(_of(before)).over(_of(given))
-        if before.get("budget") is not None and laid.budget is not None:
-            both["budget"] = laid.budget.to_json()
-        if before.get(BY_NAME) and given.get(BY_NAME):
-            both[BY_NAME] = {**before[BY_NAME], **given[BY_NAME]}
-        if before.get("exclude") and given.get("exclude"):
-            both["exclude"] = list(dict.fromkeys(laid.exclude))
-    configurable = {**(config.get("configurable") or {}), OPTIONS: both}
-    return {**config, "configurable": configurable}
+    given = _options(config)
+    if given is None:  # a graph that is called inside another's node is given the options of that one
+        given = _options(var_child_runnable_config.get())
+    # Also where nothing is given: what a run began with may be less than what is bound.
+    return _with(config, [*_layers(below), *_layers({} if given is None else given)])
 
 
-def _of(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {"configurable": {OPTIONS: options}}
+def _layers(options: Any) -> list[Any]:
+    return options if isinstance(options, list) else [options]
+
+
+def _updated(before: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    updated = {**before, **new}
+    named, more = before.get(BY_NAME), new.get(BY_NAME)
+    if isinstance(named, Mapping) and isinstance(more, Mapping):
+        updated[BY_NAME] = {**named, **more}
+    return updated
+
+
+def _with(config: RunnableConfig | None, options: Any) -> Any:
+    given: Any = config or {}
+    return {**given, "configurable": {**(given.get("configurable") or {}), OPTIONS: options}}
 
 
 def _options(config: Any) -> Any:

@@ -53,13 +53,38 @@ def check_choice(pool: WorkerPool, options: Options, elsewhere: Iterable[WorkerP
     """
     pools = [*elsewhere]
     if not pools:
-        pool.offered(
-            workers=options.workers, exclude=options.exclude, sample=options.sample, permute=options.permute
-        )
+        for choice in options.choices:
+            pool.only(*(choice.workers or pool.names))
+            pool.without(*choice.exclude) if choice.exclude else pool
+        narrowed(pool, options, strict=True)
         return
-    for word in (*(options.workers or ()), *options.exclude):
+    for word in (word for choice in options.choices for word in (*(choice.workers or ()), *choice.exclude)):
         if not any(known.known([word]) for known in (pool, *pools)):
             raise ValueError(f"there is no worker named or tagged {word!r} in any conductor of this graph")
+
+
+def narrowed(pool: WorkerPool, options: Options, *, strict: bool = False) -> WorkerPool:
+    """The workers one run may use.
+
+    Args:
+        pool: All there are. What is no name or tag of them is meant for another conductor.
+        options: Those of the run. Each choice is made among those that the one before left.
+        strict: Whether more than there are cannot be drawn.
+
+    Raises:
+        ValueError: If no worker that may be last is left.
+    """
+    left = pool
+    for choice in options.choices:
+        words = choice.workers
+        if words is not None and (not words or pool.known(words)):
+            left = left.only(*left.known(words))
+        if excluded := left.known(choice.exclude):
+            left = left.without(*excluded)
+        if choice.sample:
+            k, seed = choice.sample
+            left = left.sample(k if strict else min(k, len(left)), seed)
+    return left.offered(permute=options.permute)
 
 
 def check_offer(planner: Planner, options: Options) -> None:

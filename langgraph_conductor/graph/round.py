@@ -46,6 +46,7 @@ from langgraph_conductor.workers.composed import models_in
 from langgraph_conductor.workers.doors import metered, watched
 from langgraph_conductor.workers.failures import error_record, redacted, secrets_of, without
 from langgraph_conductor.workers.metering import Meter
+from langgraph_conductor.workers.unseen import unseen
 from langgraph_conductor.workers.worker import bounds_of
 from langgraph_conductor.workflow import Step, Workflow
 
@@ -113,10 +114,12 @@ def build_round(
         )
         started_at, clock = time.time(), time.perf_counter()
         failure: Exception | None = None
+        given_up = True
         if ledger:
             ledger.start_work()
         try:
             plan = yield _Ask(request, metered(config, meter, work.watcher), meter)
+            given_up = False
             _check(plan, request)
         except GraphBubbleUp:
             raise
@@ -125,7 +128,8 @@ def build_round(
             plan = _without_planner(error, request, fallback)
             logger.warning("planning failed, %s: %s", _told(plan), redacted(str(error), secrets))
         finally:
-            meter.close()
+            unseen.leave(meter)
+            meter.close(given_up=given_up)
             if ledger:
                 ledger.stop_work()
         usage = meter.usage

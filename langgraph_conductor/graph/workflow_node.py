@@ -21,6 +21,7 @@ from langgraph_conductor.driving import inherited
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import RoundFinished
 from langgraph_conductor.graph._langgraph import has_saver, inner_config, saver_in
+from langgraph_conductor.graph.checks import narrowed
 from langgraph_conductor.graph.clock import wall_seconds
 from langgraph_conductor.graph.compiler import (
     Graph,
@@ -316,14 +317,7 @@ def _where_it_ran(ended: Mapping[str, Any], config: RunnableConfig) -> RunnableC
 
 def offered(pool: WorkerPool, options: Options) -> WorkerPool:
     """The workers one run may use; see `checks.check_choice` for what was refused when it began."""
-    for words in (options.within, options.workers):  # a run that is resumed can only be narrowed
-        known = pool.known(words or ())
-        if known or words == ():
-            pool = pool.only(*known)
-    if known := pool.known(options.exclude):
-        pool = pool.without(*known)
-    sample = options.sample and (min(options.sample[0], len(pool)), options.sample[1])
-    return pool.offered(sample=sample, permute=options.permute)
+    return narrowed(pool, options)
 
 
 _EDITING: Final = (

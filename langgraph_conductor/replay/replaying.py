@@ -23,6 +23,7 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.doors import hook_doors, meter_in, metered
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import hidden
+from langgraph_conductor.workers.unseen import unseen
 from langgraph_conductor.workflow import Workflow
 
 ValueT = TypeVar("ValueT")
@@ -222,13 +223,16 @@ class Replay:
             hook_doors(within)
             return await live(config)
 
+        given_up = True
         try:
             reply = await awithin(within, call)
+            given_up = False
         except Exception:
             self.ended = self.ended or limit.refusal
             raise
         finally:
-            limit.close()
+            unseen.leave(limit)
+            limit.close(given_up=given_up)
         if limit.refusal:  # the worker went on without it, so this is not what it would say
             self.ended = self.ended or limit.refusal
             raise limit.refusal

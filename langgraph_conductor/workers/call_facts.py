@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from uuid import UUID
 
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
@@ -85,18 +86,25 @@ def worst_case(
     return Reservation(tokens=input_tokens + (output or 0), usd=usd)
 
 
+def is_cached(response: LLMResult, run_id: UUID) -> bool:
+    """Whether an answer is from LangChain's cache, so that no call was made.
+
+    LangChain sets `total_cost` of such an answer to 0. A provider may say the same of a call it gives away, but
+    then the answer tells of the call: it carries its id, or the result has an output of its own.
+    """
+    messages = _messages(response)
+    costs = [mapping(message.usage_metadata).get("total_cost") for message in messages]
+    marked = bool(costs) and all(type(cost) is int and cost == 0 for cost in costs)
+    return marked and not response.llm_output and not any(str(run_id) in str(m.id) for m in messages)
+
+
 def used_by(response: LLMResult, model: Model, prices: PriceTable) -> tuple[Usage, bool]:
     """The usage of one call, which may have several answers, and whether it was told.
 
     No prompt has 0 tokens: clients say 0 where the provider said nothing.
     """
     # Several answers to one call all carry the usage of the whole.
-    messages = [
-        generation.message
-        for generations in response.generations
-        for generation in generations
-        if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage)
-    ]
+    messages = _messages(response)
     message = next((m for m in messages if m.usage_metadata), messages[0] if messages else AIMessage(""))
     about, metadata = mapping(message.response_metadata), mapping(message.usage_metadata)
     used = usage_of_message(metadata)
@@ -107,6 +115,15 @@ def used_by(response: LLMResult, model: Model, prices: PriceTable) -> tuple[Usag
         writes = min(_cache_writes(metadata), used.input_tokens - used.cached_tokens)
         used = _with_money(used, named, model, prices, reported, writes)
     return used, told
+
+
+def _messages(response: LLMResult) -> list[AIMessage]:
+    return [
+        generation.message
+        for generations in response.generations
+        for generation in generations
+        if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage)
+    ]
 
 
 def _cache_writes(metadata: Mapping[str, Any]) -> int:

@@ -25,6 +25,7 @@ from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.workers.doors import hook_doors, watched
 from langgraph_conductor.workers.failures import retry_after, wait_before_retry
 from langgraph_conductor.workers.metering import Meter
+from langgraph_conductor.workers.unseen import unseen
 from langgraph_conductor.workers.worker import Worker
 
 ResultT = TypeVar("ResultT")
@@ -82,9 +83,11 @@ def answer(worker: Worker, ask: Callable[[], Ask], ledger: Ledger | None) -> Gen
         for tries in count(1):
             if limiter and limiter.held and not limiter.counts_calls:  # else each call waits for itself
                 yield Wait(seconds=_at_most(limiter.held, _seconds(ledger)))
-            asked = ask()
+            asked, given_up = ask(), True
             try:
-                return str((yield asked))
+                text = str((yield asked))
+                given_up = False
+                return text
             except ParentCommand:
                 raise HandOverError("a worker cannot hand over to a node outside itself") from None
             except GraphBubbleUp:
@@ -97,7 +100,8 @@ def answer(worker: Worker, ask: Callable[[], Ask], ledger: Ledger | None) -> Gen
                 if seconds is None or (left is not None and seconds >= left):
                     raise
             finally:
-                asked.meter.close()
+                unseen.leave(asked.meter)
+                asked.meter.close(given_up=given_up)
             yield Wait(seconds=seconds)
     finally:
         if limiter:

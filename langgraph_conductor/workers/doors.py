@@ -26,6 +26,7 @@ from langchain_core.tracers.context import register_configure_hook
 from langgraph_conductor.driving import Wait, adrive, await_, drive, wait
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import Redactor
+from langgraph_conductor.workers.unseen import unseen
 from langgraph_conductor.workers.watching import Watcher
 
 ResultT = TypeVar("ResultT")
@@ -67,6 +68,8 @@ def hook_doors(config: RunnableConfig) -> None:
     The context is that of `contextvars`: tasks and LangChain's executors copy it, plain threads do not.
     """
     doors = {type(handler): handler for handler in _handlers(config)}
+    if meter := meter_in(config):
+        unseen.watch(meter)
     for kind, hook in _HOOKS.items():
         hook.set(doors.get(kind))
 
@@ -150,6 +153,11 @@ class Accounts:
         watchers = dict.fromkeys(known for one in around for known in one.watchers)
         return cls((*meters,), (*watchers, *([watcher] if watcher else ())))
 
+    @property
+    def listening(self) -> tuple[Watcher, ...]:
+        """The watchers, while there is something to watch: what goes on after a step is none of its run's."""
+        return () if self.meters[-1].is_over else self.watchers
+
     def heard(self, run_id: UUID, handlers: list[BaseCallbackHandler]) -> None:
         """Keep who was told that a call begins."""
         self._beside[run_id] = handlers
@@ -221,22 +229,22 @@ class Door(BaseCallbackHandler):
 
     def on_tool_start(self, serialized: dict[str, Any], input_str: str, **about: Any) -> None:
         """A tool is called (called by LangChain)."""
-        for watcher in self.accounts.watchers:
+        for watcher in self.accounts.listening:
             watcher.on_tool_start(serialized, input_str, **about)
 
     def on_tool_end(self, output: Any, **about: Any) -> None:
         """It has given something."""
-        for watcher in self.accounts.watchers:
+        for watcher in self.accounts.listening:
             watcher.on_tool_end(output, **about)
 
     def on_tool_error(self, error: BaseException, **about: Any) -> None:
         """It has failed, or paused."""
-        for watcher in self.accounts.watchers:
+        for watcher in self.accounts.listening:
             watcher.on_tool_error(error, **about)
 
     def on_llm_new_token(self, token: Any, **about: Any) -> None:
         """A model that streams has said a little more."""
-        for watcher in self.accounts.watchers:
+        for watcher in self.accounts.listening:
             watcher.on_llm_new_token(token, **about)
 
     def on_chat_model_start(
@@ -273,7 +281,7 @@ class Door(BaseCallbackHandler):
         self.accounts.fail(run_id, error)
 
     def _is_over(self, run_id: UUID) -> None:
-        for watcher in self.accounts.watchers:
+        for watcher in self.accounts.listening:
             watcher.on_llm_over(run_id)
 
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from threading import Lock
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -20,6 +21,7 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.call_facts import (
     answers_in,
     extras,
+    is_cached,
     model_of,
     output_cap,
     used_by,
@@ -104,7 +106,8 @@ class Meter:
     """Calls whose provider told no tokens."""
     refusal: BudgetExceededError | None = None
     """Why a call of these accounts was not made, once the budget refused one."""
-    _closed: bool = False
+    _given_up: bool = False
+    _is_over: bool = False
     _refused: set[UUID] = field(default_factory=set)
     _ended: set[UUID] = field(default_factory=set)
     """Calls that were counted: two doors may tell of one, an inherited and a hooked one."""
@@ -112,6 +115,8 @@ class Meter:
     _waiting: int = 0
     _waiting_since: float = 0.0
     _running: dict[UUID, _Running] = field(default_factory=dict)
+    _left_open: dict[UUID, _Running] = field(default_factory=dict)
+    """Calls that ran when the try ended, and were counted then."""
     _lock: Lock = field(default_factory=Lock)
 
     @property
@@ -134,16 +139,28 @@ class Meter:
         with self._lock:
             return list(self._running)
 
-    def close(self) -> None:
-        """The try is over: no further call is let through, and what those in flight set aside stays booked."""
-        if self.unmetered:
-            logger.warning(_UNMETERED, self.unmetered)
+    def close(self, *, given_up: bool = True) -> None:
+        """The try is over, and what calls in flight set aside stays booked.
+
+        Args:
+            given_up: Whether it was given up: then no further call is let through. One that ended well may have
+                begun what goes on after it, such as a client that all share: its later calls are none of this
+                try's, and are let through uncounted. Those in flight, such as a stream that nobody reads on, were
+                made in it, and count.
+        """
         with self._lock:
-            self._closed = True
-            running = list(self._running.values())
-        for call in running:
+            self._given_up = given_up
+            self._is_over = not given_up
+            running = dict(self._running)
+            if not given_up:
+                self._left_open, self._running = running, {}
+        for call in running.values():
+            if not given_up:
+                self._count_left(call)
             if self.ledger and call.kept:
                 self.ledger.settle(call.kept, None)
+        if self.unmetered:
+            logger.warning(_UNMETERED, self.unmetered)
 
     def begin(
         self, run_id: UUID, messages: list[BaseMessage], about: Mapping[str, Any]
@@ -160,8 +177,10 @@ class Meter:
             if run_id in self._refused:
                 raise GivenUpError("this call was refused")  # a door beside this one was told
             self._ended.discard(run_id)
-            if self._closed:  # a thread cannot be stopped, but it can be kept from paying more
+            if self._given_up:  # a thread cannot be stopped, but it can be kept from paying more
                 raise GivenUpError("this call comes from a try that was given up")
+            if self._is_over:
+                return
             call = self._running[run_id] = _Running(model_of(about))
             if not self._waiting:
                 self._waiting_since = time.monotonic()
@@ -213,7 +232,7 @@ class Meter:
                     yield turn
             call.booked = turn if isinstance(turn, Call) else None
             with self._lock:
-                if call.over or self._closed:  # given up
+                if call.over or self._given_up:
                     raise GivenUpError("this call was given up while it waited for its turn")
         except BaseException:
             if self.limiter and isinstance(turn, Wait):
@@ -233,33 +252,56 @@ class Meter:
         with self._lock:
             if run_id in self._ended:
                 return
-            call = self._running.pop(run_id, None) or _Running(Model())
+            call = self._running.pop(run_id, None)
+            known = call or self._left_open.pop(run_id, None)
+            if known is None and self._is_over:
+                return  # it began after this try
+            known = known or _Running(Model())
             self._ended.add(run_id)
-        used, told = used_by(response, call.model, self.prices)
+        if is_cached(response, run_id):
+            self._free(known)
+            with self._lock:
+                self.usage += Usage(usd=Decimal())  # its cost is known, and none
+            return
+        used, told = used_by(response, known.model, self.prices)
+        if call is not None or not self._is_over:
+            self._count(known, used, told=told)
+        if self.ledger and known.kept:
+            self.ledger.settle(known.kept, used if told or used.usd is not None else None)
+        if self.limiter and known.booked:
+            counted = told and used.input_tokens > 0  # a cost may be told without tokens
+            sent, said = (used.input_tokens, used.output_tokens) if counted else (None, None)
+            self.limiter.end(known.booked, sent, said)
+
+    def _count_left(self, call: _Running) -> None:
+        """Count a call that was made, and whose end nobody waited for: what it used is not known."""
+        if call.began:
+            self._count(call, Usage(calls=1, unpriced_calls=1), told=True)
+
+    def _count(self, call: _Running, used: Usage, *, told: bool) -> None:
+        seconds = time.monotonic() - call.began if call.began else 0.0
+        made: CallRecord = {
+            "worker": self.worker,
+            "model": call.model.name,
+            "started_at": time.time() - seconds,
+            "seconds": seconds,
+            "usage": used.to_json(),
+        }
         with self._lock:
             self.usage += used
             self.unmetered += not told
-            seconds = time.monotonic() - call.began if call.began else 0.0
-            made: CallRecord = {
-                "worker": self.worker,
-                "model": call.model.name,
-                "started_at": time.time() - seconds,
-                "seconds": seconds,
-                "usage": used.to_json(),
-            }
             self.records.append(made)
             self.most.append(call.most)
-        if self.ledger and call.kept:
-            self.ledger.settle(call.kept, used if told or used.usd is not None else None)
-        if self.limiter and call.booked:
-            counted = told and used.input_tokens > 0  # a cost may be told without tokens
-            sent, said = (used.input_tokens, used.output_tokens) if counted else (None, None)
-            self.limiter.end(call.booked, sent, said)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the try ended well, so that later calls are none of its own."""
+        return self._is_over
 
     def drop(self, run_id: UUID) -> None:
         """Give back what was set aside for a call that others refused: it was not made."""
         with self._lock:
-            call = self._running.pop(run_id, None)
+            call = self._running.pop(run_id, None) or self._left_open.pop(run_id, None)
             self._refused.add(run_id)
         if call is not None:
             self._free(call)
@@ -287,14 +329,20 @@ class Meter:
                 self.records.append({**call, "worker": self.worker})
 
     def fail(self, run_id: UUID, error: BaseException) -> None:
-        """A call failed. Whether it was billed is known only if the provider refused it."""
+        """A call failed. Whether it was billed is known only if the provider refused it.
+
+        One that was made and left, such as a stream that is closed before its end, has not failed: it counts.
+        """
         mark_broken_reply(error)
         with self._lock:
             call = self._running.pop(run_id, None)
             if call is None:
-                self._refused.add(run_id)  # it may still be on its way here
+                if not self._is_over:
+                    self._refused.add(run_id)  # it may still be on its way here
                 return
             call.over = True
+        if isinstance(error, GeneratorExit):
+            self._count_left(call)
         if was_refused(error):
             self._free(call)
         elif self.ledger and call.kept:

@@ -2,13 +2,16 @@
 
 import asyncio
 import contextvars
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableLambda, RunnableParallel
-from langchain_core.runnables.config import ContextThreadPoolExecutor
+from langchain_core.runnables.config import ContextThreadPoolExecutor, ensure_config
 from langchain_core.tools import tool
 
 from langgraph_conductor import Plan, Step, Worker, Workflow, create_conductor
@@ -266,3 +269,158 @@ def test_steps_beside_one_another_have_accounts_of_their_own(run):
     result = run(create_conductor(fixed.workflow(plan), pool, budget={"calls": 5}), ask())
     steps = result["rounds"][0]["steps"]
     assert [(s["usage"]["calls"], len(s["model_calls"])) for s in steps] == [(1, 1), (1, 1)]
+
+
+# --- what is no call, what is left before its end, what goes on after a step ------------------------
+
+
+@pytest.mark.parametrize("how", ["invoke", "stream", "generate", "agent"])
+def test_what_langchains_cache_gives_costs_nothing(how, run):
+    model = ScriptedModel(replies=["hi there"], max_tokens=10, cache=InMemoryCache())
+    ways = {
+        "invoke": lambda: model.invoke("q"),
+        "stream": lambda: list(model.model_copy(update={"disable_streaming": True}).stream("q")),
+        "generate": lambda: model.generate([[HumanMessage("q")]]),
+        "agent": lambda: in_agent(model),
+    }
+    worker = Worker(
+        "w", lambda task: [ways[how]() for _ in range(4)] and "done", price={"input": 1, "output": 9}
+    )
+    result = run(create_conductor(fixed.single("w"), [worker], budget={"calls": 2}), ask())
+    paid = len(model.calls)
+    (step,) = result["rounds"][0]["steps"]
+    assert len(step["model_calls"]) == result["usage"]["total"]["calls"] == paid < 3
+    assert Decimal(step["usage"]["usd"]) == sum(Decimal(c["usage"]["usd"]) for c in step["model_calls"]) > 0
+
+
+def test_an_awaited_answer_of_the_cache_costs_nothing():
+    model = ScriptedModel(replies=["hi there"], max_tokens=10, cache=InMemoryCache())
+
+    async def work(task):
+        for _ in range(3):
+            await model.ainvoke("q")
+        return "done"
+
+    worker = Worker("w", work, price={"input": 1, "output": 9})
+    result = asyncio.run(create_conductor(fixed.single("w"), [worker], budget={"calls": 2}).ainvoke(ask()))
+    assert (result["stopped"], result["usage"]["total"]["calls"], len(model.calls)) == ("", 1, 1)
+
+
+def closed(model):
+    stream = model.stream("q")
+    next(stream)
+    stream.close()
+
+
+def left(model):
+    for _ in model.stream("q"):
+        break
+
+
+def kept_open(model, streams=[]):  # noqa: B006 - so that it is not closed before the step ends
+    streams.append(model.stream("q"))
+    next(streams[-1])
+
+
+async def aclosed(model):
+    stream = model.astream("q")
+    await anext(stream)
+    await stream.aclose()
+
+
+async def aleft(model):
+    async for _ in model.astream("q"):
+        break
+
+
+def counted_once(result, model):
+    (step,) = result["rounds"][0]["steps"]
+    used = step["usage"]
+    assert (used["calls"], used["unpriced_calls"], used["output_tokens"]) == (1, 1, 0)
+    assert len(step["model_calls"]) == len(model.calls) == result["usage"]["total"]["calls"] == 1
+
+
+@pytest.mark.parametrize("budget", [None, {"calls": 1}])
+@pytest.mark.parametrize("way", [closed, left, kept_open])
+def test_a_stream_that_is_not_read_to_its_end_counts(way, budget, run):
+    model = ScriptedModel(replies=["hi there you"], max_tokens=10)
+    worker = Worker("w", lambda task: way(model) or "done", price={"input": 1, "output": 9})
+    counted_once(run(create_conductor(fixed.single("w"), [worker], budget=budget), ask()), model)
+
+
+@pytest.mark.parametrize("budget", [None, {"calls": 1}])
+@pytest.mark.parametrize("way", [aclosed, aleft])
+def test_an_awaited_stream_that_is_not_read_to_its_end_counts(way, budget):
+    model = ScriptedModel(replies=["hi there you"], max_tokens=10)
+
+    async def work(task):
+        await way(model)
+        return "done"
+
+    worker = Worker("w", work, price={"input": 1, "output": 9})
+    conductor = create_conductor(fixed.single("w"), [worker], budget=budget)
+    counted_once(asyncio.run(conductor.ainvoke(ask())), model)
+
+
+class Batcher:
+    """A client that all share, whose task is begun by whoever asks first."""
+
+    def __init__(self, model):
+        self.model, self.task = model, None
+
+    async def ask(self, task):
+        if self.task is None:
+            self.waiting = asyncio.Queue()
+            self.task = asyncio.create_task(self.serve())
+        answer = asyncio.get_running_loop().create_future()
+        await self.waiting.put((answer, ensure_config()))
+        return await answer
+
+    async def serve(self):
+        while True:
+            answer, config = await self.waiting.get()
+            try:
+                callbacks = config["callbacks"] if self.model.model_name == "told" else None
+                answer.set_result((await self.model.ainvoke("q", {"callbacks": callbacks})).text)
+            except Exception as error:
+                answer.set_exception(error)
+
+
+@pytest.mark.parametrize("name", ["alone", "told"])
+@pytest.mark.parametrize("budget", [None, {"calls": 9}])
+def test_a_task_that_a_step_began_for_all_serves_later_steps(name, budget):
+    model = ScriptedModel(replies=["hi"], max_tokens=10, model_name=name)
+    batcher = Batcher(model)
+    plan = flow(("a", "x", []), ("b", "x", []), ("a", "x", []))
+    conductor = create_conductor(
+        fixed.workflow(plan), [Worker(n, batcher.ask, retries=0) for n in "ab"], budget=budget
+    )
+
+    async def twice():
+        results = [await conductor.ainvoke(ask(), {"max_concurrency": 1}) for _ in range(2)]
+        batcher.task.cancel()
+        return results
+
+    for number, result in enumerate(asyncio.run(twice())):
+        steps = result["rounds"][0]["steps"]
+        assert [step["status"] for step in steps] == ["ok"] * 3
+        if name == "told":
+            assert [step["usage"]["calls"] for step in steps] == [1, 1, 1]
+        else:
+            assert sum(step["usage"]["calls"] for step in steps) <= (0 if number else 3)
+    assert len(model.calls) == 6
+
+
+def test_a_thread_that_a_step_began_for_all_serves_later_steps(run):
+    model = ScriptedModel(replies=["hi"], max_tokens=10)
+    with ThreadPoolExecutor(1) as pool:
+        contexts = []
+
+        def work(task):
+            contexts.append(contextvars.copy_context())
+            return pool.submit(contexts[0].run, model.invoke, "q").result().text
+
+        conductor = create_conductor(fixed.single("w"), [Worker("w", work, retries=0)], budget={"calls": 1})
+        results = [run(conductor, ask()) for _ in range(3)]
+    assert [result["answer"] for result in results] == ["hi"] * 3
+    assert [result["usage"]["total"]["calls"] for result in results] == [1, 0, 0]

@@ -235,6 +235,10 @@ def test_several_answers_to_a_call_are_paid_once():
         ("m", {"x": (1, 2)}, {"cost": 0.25}, {}, "250000"),
         ("m", {}, {"response_cost": "0.5"}, {}, "500000"),
         ("m", {}, {}, {"total_cost": 0}, "0"),
+        ("m", {"": (1, 2)}, {}, {"total_cost": 0}, "0"),  # so LangChain marks what its cache gives
+        ("m", {"": (1, 2)}, {}, {"total_cost": "0"}, "5000"),
+        ("m", {"": (1, 2)}, {}, {"total_cost": False}, "5000"),
+        ("m", {"": (1, 2)}, {}, {"total_cost": 0.5}, "5000"),
     ],
 )  # fmt: skip
 def test_what_an_answer_costs(asked, prices, metadata, details, usd):
@@ -245,6 +249,31 @@ def test_what_an_answer_costs(asked, prices, metadata, details, usd):
     meter.end("call", answered(message))
     assert meter.usage.usd == (None if usd is None else Decimal(usd) / 10**6)
     assert meter.usage.unpriced_calls == (usd is None)
+
+
+def test_what_a_cache_gives_is_no_call_and_frees_all_that_was_set_aside():
+    ledger, limiter = Ledger(Budget(tokens=10_000, calls=5, usd=1)), Limiter(tokens_per_minute=1000)
+    meter = Meter(prices={"": Price(1, 2)}, ledger=ledger, limiter=limiter)
+    begun(meter)
+    cached = AIMessage("a", id="lc_run--another-0", usage_metadata=tokens_of(1000, 2000, total_cost=0))
+    meter.end("call", answered(cached, cached))
+    assert ledger.left == BudgetLeft(tokens=10_000, calls=5, usd=Decimal(1))
+    assert [booked.amount for booked in limiter._tokens._bookings] == [0]
+    assert (meter.usage, meter.records, meter.most) == (Usage(usd=Decimal()), [], [])
+
+
+@pytest.mark.parametrize("about_the_call", ["id", "output", "mixed"])
+def test_a_call_that_a_provider_gives_away_is_a_call(about_the_call):
+    meter = Meter()
+    begun(meter)
+    free = tokens_of(10, 20, total_cost=0)
+    messages = [AIMessage("a", id="lc_run--call-0" if about_the_call == "id" else "x", usage_metadata=free)]
+    if about_the_call == "mixed":
+        messages.append(AIMessage("b"))
+    response = answered(*messages)
+    response.llm_output = {"model_name": "m"} if about_the_call == "output" else None
+    meter.end("call", response)
+    assert (meter.usage.calls, meter.usage.total_tokens, meter.usage.usd) == (1, 30, Decimal())
 
 
 def test_a_price_is_told_without_tokens_too():
@@ -378,6 +407,45 @@ def test_calls_in_flight_when_a_step_is_over_stay_booked():
     assert ledger.left.tokens == 10
     with pytest.raises(BudgetExceededError):  # nothing of it can come back any more
         ledger.admit(Reservation(tokens=11, owner="a"))
+
+
+def test_a_call_that_is_left_before_its_end_was_made():
+    ledger = Ledger(Budget(tokens=10_000, calls=3))
+    meter = Meter("w", ledger=ledger, prices={"": Price(1, 1)}, keeps_most=True)
+    begun(meter)
+    meter.fail("call", GeneratorExit())
+    meter.close(given_up=False)
+    assert (meter.usage, meter.unmetered) == (Usage(calls=1, unpriced_calls=1), 0)
+    assert [record["usage"]["calls"] for record in meter.records] == [1]
+    assert len(meter.most) == 1
+    assert ledger.left == BudgetLeft(tokens=10_000 - MOST - 10, calls=2)  # what it used is not known
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_calls_in_flight_count_where_the_step_ended_well(given_up):
+    ledger = Ledger(Budget(tokens=10_000))
+    meter = Meter(ledger=ledger)
+    begun(meter)
+    meter.close(given_up=given_up)
+    assert meter.usage.calls == len(meter.records) == (not given_up)
+    assert ledger.left.tokens == 10_000 - MOST - 10
+    meter.end("call", answered(AIMessage("a", usage_metadata=tokens_of(20, 4))))
+    assert meter.usage.calls == len(meter.records) == 1
+    assert ledger.left.tokens == 10_000 - 24  # now it is known
+
+
+def test_calls_after_a_step_that_ended_well_are_none_of_its_own():
+    ledger = Ledger(Budget(tokens=MOST, calls=1))
+    meter = Meter(ledger=ledger, max_input_tokens=1)
+    meter.close(given_up=False)
+    for end in (
+        lambda: meter.end("call", answered(AIMessage("a"))),
+        lambda: meter.fail("call", ValueError()),
+    ):
+        begun(meter)
+        end()
+    assert (meter.usage, meter.records, meter.in_flight) == (Usage(), [], [])
+    assert ledger.left == BudgetLeft(tokens=MOST, calls=1)
 
 
 def test_a_prompt_is_measured_only_where_that_matters():

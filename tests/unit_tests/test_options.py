@@ -226,6 +226,147 @@ def test_bound_options_hold_beside_those_of_a_call(run):
     assert len(planner.requests) == 3  # the one it was bound from is as it was
 
 
+def bound_and_called(run, bound, given, **built):
+    """The planner that a conductor with bound options was called with."""
+    planner = ScriptedPlanner(ONE)
+    conductor = create_conductor(planner, echo("a", "b", "c", "d"), **{"max_rounds": 3, **built})
+    return planner, lambda: run(conductor.with_config(options(**bound)), ask(), options(**given))
+
+
+def by_name(**given):
+    return {"by_name": {"conductor": given}}
+
+
+@pytest.mark.parametrize(
+    ("bound", "given", "names"),
+    [
+        ({"exclude": ["b"]}, {"exclude": []}, "acd"),
+        ({"exclude": ["b"]}, {"exclude": None}, "acd"),
+        ({"exclude": ["b"]}, by_name(exclude=["c"]), "ad"),
+        (by_name(exclude=["b"]), {"exclude": ["c"]}, "ad"),
+        (by_name(exclude=["b"]), by_name(), "acd"),
+        (by_name(exclude=["b"]), {"by_name": None}, "acd"),
+        (by_name(exclude=["b"]), {}, "acd"),
+        ({"exclude": ["b"]}, {"workers": ["a", "b"]}, "a"),
+        ({"exclude": ["b"]}, {"workers": ["a"]}, "a"),
+        ({"workers": ["a", "b"]}, {"workers": ["a", "c"]}, "a"),
+        ({"workers": ["a", "b"]}, {"workers": None}, "ab"),
+        ({"workers": ["a", "b"]}, by_name(workers=["a", "c"]), "a"),
+        (by_name(workers=["a", "b"]), {"workers": ["a", "c", "d"]}, "a"),
+        ({"workers": ["a", "b"]}, {"exclude": ["c", "b"]}, "a"),
+        ({"workers": ["a"], "sample": [1, 3]}, {"sample": None}, "a"),
+        ({"workers": ["a"]}, {"sample": [1, 3]}, "a"),
+    ],
+)  # fmt: skip
+def test_a_call_only_narrows_the_bound_choice_of_workers(bound, given, names, run):
+    planner, call = bound_and_called(run, bound, given)
+    call()
+    assert "".join(planner.requests[0].pool.names) == names
+
+
+@pytest.mark.parametrize(
+    ("bound", "given"),
+    [
+        ({"max_rounds": 1}, by_name(max_rounds=2)),
+        (by_name(max_rounds=1), {"max_rounds": 2}),
+        (by_name(max_rounds=1), by_name(max_rounds=2)),
+        ({"max_steps": 1}, by_name(max_steps=2)),
+        ({"budget": {"calls": 2}}, by_name(budget={"calls": 3})),
+        (by_name(budget={"calls": 2}), {"budget": {"calls": 3}}),
+        (by_name(budget={"calls": 2}), by_name(budget={"allow_unbounded": True})),
+        ({"sample": [2, 1]}, {"sample": [3, 1]}),
+        ({"sample": [2, 1]}, by_name(sample=[3, 1])),
+        ({"workers": ["b"]}, by_name(workers=["a"])),
+        ({"exclude": ["a"]}, {"workers": ["a"]}),
+        ({"workers": ["a"]}, {"workers": []}),
+        ({}, {"exclude": ["nobody"]}),
+        ({"workers": ["a"]}, {"exclude": ["nobody"]}),
+    ],
+)  # fmt: skip
+def test_a_call_that_asks_for_more_than_is_bound_is_refused(bound, given, run):
+    planner, call = bound_and_called(run, bound, given)
+    with pytest.raises(ValueError, match=r"only be lowered|no worker"):
+        call()
+    assert planner.requests == []
+
+
+@pytest.mark.parametrize("given", [{}, by_name(), {"budget": None}, by_name(tokens=False), {"by_name": {}}])
+@pytest.mark.parametrize("bound", [{"budget": {"calls": 4}}, by_name(budget={"calls": 4})])
+def test_a_bound_budget_stays_where_a_call_says_nothing_of_it(bound, given, run):
+    planner, call = bound_and_called(run, bound, given, budget=Budget(calls=60))
+    call()
+    assert planner.requests[0].budget.calls == 4
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_a_call_draws_is_drawn_of_what_the_bound_draw_left(seed, run):
+    alone, call = bound_and_called(run, {"sample": [2, seed]}, {})
+    call()
+    left = set(alone.requests[0].pool.names)
+    for given in ({"sample": [1, seed + 1]}, {"exclude": [min(left)]}, {"sample": [1, seed]}):
+        planner, call = bound_and_called(run, {"sample": [2, seed]}, given)
+        call()
+        drawn = planner.requests[0].pool.names
+        assert len(drawn) == 1
+        assert set(drawn) < left
+
+
+def test_a_run_holds_what_was_bound_and_chosen(run):
+    planner = ScriptedPlanner(ONE)
+    paused = Recorder("a", reply=lambda task: interrupt("?"))
+    workers = [Worker("a", paused), *echo("b", "c")]
+    conductor = create_conductor(planner, workers, checkpointer=InMemorySaver(), max_rounds=3)
+    bound = conductor.with_config(options(workers=["a", "b"], max_rounds=2))
+    run(bound, ask(), thread(workers=["a", "c"], max_rounds=1))
+    kept = bound.get_state(thread()).values["run"]["options"]
+    assert (kept["workers"], kept["within"][0]["workers"]) == (["a", "c"], ["a", "b"])
+    assert kept["max_rounds"] == 1
+    # Nothing is asked for, so that what is bound is no wish for more than the run began with.
+    paused.reply = lambda task: "done"
+    result = run(bound, Command(resume="go"), thread())
+    assert (result["answer"], len(result["rounds"]), len(planner.requests)) == ("done", 1, 1)
+
+
+def test_what_a_run_began_with_holds_without_what_was_bound(run):
+    planner = ScriptedPlanner(ONE)
+    paused = Recorder("a", reply=lambda task: interrupt("?"))
+    workers = [Worker("a", paused), *echo("b", "c")]
+    conductor = create_conductor(planner, workers, checkpointer=InMemorySaver(), max_rounds=2)
+    run(conductor.with_config(options(workers=["a", "b"])), ask(), thread(workers=["a", "c"]))
+    paused.reply = lambda task: "done"
+    run(conductor, Command(resume="go"), thread())
+    assert [request.pool.names for request in planner.requests] == [("a",), ("a",)]
+
+
+def test_a_bound_conductor_inside_a_node_is_given_the_options_around_it(run):
+    planner = ScriptedPlanner(ONE)
+    bound = create_conductor(planner, echo("a", "b", "c")).with_config(options(exclude=["b"]))
+    builder = StateGraph(MessagesState)
+    builder.add_node("n", lambda state: {"messages": bound.invoke(state)["messages"]})
+    builder.add_edge(START, "n")
+    run(builder.compile(), ask(), options(exclude=["c"]))
+    assert planner.requests[0].pool.names == ("a",)
+
+
+def test_options_of_a_call_do_not_reach_a_bound_conductor_that_is_a_worker(run):
+    planner = ScriptedPlanner(ONE)
+    inner = create_conductor(planner, echo("a", "b")).with_config(options(max_rounds=1, exclude=["b"]))
+    for worker in (inner, lambda task: inner.invoke({"messages": [*task.messages]})["answer"]):
+        outer = create_conductor(fixed.single("w"), [Worker("w", worker)])
+        run(outer, ask(), options(max_rounds=2, budget={"calls": 9}))
+        assert planner.requests[-1].pool.names == ("a",)
+
+
+def test_later_bindings_change_the_earlier_ones_by_name():
+    bound = create_conductor(ScriptedPlanner(ONE), echo("a")).with_config(
+        options(by_name={"x": {"max_rounds": 1}, "y": {"max_rounds": 1}})
+    )
+    later = bound.with_config(options(by_name={"y": {"max_rounds": 2}}))
+    assert later.config["configurable"]["conductor"]["by_name"] == {
+        "x": {"max_rounds": 1}, "y": {"max_rounds": 2}
+    }  # fmt: skip
+
+
 # --- limits of the graph --------------------------------------------------------------------------
 
 
