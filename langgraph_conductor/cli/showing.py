@@ -14,7 +14,7 @@ from langgraph_conductor.display.run_facts import INTERRUPTS, facts_of, verdict
 from langgraph_conductor.display.words import short
 from langgraph_conductor.errors import ConductorError
 from langgraph_conductor.graph._langgraph import comes_next
-from langgraph_conductor.graph.accounts import ended_by_budget, unanswered, usage_of
+from langgraph_conductor.graph.accounts import added_up, ended_by_budget, unanswered, usage_of
 from langgraph_conductor.graph.clock import wall_seconds
 from langgraph_conductor.graph.compiler import is_branch
 from langgraph_conductor.graph.ledgers import check_format, own_rounds
@@ -94,10 +94,19 @@ class _Found:
         if not self.prefix:
             return values
         own = {name: values.get(f"{self.prefix}{name}") for name in ("question", "rounds", "run")}
-        answer = _answer(values.get("messages") or [], self.node)
-        about = answer.response_metadata["conductor"] if answer else {"stopped": ""}
-        text = "" if answer is None or about["stopped"] == answer.text else answer.text
-        return {**own, "messages": values.get("messages"), "answer": str(text), "stopped": about["stopped"]}
+        answers = _answers(values.get("messages") or [], self.node)
+        if own["run"]:  # else they are of runs that were sent, of which their messages alone tell
+            answers = answers[-1:]
+        else:
+            own |= {"question": _asked(values), "usage": added_up([told["usage"] for _, told in answers])}
+        texts = [str(message.text) for message, told in answers if told["stopped"] != message.text]
+        stopped = "; ".join(dict.fromkeys(told["stopped"] for _, told in answers if told["stopped"]))
+        return {
+            **own,
+            "messages": values.get("messages"),
+            "answer": "\n\n".join(texts),
+            "stopped": stopped,
+        }
 
 
 def run_of(newest: Mapping[str, "CheckpointTuple"]) -> dict[str, Any] | None:
@@ -108,10 +117,10 @@ def run_of(newest: Mapping[str, "CheckpointTuple"]) -> dict[str, Any] | None:
             of it; of several parts, the outermost is shown, and of those the one that runs, or was saved last.
     """
     conductors = [found for name, one in newest.items() for found in _conductors(name, _values(one))]
-    if (
-        not conductors
-    ):  # one that was added to a graph, and is in its first round, has no channels there yet
+    if not conductors:
+        # One that was added to a graph has no channels there in its first round, or where it was sent to.
         conductors = [_of_round(name) for name, one in newest.items() if _is_round(_values(one))]
+        conductors += [found for name, one in newest.items() for found in _by_answers(name, _values(one))]
     if not conductors:
         return None
     own = min(conductors, key=lambda found: (_depth(found.at), _round(newest, found) is None))
@@ -168,24 +177,30 @@ def _of_round(name: str) -> _Found:
     return _Found(at, node, f"{node}_")
 
 
-def _answer(messages: Iterable[Any], name: str) -> AIMessage | None:
-    """The newest answer of the conductor `name` to the newest question."""
+def _answers(messages: Iterable[Any], name: str | None = None) -> list[tuple[AIMessage, Mapping[str, Any]]]:
+    """The answers to the newest question, with their records: of the conductor `name`, or of all."""
+    found: list[tuple[AIMessage, Mapping[str, Any]]] = []
     for message in reversed(convert_to_messages(list(messages))):
         if isinstance(message, HumanMessage):
-            return None
-        if (
-            isinstance(message, AIMessage)
-            and message.name == name
-            and "conductor" in message.response_metadata
-        ):
-            return message
-    return None
+            break
+        told = message.response_metadata.get("conductor")
+        if isinstance(message, AIMessage) and told and name in (None, message.name):
+            found.append((message, told))
+    return found[::-1]
+
+
+def _by_answers(at: str, values: Mapping[str, Any]) -> Iterator[_Found]:
+    for message, _ in _answers(values.get("messages") or []):
+        yield _Found(at, message.name or "", f"{message.name}_")
 
 
 def _asked(values: Mapping[str, Any]) -> list[ContentBlock]:
     """What the conversation asks, where no question is stored yet."""
     try:
-        return question_of(values.get("messages") or [])
+        messages = convert_to_messages(values.get("messages") or [])
+        while messages and not isinstance(messages[-1], HumanMessage):
+            messages.pop()  # an answer that is there already is no part of it
+        return question_of(messages)
     except ValueError:
         return []
 

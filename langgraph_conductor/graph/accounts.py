@@ -1,6 +1,6 @@
 """What rounds add up to: usage, failures, and whether the budget ended the run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langgraph_conductor.errors import BudgetExceededError, WorkerError
@@ -38,6 +38,22 @@ def usage_of(rounds: Iterable[RoundRecord]) -> dict[str, Any]:
         "by_worker": {name: used.to_json() for name, used in by_worker.items()},
         "by_round": [used.to_json() for used in by_round],
         "wall_seconds": sum(r["plan"]["seconds"] + r["wall_seconds"] for r in rounds),
+    }
+
+
+def added_up(usages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The usages of several runs, each as `usage_of` gives it, as that of one; its rounds one after another."""
+    usages = list(usages)
+    names = dict.fromkeys(name for used in usages for name in used["by_worker"])
+
+    def whole(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+        return sum((Usage.from_json(part) for part in parts), Usage()).to_json()
+
+    return {
+        **{part: whole(used[part] for used in usages) for part in ("planner", "workers", "total")},
+        "by_worker": {n: whole(u["by_worker"][n] for u in usages if n in u["by_worker"]) for n in names},
+        "by_round": [part for used in usages for part in used["by_round"]],
+        "wall_seconds": sum(used["wall_seconds"] for used in usages),
     }
 
 
