@@ -12,8 +12,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_conductor.access import copied_question
+from langgraph_conductor.containment import contained
 from langgraph_conductor.dialect import ACCEPT, Accept
-from langgraph_conductor.driving import adrive, contained, drive
+from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import Fallback, PlanningStarted, WorkflowPlanned
 from langgraph_conductor.foreign_text import package_logger
