@@ -45,7 +45,7 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.calling import ain_time, in_time
 from langgraph_conductor.workers.composed import models_in
 from langgraph_conductor.workers.doors import metered, watched
-from langgraph_conductor.workers.failures import error_record, redacted, secrets_of, without
+from langgraph_conductor.workers.failures import error_record, secrets_of, told, without
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.worker import bounds_of
 from langgraph_conductor.workflow import Step, Workflow
@@ -124,7 +124,7 @@ def build_round(
         except Exception as error:  # noqa: BLE001 - a run is not lost with its plan (promise 2)
             failure = error
             plan = _without_planner(error, request, fallback)
-            logger.warning("planning failed, %s: %s", _told(plan), redacted(str(error), secrets))
+            logger.warning("planning failed, %s: %s", _told(plan), told(error, secrets))
         finally:
             meter.close()
             if ledger:
@@ -140,7 +140,11 @@ def build_round(
             "reached": "fallback" if failure else plan.reached,
             "text": storable(without(plan.text, secrets)),
             "attempts": [
-                asdict(attempt) | {"text": storable(without(attempt.text, secrets))}
+                asdict(attempt)
+                | {
+                    "text": storable(without(attempt.text, secrets)),
+                    "error": storable(without(attempt.error, secrets)),
+                }
                 for attempt in plan.attempts
             ],
             "error": error_record(failure, secrets) if failure else None,
