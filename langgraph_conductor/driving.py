@@ -10,13 +10,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from dataclasses import dataclass
 from threading import Thread
 from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import set_config_context
+
+from langgraph_conductor.containment import AWAITED, acontained, contained, contained_tasks
 
 AskT = TypeVar("AskT")
 ResultT = TypeVar("ResultT")
@@ -56,66 +58,6 @@ async def adrive(logic: Generator[AskT, Any, ResultT], call: Callable[[AskT], Aw
         logic.close()  # its own `finally` runs now, also when it is cancelled
 
 
-def contained(call: Callable[..., ResultT], *args: Any) -> ResultT:
-    """`call(*args)`, where what is called cannot end the program: `SystemExit` from it is a failure like others.
-
-    Raises:
-        RuntimeError: In place of `SystemExit`, `GeneratorExit`, `CancelledError`, a group of such, and every other
-            exception that is no `Exception`. `KeyboardInterrupt` passes, and so does a real cancellation.
-    """
-    try:
-        return call(*args)
-    except Exception:
-        raise
-    except BaseException as error:  # noqa: BLE001 - all but the exceptions that pass
-        failure = _failure(error)
-    raise failure
-
-
-async def acontained(call: Callable[..., Awaitable[ResultT]], *args: Any) -> ResultT:
-    """`contained`, awaited, in the task that raises: asyncio ends its loop with one that raises `SystemExit`."""
-    try:
-        return await call(*args)
-    except Exception:
-        raise
-    except GeneratorExit as error:
-        if _current_task() is None:  # the coroutine itself is closed
-            raise
-        failure = _failure(error)
-    except BaseException as error:  # noqa: BLE001 - all but the exceptions that pass
-        failure = _failure(error)
-    raise failure
-
-
-def _failure(error: BaseException) -> BaseException:
-    """What an exception that is no `Exception` stands for, where it was raised by what a step or planner calls."""
-    if isinstance(error, KeyboardInterrupt):
-        return error
-    if isinstance(error, BaseExceptionGroup) and (interrupts := error.subgroup(KeyboardInterrupt)):
-        return _first(interrupts)
-    if (task := _current_task()) is not None and task.cancelling():
-        return error if isinstance(error, asyncio.CancelledError) else asyncio.CancelledError()
-    # Without it as the cause: an exit status is no HTTP status, which would make it an outage.
-    failure = RuntimeError(f"{type(error).__name__} was raised" + (f": {error}" if str(error) else ""))
-    failure.__context__ = error
-    failure.__suppress_context__ = False
-    return failure
-
-
-def _first(group: BaseExceptionGroup[Any]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _current_task() -> "asyncio.Task[Any] | None":
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # no loop runs in this thread
-        return None
-
-
 def within(config: RunnableConfig, call: Callable[..., ResultT], *args: Any) -> ResultT:
     """`contained(call, *args)` with `config` as the ambient one, which models called inside it pick up."""
     with set_config_context(config) as context:
@@ -126,9 +68,10 @@ async def awithin(
     config: RunnableConfig, call: Callable[..., Coroutine[Any, Any, ResultT]], *args: Any
 ) -> ResultT:
     """`within`, awaited."""
-    with set_config_context(config) as context:
-        context.run(_AWAITED.set, True)
-        return await asyncio.get_running_loop().create_task(acontained(call, *args), context=context)
+    loop = asyncio.get_running_loop()
+    with set_config_context(config) as context, contained_tasks(loop):
+        context.run(AWAITED.set, True)
+        return await loop.create_task(acontained(call, *args), context=context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,9 +91,6 @@ class BlockedLoopError(RuntimeError):
     """A blocking call on the event loop's thread would have to wait for what that loop itself has to do."""
 
 
-_AWAITED: ContextVar[bool] = ContextVar("awaited", default=False)
-
-
 def wait(what: Wait) -> None:
     """Wait, blocking.
 
@@ -159,7 +99,7 @@ def wait(what: Wait) -> None:
     """
     if what.future is not None and what.future.done():
         return
-    if _AWAITED.get() and _on_event_loop():
+    if AWAITED.get() and _on_event_loop():
         raise BlockedLoopError(
             "a blocking call inside an async function would have to wait for its turn; await it (`ainvoke`)"
         )

@@ -27,6 +27,7 @@ from langgraph_conductor.graph.telling import stream_of
 from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow
 from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import Approval, PlanRecord, Rejected, without_steps
+from langgraph_conductor.replies import storable
 from langgraph_conductor.state import RoundState
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Workflow
@@ -147,7 +148,7 @@ def _asked(planned: Workflow, state: RoundState, pool: WorkerPool, most: int) ->
                     )
             return said
         except ValueError as error:
-            wrong = str(error)
+            wrong = storable(str(error))
 
 
 def _request(planned: Workflow, state: RoundState, wrong: str) -> dict[str, Any]:
@@ -198,7 +199,7 @@ def said_in(answer: Any) -> Said:
     if kind == "response":
         if not isinstance(args, str) or not args.strip():
             raise ValueError("a response says in `args` what is to be planned otherwise, as a text")
-        return Said("reject", reason=args.strip())
+        return Said("reject", reason=storable(args.strip()))
     if kind == "edit":
         return Said("edit", _edited(args))
     raise ValueError(f"{_ANSWERS}, not {answer!r:.200}")

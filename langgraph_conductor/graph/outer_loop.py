@@ -15,8 +15,9 @@ from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_conductor.budget import Budget
+from langgraph_conductor.containment import contained
 from langgraph_conductor.conversation import question_blocks, question_of
-from langgraph_conductor.driving import contained, inherited
+from langgraph_conductor.driving import inherited
 from langgraph_conductor.errors import SavedRunError
 from langgraph_conductor.events import Answered
 from langgraph_conductor.graph._langgraph import has_saver, is_nested

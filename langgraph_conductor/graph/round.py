@@ -12,8 +12,9 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from langgraph_conductor.access import copied_question
+from langgraph_conductor.containment import contained
 from langgraph_conductor.dialect import ACCEPT, Accept
-from langgraph_conductor.driving import adrive, contained, drive
+from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.events import Fallback, PlanningStarted, WorkflowPlanned
 from langgraph_conductor.foreign_text import package_logger
@@ -44,7 +45,7 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.calling import ain_time, in_time
 from langgraph_conductor.workers.composed import models_in
 from langgraph_conductor.workers.doors import metered, watched
-from langgraph_conductor.workers.failures import error_record, redacted, secrets_of, without
+from langgraph_conductor.workers.failures import error_record, secrets_of, told, without
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.unseen import unseen
 from langgraph_conductor.workers.worker import bounds_of
@@ -126,7 +127,7 @@ def build_round(
         except Exception as error:  # noqa: BLE001 - a run is not lost with its plan (promise 2)
             failure = error
             plan = _without_planner(error, request, fallback)
-            logger.warning("planning failed, %s: %s", _told(plan), redacted(str(error), secrets))
+            logger.warning("planning failed, %s: %s", _told(plan), told(error, secrets))
         finally:
             unseen.leave(meter)
             meter.close(given_up=given_up)
@@ -143,7 +144,11 @@ def build_round(
             "reached": "fallback" if failure else plan.reached,
             "text": storable(without(plan.text, secrets)),
             "attempts": [
-                asdict(attempt) | {"text": storable(without(attempt.text, secrets))}
+                asdict(attempt)
+                | {
+                    "text": storable(without(attempt.text, secrets)),
+                    "error": storable(without(attempt.error, secrets)),
+                }
                 for attempt in plan.attempts
             ],
             "error": error_record(failure, secrets) if failure else None,

@@ -41,7 +41,7 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workers.calling import Ask, Wanted, acall, answer, call, meter_of
 from langgraph_conductor.workers.doors import metered
-from langgraph_conductor.workers.failures import error_record, redacted, without
+from langgraph_conductor.workers.failures import error_record, told, without
 from langgraph_conductor.workers.forms import async_only
 from langgraph_conductor.workers.redaction import redact
 from langgraph_conductor.workflow import Access, Step
@@ -230,7 +230,7 @@ def _standing(index: int, stands: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _failed(index: int, worker: str, failure: Exception, secrets: list[str]) -> Exception:
-    why = f"step {index} ({worker}) failed: {type(failure).__name__}: {redacted(str(failure), secrets)}"
+    why = f"step {index} ({worker}) failed: {type(failure).__name__}: {told(failure, secrets)}"
     if isinstance(failure, BudgetExceededError):
         return BudgetExceededError(why, limit=failure.limit)
     record = error_record(failure, secrets)

@@ -17,6 +17,7 @@ from langchain_core.exceptions import (
 
 from langgraph_conductor.errors import BudgetExceededError, ConductorError
 from langgraph_conductor.records import ErrorRecord, FailureKind
+from langgraph_conductor.replies import storable
 from langgraph_conductor.workers.known_secrets import redacted as redacted
 from langgraph_conductor.workers.known_secrets import secrets_of as secrets_of
 from langgraph_conductor.workers.known_secrets import without as without
@@ -216,8 +217,8 @@ def _status_in(body: Any) -> int | None:
     if not isinstance(body, Mapping):
         return None
     inner = body.get("error")
-    told = inner if isinstance(inner, Mapping) else body
-    for word in (told.get("code"), told.get("type")):
+    fault = inner if isinstance(inner, Mapping) else body
+    for word in (fault.get("code"), fault.get("type")):
         if isinstance(word, int | str) and str(word) in _STATUS_OF_TYPE:
             return _STATUS_OF_TYPE[str(word)]
         status = int(word) if isinstance(word, int | str) and re.fullmatch(r"[45]\d\d", str(word)) else None
@@ -230,9 +231,14 @@ def _is_trouble(status: int | None) -> bool:
     return status is not None and (status in _OUTAGE_STATUS or status >= 500)
 
 
+def told(error: BaseException, secrets: Iterable[str] = ()) -> str:
+    """What `error` says, without `secrets` and what no database takes."""
+    return storable(redacted(_said(error), secrets))
+
+
 def error_record(error: BaseException, secrets: Iterable[str] = ()) -> ErrorRecord:
     """The record of a failure, without `secrets`."""
-    message = redacted(_said(error), secrets)
+    message = told(error, secrets)
     if len(message) > _LONGEST:
         message = message[:_LONGEST] + " […]"
     record: ErrorRecord = {

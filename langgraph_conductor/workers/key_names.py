@@ -8,14 +8,16 @@ _ENDINGS: Final = (
     "apikey", "accesskey", "authkey", "privatekey", "secretkey", "token", "secret", "password", "passwd",
     "passphrase", "credential", "credentials", "authorization", "cookie", "bearer",
 )  # fmt: skip
-_WHOLE: Final = frozenset({"key", "pwd", "pat", "jwt"})
+_WHOLE: Final = frozenset({"key", "pwd", "pw", "pat", "jwt"})
 _MAYBE: Final = frozenset({"auth", "code", "pass", "sid", "session", "sig", "signature"})
 """Words that name a key only where the value looks like one."""
+_KEYS_OF: Final = frozenset({"access", "api", "auth", "private", "secret"})
+"""More than one key stands under these words and `keys`; other keys are of tables and mappings."""
 _BARE: Final = frozenset({"key", "token", "pat", "cookie", "secret"})
 """Alone, the name of anything in code."""
 _ABOUT: Final = frozenset({
-    "budget", "count", "dir", "endpoint", "expiry", "file", "id", "length", "limit", "max", "name", "path",
-    "prefix", "region", "size", "store", "ttl", "type", "uri", "url",
+    "budget", "column", "count", "dir", "endpoint", "env", "expiry", "field", "file", "id", "length", "limit",
+    "max", "name", "path", "prefix", "region", "size", "store", "ttl", "type", "uri", "url", "var", "variable",
 })  # fmt: skip
 """What is told about a key under such a name is not the key."""
 _OTHER_KEYS: Final = frozenset({
@@ -30,9 +32,16 @@ _OTHER_TOKENS: Final = frozenset({
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z]{1,8}")
 """Such as "none", "EMPTY", "ollama": stand-ins for a key, but words of messages."""
 _STAND_INS: Final = frozenset({
-    "", "dummy", "empty", "false", "lm-studio", "no", "no-key", "no-key-required", "none", "not-needed",
-    "not-required", "null", "off", "ollama", "on", "placeholder", "sk-no-key-required", "true", "unused", "yes",
+    "", "dummy", "empty", "fake", "false", "lm-studio", "na", "no", "no-key", "no-key-required", "none",
+    "not-needed", "not-required", "not-set", "not-used", "null", "off", "ollama", "on", "placeholder", "sk-dummy",
+    "sk-no-key-required", "sk-none", "sk-xxx", "token-abc123", "true", "unused", "yes",
 })  # fmt: skip
+_CROSSED: Final = re.compile(r"x{3,}|\*{3,}")
+_COLUMN: Final = re.compile(r"[a-z]{1,20}(?:_[a-z]{1,20}){1,5}")
+_VARIABLE: Final = re.compile(
+    r"(?:env:)?[A-Z]{1,30}\d{0,2}(?:_[A-Z]{1,30}\d{0,2}){1,8}|env:[A-Za-z_]{1,100}"
+)
+_PLACE: Final = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?[/\\][^/\\].*|[^/\\]+(?:[/\\][^/\\]+){2,}")
 _BETWEEN: Final = re.compile(r"[\s\-_./:,@]+")
 _PIECE: Final = re.compile(r"[A-Z]?[a-z]*(?:[A-Z][a-z]+){0,3}\d{0,3}|[A-Z]+\d{0,3}|\d{1,8}[A-Za-z]{0,2}")
 _SHORTEST: Final = 6
@@ -53,9 +62,24 @@ def names_key(name: str, value: str) -> bool:
         before, word = words[position - 1] if position else "", words[position]
         if (word == "key" and before in _OTHER_KEYS) or (word == "token" and before in _OTHER_TOKENS):
             continue
-        if word in _WHOLE or word.endswith(_ENDINGS):
+        if word == "key" and len(words) == 1 and _COLUMN.fullmatch(value):
+            continue
+        if word in _WHOLE or word.endswith(_ENDINGS) or (word == "pass" and before and not value.isdigit()):
             return True
-    return words[-1] in _MAYBE and looks_random(value)
+        if _are_keys(before, word) and not value.isdigit():  # else it is how many
+            return True
+    return words[-1] in _MAYBE and (looks_random(value) or (words[-1] == "auth" and _is_mixed(value)))
+
+
+def _are_keys(before: str, word: str) -> bool:
+    if word == "keys":
+        return before in _KEYS_OF
+    return word.endswith("s") and word[:-1].endswith(_ENDINGS) and before not in _OTHER_TOKENS
+
+
+def _is_mixed(value: str) -> bool:
+    has_both = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+    return len(value) >= _SHORTEST + 2 and value.isalnum() and has_both
 
 
 def is_bare(name: str) -> bool:
@@ -80,7 +104,15 @@ def is_plain_word(value: str) -> bool:
 
 def is_stand_in(value: str) -> bool:
     """Whether `value` stands where no key is needed, or says yes or no."""
-    return value.strip().lower() in _STAND_INS
+    small = value.strip().lower().replace("_", "-")
+    return small in _STAND_INS or _CROSSED.fullmatch(small) is not None
+
+
+def is_place(value: str) -> bool:
+    """Whether `value` says where a key is: a path, or the name of an environment variable."""
+    if _VARIABLE.fullmatch(value):
+        return True
+    return "://" not in value and _PLACE.fullmatch(value) is not None and not looks_random(value)
 
 
 def looks_random(value: str) -> bool:

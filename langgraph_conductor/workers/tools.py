@@ -15,7 +15,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 
-from langgraph_conductor.driving import acontained, contained
+from langgraph_conductor.containment import acontained, contained
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.tags import escape
 from langgraph_conductor.workers.failures import wait_before_retry
@@ -235,10 +235,7 @@ def _tool_turns(most: int) -> Any:
 
 
 def _contained(given: "BaseTool") -> "BaseTool":
-    """The tool, where its function cannot end the host by `SystemExit`.
-
-    LangChain awaits it in a task of its own, and asyncio ends its loop with a task that raises that.
-    """
+    """The tool, where `SystemExit` of its function is the tool's own failure, which callbacks are told of."""
     changed: dict[str, Any] = {}
     if (func := getattr(given, "func", None)) is not None:
         changed["func"] = wraps(func)(_blocking(func))

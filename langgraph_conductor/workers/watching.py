@@ -1,6 +1,7 @@
 """Sees what goes on below a step or planner while it runs: tools, and the tokens of models that stream."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from threading import Lock
@@ -13,9 +14,10 @@ from langgraph.errors import GraphBubbleUp
 from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import ToolRecord
 from langgraph_conductor.replies import storable
-from langgraph_conductor.workers.known_secrets import redacted
+from langgraph_conductor.workers.failures import told
 from langgraph_conductor.workers.redaction import Unspoken, hidden
 
+_ESCAPED: Final = re.compile(r"\\(?:u0000|.)")
 MOST_CHARS: Final = 2_000
 """Most characters of what a tool was given, and of what it gave, in a record."""
 
@@ -51,7 +53,7 @@ class Watcher:
     ) -> None:
         """A tool is called."""
         record = ToolRecord(
-            tool=name or str((serialized or {}).get("name") or "tool"),
+            tool=storable(name or str((serialized or {}).get("name") or "tool")),
             input=self._shown(input_str if inputs is None else _as_json(inputs)),
             output="",
             error="",
@@ -72,8 +74,7 @@ class Watcher:
             with self._lock:
                 self._running.pop(run_id, None)
             return
-        said = redacted(f"{type(error).__name__}: {error}", self._secrets)
-        self._ended(run_id, error=self._shown(said))
+        self._ended(run_id, error=self._shown(f"{type(error).__name__}: {told(error, self._secrets)}"))
 
     def _ended(self, run_id: UUID, *, output: str = "", error: str = "") -> None:
         with self._lock:
@@ -128,6 +129,9 @@ def _text(output: Any) -> str:
 
 def _as_json(value: Any) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False, default=str)
+        text = json.dumps(value, ensure_ascii=False, default=str)
     except (TypeError, ValueError, RecursionError):  # keys that are no text, or a value that holds itself
         return str(value)
+    return _ESCAPED.sub(
+        lambda one: "\ufffd" if one[0] == "\\u0000" else one[0], text
+    )  # NUL, as in `storable`

@@ -9,7 +9,7 @@ from typing import Any, Final
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 
-from langgraph_conductor.driving import acontained, contained
+from langgraph_conductor.containment import acontained, contained
 from langgraph_conductor.prices import Model, Price, PriceTable, charged, price_table
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.usage import Usage

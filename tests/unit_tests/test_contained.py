@@ -2,13 +2,16 @@
 
 import asyncio
 import sys
+from contextvars import Context
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
+from langgraph.graph import START, MessagesState, StateGraph
 
 from langgraph_conductor import Worker, create_conductor
-from langgraph_conductor.driving import acontained, contained
+from langgraph_conductor.containment import acontained, contained
 from langgraph_conductor.errors import GraderError
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.rewards import Task, grade
@@ -131,6 +134,71 @@ def test_a_tool_of_an_agent_too():
     ]
     result = create_conductor(beside("bad", "good"), pool).invoke(ask())
     assert steps_of(result) == [("bad", "failed", 1), ("good", "ok", 1)]
+
+
+def exits(*_):
+    sys.exit(3)
+
+
+async def aexits(*_):
+    await asyncio.sleep(0)
+    sys.exit(3)
+
+
+def graph_of(*nodes):
+    graph = StateGraph(MessagesState)
+    for number, node in enumerate(nodes):
+        graph.add_node(str(number), node)
+        graph.add_edge(START, str(number))
+    return graph.compile()
+
+
+def function(inner):
+    async def work(task):
+        return str(await inner())
+
+    return work
+
+
+FORMS = {
+    "lambda": lambda: RunnableLambda(exits),
+    "async lambda": lambda: RunnableLambda(aexits),
+    "sequence": lambda: RunnableLambda(str) | RunnableLambda(exits),
+    "model": lambda: Tooled(replies=[SystemExit(3)]),
+    "agent": lambda: create_agent(Tooled(replies=[tool_call(1), "never"]), [look]),
+    "async agent": lambda: create_agent(Tooled(replies=[tool_call(1), "never"]), [async_look]),
+    "graph": lambda: graph_of(exits),
+    "two nodes": lambda: graph_of(aexits, lambda state: None),
+    "team": lambda: create_conductor(fixed.single("i"), [Worker("i", RunnableLambda(exits), retries=0)]),
+    "gather": lambda: function(lambda: asyncio.gather(aexits(), asyncio.sleep(0))),
+    "task": lambda: function(lambda: asyncio.create_task(aexits())),
+    "wait_for": lambda: function(lambda: asyncio.wait_for(aexits(), 60)),
+    "to_thread": lambda: function(lambda: asyncio.to_thread(exits)),
+    "in an empty context": lambda: function(lambda: asyncio.create_task(aexits(), context=Context())),
+    "own exception": lambda: function(lambda: asyncio.gather(araising(OwnError("own"))(0))),
+    "closed": lambda: function(lambda: asyncio.gather(araising(GeneratorExit())(0))),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("options", [{}, {"timeout": 60}], ids=["alone", "timed"])
+def test_a_task_inside_an_awaited_step_cannot_end_the_program(form, options):
+    pool = [Worker("bad", FORMS[form](), retries=0, **options), Worker("good", lambda t: "ok")]
+    result = asyncio.run(create_conductor(beside("bad", "good"), pool).ainvoke(ask()))
+    assert result["answer"] == "ok"
+    assert [step["status"] for step in result["rounds"][0]["steps"]] == ["failed", "ok"]
+
+
+def test_a_task_inside_an_awaited_planner_cannot_either():
+    class Own:
+        def plan(self, request):
+            raise NotImplementedError
+
+        async def aplan(self, request):
+            await asyncio.gather(aexits())
+
+    result = asyncio.run(create_conductor(Own(), [Worker("w", lambda t: "ok")]).ainvoke(ask()))
+    assert result["rounds"][0]["plan"]["reached"] == "fallback"
 
 
 def test_functions_of_the_conductor_cannot_end_the_program_either(run):

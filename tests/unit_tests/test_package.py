@@ -37,6 +37,7 @@ FLOORS = [
         "literals",
         "replies",
         "driving",
+        "containment",
         "tables",
         "text_files",
         "lazy",
