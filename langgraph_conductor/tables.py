@@ -78,16 +78,18 @@ class Table:
         """
         file = str(path)
         try:
-            values = tomllib.loads(read_text(path))
+            text = read_text(path)
         except FileNotFoundError as error:
             raise ConfigError(f"{file}: there is no such file") from error
         except OSError as error:
             raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{file}: is not TOML: {error}") from error
-        except ValueError as error:  # not UTF-8, which it says; or a number of too many digits
-            told = str(error) if str(error).startswith(file) else f"{file}: is not TOML: {error}"
+        except ValueError as error:  # not UTF-8, which it says; or a path with NUL
+            told = str(error) if str(error).startswith(file) else f"{file!r}: cannot be read: {error}"
             raise ConfigError(told) from error
+        try:
+            values = tomllib.loads(text)
+        except ValueError as error:  # a number of too many digits, too
+            raise ConfigError(f"{file}: is not TOML: {error}") from error
         except RecursionError as error:
             raise ConfigError(f"{file}: is nested too deeply") from error
         if _is_deeper(values, _DEEPEST):  # by a dotted key: whoever looks through it could not come back

@@ -297,8 +297,9 @@ def _asked(state: Mapping[str, Any]) -> str:
     asked = [m for m in convert_to_messages(state.get("messages") or []) if isinstance(m, HumanMessage)]
     if not asked:
         return ""
-    content = json.dumps(asked[-1].content, sort_keys=True, default=str)
-    return f"{asked[-1].id}:{sha256(content.encode(errors='surrogatepass')).hexdigest()}"
+    content = json.dumps(asked[-1].content, sort_keys=True, default=str, ensure_ascii=False)
+    # LangGraph stores halves of surrogate pairs as question marks: the message is the same when it is read back.
+    return f"{asked[-1].id}:{sha256(content.encode(errors='replace')).hexdigest()}"
 
 
 def _fallback(name: str | None, pool: WorkerPool) -> str:

@@ -78,12 +78,21 @@ def _named_in(function: Any) -> Iterator[tuple[str, Any]]:
     code = function if inspect.isroutine(function) else type(function).__call__
     owner = function.__self__ if inspect.ismethod(function) else function
     for name, value in getattr(owner, "__dict__", {}).items():
-        if isinstance(value, Runnable):
-            yield name, value
+        if (found := _runnable(value)) is not None:
+            yield name, found
     for value in _values_named(code):
-        value = getattr(value, "__self__", value)
-        if isinstance(value, Runnable):
-            yield f"named in {getattr(function, '__name__', type(function).__name__)!r}", value
+        if (found := _runnable(value)) is not None:
+            yield f"named in {getattr(function, '__name__', type(function).__name__)!r}", found
+
+
+def _runnable(value: Any) -> Runnable[Any, Any] | None:
+    """The runnable it is, or is a method of."""
+    with suppress(
+        Exception
+    ):  # a proxy that stands for nothing yet, as for a request, raises whatever it is asked
+        owner = getattr(value, "__self__", value)
+        return owner if isinstance(owner, Runnable) else None
+    return None
 
 
 def _values_named(function: Any) -> Iterator[Any]:

@@ -143,11 +143,14 @@ def test_the_reasoning_of_a_server_is_kept_apart(call, providers):
 
 
 def test_prices_by_report_table_and_list(providers, run):
-    providers.script("openai/gpt-5", FakeReply("x", input_tokens=1000, output_tokens=1000, cost=0.125))
+    providers.script(
+        "openai/gpt-5", *[FakeReply("x", input_tokens=1000, output_tokens=1000, cost=0.125)] * 2
+    )
     providers.script("gpt-5-mini", FakeReply("x", input_tokens=1000, output_tokens=1000, cached_tokens=400))
     price = {"input": 1, "output": 2}
     workers = [
-        Worker("reported", STRINGS["openrouter"], price=price),
+        Worker("reported", STRINGS["openrouter"]),
+        Worker("negotiated", STRINGS["openrouter"], price=price),
         Worker("own", STRINGS["openai"], price=price),
         Worker("table", STRINGS["openai"], price={"gpt-5-mini": {"input": 3, "output": 0}, "x": price}),
         Worker("listed", STRINGS["openai"]),
@@ -157,6 +160,7 @@ def test_prices_by_report_table_and_list(providers, run):
     result = run(create_conductor(plan, workers), ask())
     usd = {name: used["usd"] for name, used in result["usage"]["by_worker"].items()}
     assert Decimal(usd["reported"]) == Decimal("0.125")
+    assert Decimal(usd["negotiated"]) == Decimal("0.003")  # a price that is given counts before a report
     assert Decimal(usd["own"]) == Decimal("0.003")
     assert Decimal(usd["table"]) == Decimal("0.003")
     # gpt-5-mini: $0.25 in, $0.025 cached, $2 out per million tokens (genai-prices 0.2).

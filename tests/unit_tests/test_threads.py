@@ -292,6 +292,17 @@ def test_a_state_that_is_none_is_refused_in_words(run, forged):
         run(app, None, thread())
 
 
+@pytest.mark.parametrize("text", ["\ud83d half", "\0 and \ud800", "\u202e", "é", ""], ids=ascii)
+def test_a_question_of_odd_signs_is_the_same_when_it_is_read_back(form, saver, text):
+    planner = ScriptedPlanner(ONE)
+    app = app_of(form, saver, planner, waiting_in_round_1, max_rounds=2)
+    image = {"type": "image_url", "image_url": {"url": "data:,x"}}
+    content = [{"type": "text", "text": f"What? {text}"}, image]
+    app.invoke({"messages": [{"role": "user", "content": content}]}, thread())
+    app.invoke(Command(resume="by hand"), thread())
+    assert [len(asked.rounds) for asked in planner.requests] == [0, 1]
+
+
 class Labelled(MessagesState):
     label: str
 

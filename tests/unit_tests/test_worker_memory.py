@@ -30,6 +30,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
 from langgraph_conductor import Worker, WorkerPool, add_conductor, create_conductor
+from langgraph_conductor.planners import fixed
 from langgraph_conductor.workers.memory import StepSaver, remembering
 from tests.helpers import ScriptedPlanner, Tooled, ask, chain, flow, thread
 
@@ -556,3 +557,23 @@ def test_a_steps_saver_serves_savers_that_take_no_path():
     put = step.put(remembered("step_0"), checkpoint("1"), {}, {})
     step.put_writes(put, [("a", 1)], "task", "path")
     assert step.get_tuple(put).pending_writes == [("task", "a", 1)]
+
+
+class Unbound:
+    """A proxy outside of what it stands for, as flask's `request` is outside of a request."""
+
+    def __getattribute__(self, name):
+        raise RuntimeError(f"there is nothing to ask for {name}")
+
+
+unbound = Unbound()
+
+
+def test_a_function_may_name_a_proxy_that_stands_for_nothing_yet():
+    def work(task):
+        try:
+            return unbound.user
+        except RuntimeError:
+            return "nobody"
+
+    assert create_conductor(fixed.single("a"), [Worker("a", work)]).invoke(ask())["answer"] == "nobody"
