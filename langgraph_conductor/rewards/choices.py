@@ -48,10 +48,9 @@ _OTHERS: Final = re.compile(
 """Signs that a text behind a letter names a second option, or takes back the first."""
 
 _SAYS: Final = re.compile(
-    r"(?:^[#*_ ]{0,4}(?:ans|selected|selection)|\banswer(?=[*_ ]{0,4}：)|\b(?:Antwort(?=[*_ ]{0,4}(?:ist\b|[:：]))"
-    r"|r[ée]ponse(?: correcte| finale)?(?=[*_ ]{0,4}(?:est\b|[:：]))|respuesta(?: correcta| final)?(?=[*_ ]{0,4}(?:es\b|[:：]))"
-    r"|risposta(?: corretta)?(?=[*_ ]{0,4}(?:è|[:：]))|resposta(?: correta)?(?=[*_ ]{0,4}(?:é|[:：])))|答案(?=[是为為:：*])|答え(?=[は:：*])"
-    r"|正解(?=[は:：*]))\.?([*_ ]{0,4})(?:(?:ist|est|es)\b|[是为為はèé][:：]?|[:：])",
+    r"(?:^[#*_ ]{0,4}(?:ans|selected|selection)|\banswer(?=[*_ ]{0,4}：)"
+    r"|\b(?:Antwort|(?:r[ée]ponse|respuesta|risposta|resposta)(?: correct[ae]| corretta| correta| finale?)?)"
+    r"|答案|答え|正解)\.?([*_ ]{0,4})(?:(?:ist|est|es)\b|[èé](?= )|[是为為は][:：]?|[:：])",
     re.IGNORECASE | re.MULTILINE,
 )
 """Short and foreign words for "answer is"."""
@@ -95,7 +94,7 @@ def finals(reply: str, task: Task) -> Iterator[str]:
     hidden = {
         f"\ue000{i}\ue000": text
         for i, text in enumerate(choices)
-        if (announces(text) or _SAYS.search(text)) and text.strip()
+        if text.strip() and (announces(text) or _SAYS.search(text))
     }
     for place, text in hidden.items():
         reply = reply.replace(text, place)

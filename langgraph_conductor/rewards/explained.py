@@ -38,7 +38,7 @@ _NOT: Final = re.compile(
     r"[,;]? (?i:and not|not|rather than|instead of) (?:(?i:option|choice) )?\(?[A-Z]\b"
 )
 _MORE: Final = re.compile(
-    r"[.!] (?:(?i:explanation|reason|reasoning|confidence):|I(?!\.)\b|(?:I['’]m|This|It|It['’]s|That|That['’]s|Here|My)\b)"
+    r"[.!] (?:(?i:explanation|reason|reasoning|confidence):|I(?!\.)\b|(?:This|It|That|Here|My)\b)"
 )
 """The three ways in which reasons follow an option on its line."""
 
@@ -51,7 +51,8 @@ _DISMISSED: Final = re.compile(
     rf"(?<![\w(])(?:(?i:options?|choices?|answers?) )?"
     rf"({_ONE}(?:(?:, ?(?:and |or )?| and | or ){_ONE}){{0,9}}|(?i:the others?|others|the rest|all others)"
     rf"|(?i:(?:the |all )?(?:other|remaining) (?:options|choices|answers|ones)))"
-    rf" (?:is|are|was|were)(?: (?:all|both|clearly|therefore|thus|simply))? {_WRONG}(?!\w| (?:only )?(?:if|when|unless)\b|\?)"
+    rf" (?:is|are|was|were)(?: (?:all|both|clearly|therefore|thus|simply))? {_WRONG}"
+    r"(?!\w| (?:only )?(?:if|when|unless)\b|\?)"
 )
 _REFUSED: Final = re.compile(
     r"(?:\b(?i:not|never|rather than|instead of|unlike)|n['’]t) (?:(?i:be|the|option|choice|answer) ){0,3}"
@@ -61,8 +62,8 @@ _BACK: Final = re.compile(
     r"\b(?i:incorrect\w*|wrong\w*|untrue|mistak\w+|error|eliminated?|excluded?|ruled out|rejected|not (?:the )?"
     r"(?:correct|right|best|true|valid|answer|it)|n['’]t (?:the )?(?:correct|right|best|true|valid|answer|it))\b"
     r"|\b(?i:wait|actually|hmm+|oops|sorry|correction|second thoughts?|alternatively|scratch|change my mind"
-    r"|changed my mind|reconsider\w*|not sure|unsure|uncertain|guess\w*|disregard|ignore|except|either|maybe|perhaps"
-    r"|all of the above|none of|cannot decide|can['’]t decide)\b"
+    r"|changed my mind|reconsider\w*|not sure|unsure|uncertain|guess\w*|disregard|ignore|except|either|maybe"
+    r"|perhaps|all of the above|none of|cannot decide|can['’]t decide)\b"
     r"|(?:^|[.!?:] )(?:No|Nope|Or|But|However|Not)\b",
     re.MULTILINE,
 )
@@ -70,21 +71,24 @@ _BACK: Final = re.compile(
 
 _MENTION: Final = re.compile(
     r"(?<![^\W_])(?<!['’])(?:([A-HJ-Z])(?![^\W_])(?!-[a-z]{2})|\(([A-Za-z])\)|\[([A-Za-z])\])"
-    r"|\b(?i:or|and|option|choice|answer|pick|choose|select|is) ([b-hj-z])(?![^\W_]|['’])"
+    r"|(?:\b(?i:or|and|option|choice|answer|pick|choose|select|is)|['’]s) ([b-hj-z])(?![^\W_]|['’])"
 )
 _ARTICLE: Final = re.compile(
-    r" (?!(?:is|are|was|and|or|would|seems?|could|might|may|has|can|cannot|does|looks|also|too|fits?|works|as|will|must"
-    r"|matches|makes|should|remains|instead|better|because|since|but|not|nor|isn|says|states|describes|appears)\b)[a-z]"
+    r" (?!(?:is|are|was|and|or|would|seems?|could|might|may|has|can|cannot|does|looks|also|too|fits?|works|as"
+    r"|will|must|matches|makes|should|remains|instead|better|because|since|but|not|nor|isn|says|states"
+    r"|describes|appears)\b)[a-z]"
 )
+_CAPITAL: Final = re.compile(r"\b[A-Z]\b")
+_AGAINST: Final = re.compile(r"\b(?i:not|never|no|reject|least|worst|except|\w+n['’]t)\b")
 _SENTENCE: Final = re.compile(r"[.!?;\n] ?")
 
 
 def chosen(reply: str, task: Task) -> bool:
     """Whether a reply as a whole names the right option, and no other.
 
-    What `finals` takes from it counts as `choice` says. Beyond that an option may stand with its reasons: before them
-    (`A. Paris`, then a paragraph; `A because ...`; `A, not C`), behind them (`(A)` as the last line), or as a field of
-    JSON. Reasons must then name no second option, but to dismiss it, and not take back the first.
+    What `finals` takes from it counts as `choice` says. Beyond that an option may stand with its reasons: before
+    them (`A. Paris`, then a paragraph; `A because ...`; `A, not C`), behind them (`(A)` as the last line), or as
+    a field of JSON. Reasons must then name no second option, but to dismiss it, and not take back the first.
 
     Raises:
         ConfigError: If the right answer is no letter, or there is no option for it.
@@ -147,23 +151,21 @@ def _before(text: str, gold: str, choices: Sequence[str], task: Task, behind: st
             continue
         if not _longer(lines, gold, choices) and _kept(f"{tail}\n{behind}", gold, choices):
             return True
-    for tail in _tails(rest, gold, choices):
-        if _kept("\n".join([tail, *lines[1:], behind]), gold, choices):
-            return True
-    return False
+    return any(
+        _kept("\n".join([tail, *lines[1:], behind]), gold, choices) for tail in _tails(rest, gold, choices)
+    )
 
 
 def _behind(text: str, gold: str, choices: Sequence[str], task: Task) -> bool:
     """Whether the right option is the last line, alone, behind its reasons."""
-    *reasons, last = _lines(text)
+    *reasons, last = _lines(text) or [""]
     rest = _rest(_plain(last), gold)
     if not reasons or rest is None or not _labelled(rest) or not choice(_plain(last), task):
         return False
     if not reasons[-1].endswith((".", "!", "。")):
         return False
     closing = _SENTENCE.split(reasons[-1].rstrip(".!。"))[-1]
-    against = re.search(r"\b(?i:not|never|no|reject|least|worst|except|\w+n['’]t)\b", closing)
-    return not against and _kept("\n".join(reasons), gold, choices)
+    return not _AGAINST.search(closing) and _kept("\n".join(reasons), gold, choices)
 
 
 def _rest(line: str, gold: str) -> str | None:
@@ -213,9 +215,9 @@ def _tails(rest: str, gold: str, choices: Sequence[str]) -> Iterator[str]:
     sign = SIGN.match(rest)
     told = readable(rest[sign.end() :] if sign else rest)
     behind = told[len(right) :]
-    if right and told.casefold().startswith(right) and not any(text.startswith(right) for text in others):
-        if _WHY.match(behind) or _NOT.match(behind) or _MORE.match(behind):
-            yield behind
+    only = told.casefold().startswith(right) and not any(text.startswith(right) for text in others)
+    if right and only and (_WHY.match(behind) or _NOT.match(behind) or _MORE.match(behind)):
+        yield behind
 
 
 def _first(choices: Sequence[str], gold: str) -> list[str]:
@@ -226,6 +228,9 @@ def _first(choices: Sequence[str], gold: str) -> list[str]:
 
 def _kept(reasons: str, gold: str, choices: Sequence[str]) -> bool:
     """Whether reasons neither take back the right option nor leave a second one."""
+    own = readable(choices[ord(gold) - ord("A")]) if choices else ""
+    if len(own) > 2:  # what the right option says takes nothing back
+        reasons = reasons.replace(own, " ")
     if any(
         gold in _names(found[1]) for found in (*_DISMISSED.finditer(reasons), *_REFUSED.finditer(reasons))
     ):
@@ -243,7 +248,7 @@ def _kept(reasons: str, gold: str, choices: Sequence[str]) -> bool:
 
 
 def _names(text: str) -> set[str]:
-    return {letter for letter in re.findall(r"\b[A-Z]\b", text)}
+    return set(_CAPITAL.findall(text))
 
 
 def _told(reasons: str, others: Sequence[str]) -> bool:
