@@ -35,7 +35,8 @@ _SHAPE: Final = re.compile(
 _BARE: Final = re.compile(r"$|[.:)\]]|,? - ")
 _WHY: Final = re.compile(r"[,;.]? ?[(-]? ?(?i:because|since|as it|as this|due to)\b")
 _NOT: Final = re.compile(
-    r"[,;]? (?i:and not|not|rather than|instead of) (?:(?i:option|choice) )?\(?[A-Z]\b"
+    r"[,;]? (?i:and not|not|rather than|instead of) (?:(?i:option|choice) )?\(?[A-Z](?!\w)\)?"
+    r"(?=$|[.!]|,? (?:because|since|as)\b)"
 )
 _MORE: Final = re.compile(
     r"[.!] (?:(?i:explanation|reason|reasoning|confidence):|I(?!\.)\b|(?:This|It|That|Here|My)\b)"

@@ -10,7 +10,32 @@ from fractions import Fraction
 from langgraph_conductor.evals.suites import SPLITS, load_suite
 from langgraph_conductor.rewards import Task, grade
 
-CHOICES = ("The final answer is: **{letter}) {text}**", "**{letter}. {text}**", "ANSWER: {letter}. {text}")
+CHOICES = (
+    "The final answer is: **{letter}) {text}**",
+    "**{letter}. {text}**",
+    "ANSWER: {letter}. {text}",
+    "{letter}\n\nExplanation: it follows.",
+    "{letter}. {text}\n\nThis is because the others are wrong.",
+    "Let me think about it.\n\n({letter})",
+    '{{"answer": "{letter}"}}',
+    "The answer is {letter} because {text} fits best.",
+    "The answer is {letter}, not {other}.",
+    "My answer: {letter}. I'm confident.",
+    "So, option {letter} is right.",
+    "Ans: {letter}",
+    "答案是（{letter}）。",
+    "Die richtige Antwort ist {letter}.",
+    "✅ **{letter}. {text}**",
+    "- {letter}",
+)
+TORN = (
+    "{letter}\n\nThe answer is {other}.",
+    "{other}\n\n{letter}",
+    "Either {letter} or {other}.\n\nI cannot tell.",
+    "{letter}. is wrong\n\nIt fails.",
+    "The answer is {letter}, or {other} because it fits.",
+    "{letter}\n\nWait, that is wrong.",
+)
 NUMBERS = ("The answer is {}.", "#### {}", "**Answer:** \\boxed{{{}}}")
 Said = tuple[str, float]
 """A reply, and the score it must have."""
@@ -18,8 +43,11 @@ Said = tuple[str, float]
 
 def choices(task: Task) -> Iterator[Said]:
     for letter, text in zip("ABCD", task.about["choices"], strict=True):
+        other = "BCDA"["ABCD".index(letter)]
         for phrase in CHOICES:
-            yield phrase.format(letter=letter, text=text), float(letter == task.answer)
+            yield phrase.format(letter=letter, text=text, other=other), float(letter == task.answer)
+        if letter == task.answer:
+            yield from ((phrase.format(letter=letter, other=other), 0.0) for phrase in TORN)
 
 
 def numbers(task: Task) -> Iterator[Said]:
