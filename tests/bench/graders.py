@@ -23,7 +23,7 @@ CHOICES = (
     "My answer: {letter}. I'm confident.",
     "So, option {letter} is right.",
     "Ans: {letter}",
-    "答案是（{letter}）。",
+    "答案是\uff08{letter}\uff09。",
     "Die richtige Antwort ist {letter}.",
     "✅ **{letter}. {text}**",
     "- {letter}",

@@ -216,7 +216,7 @@ REASONED = [
     "**Ans:** A",
     "Selected: A",
     "答案：A",
-    "答案是（A）。",
+    "答案是\uff08A\uff09。",
     "答案: A",
     "Die richtige Antwort ist A.",
     "La réponse est A.",
