@@ -230,7 +230,7 @@ def _first(choices: Sequence[str], gold: str) -> list[str]:
 def _kept(reasons: str, gold: str, choices: Sequence[str]) -> bool:
     """Whether reasons neither take back the right option nor leave a second one."""
     own = readable(choices[ord(gold) - ord("A")]) if choices else ""
-    if len(own) > 2:  # what the right option says takes nothing back
+    if len(own) > 1:  # what the right option says takes nothing back
         reasons = reasons.replace(own, " ")
     if any(
         gold in _names(found[1]) for found in (*_DISMISSED.finditer(reasons), *_REFUSED.finditer(reasons))

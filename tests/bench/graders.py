@@ -6,6 +6,7 @@ The folders, in the form the authors publish them, are named by CONDUCTOR_MMLU a
 import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from zlib import crc32
 
 from langgraph_conductor.evals.suites import SPLITS, load_suite
 from langgraph_conductor.rewards import Task, grade
@@ -14,11 +15,15 @@ CHOICES = (
     "The final answer is: **{letter}) {text}**",
     "**{letter}. {text}**",
     "ANSWER: {letter}. {text}",
+)
+"""Said of each option of each question."""
+
+REASONED = (
     "{letter}\n\nExplanation: it follows.",
     "{letter}. {text}\n\nThis is because the others are wrong.",
     "Let me think about it.\n\n({letter})",
     '{{"answer": "{letter}"}}',
-    "The answer is {letter} because {text} fits best.",
+    "The answer is {letter} because it fits best.",
     "The answer is {letter}, not {other}.",
     "My answer: {letter}. I'm confident.",
     "So, option {letter} is right.",
@@ -42,12 +47,13 @@ Said = tuple[str, float]
 
 
 def choices(task: Task) -> Iterator[Said]:
+    turn = crc32(task.question.encode())  # all phrasings on all questions would take an hour
     for letter, text in zip("ABCD", task.about["choices"], strict=True):
         other = "BCDA"["ABCD".index(letter)]
-        for phrase in CHOICES:
+        for phrase in (*CHOICES, REASONED[turn % len(REASONED)]):
             yield phrase.format(letter=letter, text=text, other=other), float(letter == task.answer)
         if letter == task.answer:
-            yield from ((phrase.format(letter=letter, other=other), 0.0) for phrase in TORN)
+            yield TORN[turn % len(TORN)].format(letter=letter, other=other), 0.0
 
 
 def numbers(task: Task) -> Iterator[Said]:
