@@ -146,7 +146,9 @@ def _before(text: str, gold: str, choices: Sequence[str], task: Task, behind: st
     for count in sorted({1, tall}):
         head = " ".join([first, *lines[1:count]])
         tail = "\n".join(lines[count:])
-        if not _labelled(rest) or not choice(head, task) or head.endswith((":", "?")):
+        if not _labelled(rest) or not choice(head, task):
+            continue
+        if head.endswith((":", "?")) and not (choices and rest.strip(" .:)]")):  # a heading, or a question
             continue
         if tail[:1].islower() and not _WHY.match(tail):
             continue

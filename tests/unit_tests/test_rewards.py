@@ -348,6 +348,12 @@ def test_lines_of_another_option_are_no_reasons():
     assert score("choice", "A", f"A. {options[0]}\n\nThis is shorter.", wrap="{}", choices=options) == 1.0
 
 
+def test_an_option_that_is_a_question_is_read_with_its_reasons():
+    asked = ["Is it red?", "Is it blue?"]
+    assert score("choice", "A", "A. Is it red?\n\nThis fits.", wrap="{}", choices=asked) == 1.0
+    assert score("choice", "A", "A. Is it blue?\n\nThis fits.", wrap="{}", choices=asked) == 0.0
+
+
 def test_a_reply_of_many_lines_is_read_in_time():
     for unit in ("A.\n", "A because ", "B is wrong. ", "A, "):
         began = time.process_time()
