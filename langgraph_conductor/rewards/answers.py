@@ -54,7 +54,7 @@ def final_answer(text: str, *, lines: int = 1, longest: int = LINE) -> str | Non
     """
     if len(text) > LIMIT:
         return None
-    text = _without_thoughts(visible(text)).strip()
+    text = without_thoughts(visible(text)).strip()
     for part in (_tagged(text), _boxed(text), _opened(text, lines), _marked(text), _announced(text, lines)):
         if part is not None:
             return unwrapped(part) or None
@@ -82,7 +82,8 @@ def unwrapped(answer: str) -> str:
     return answer
 
 
-def _without_thoughts(text: str) -> str:
+def without_thoughts(text: str) -> str:
+    """What stands behind the last thought; nothing, if one is not closed."""
     end = None
     for end in _THOUGHT.finditer(text):  # noqa: B007 - the last one counts
         pass

@@ -31,20 +31,29 @@ _NAMED: Final = (
     r"(?:(?:(?:the|my) )?(?:final )?(?:correct |right |best )?(?:option|choice|answer)(?: is)?:? )?"
     r"(?:(?:option|choice) )?"
 )
-_LETTER: Final = re.compile(
+LETTER: Final = re.compile(
     _NAMED + r"(?:\(([a-z])\)|\[([a-z])\]|([a-z])(?![^\W_]))(.*)", re.IGNORECASE | re.DOTALL
 )
-_PRAISE: Final = re.compile(
+PRAISE: Final = re.compile(
     r" is (?:the )?(?:correct|right|best)(?: (?:answer|option|choice|one))?", re.IGNORECASE
 )
-_SIGN: Final = re.compile(r"\s*[.:)]|\s*-(?=\s)")
+SIGN: Final = re.compile(r"\s*[.:)]|\s*-(?=\s)")
 """What may stand between a letter and its text; a hyphen that touches the text belongs to the text."""
 _OTHERS: Final = re.compile(
     r"\b(?:or|and|nor|either|both|but|[A-Z])\b|[,;/|&]|\([A-Za-z]\)"
+    r"|\b(?i:nicht|keine?|falsch|pas|faux|fausse|fals[oa])\b|[不错误]"
     r"|\b(?i:not|\w+n['’]t|cannot|never|no|none|neither|wrong|incorrect\w*|untrue|unlikely|except|instead)\b"
     r"|\b(?i:is|are|was|be|seems?|looks|as) (?i:false|out|eliminated|excluded|ruled|rejected)\b"
 )
 """Signs that a text behind a letter names a second option, or takes back the first."""
+
+_SAYS: Final = re.compile(
+    r"(?:^[#*_ ]{0,4}(?:ans|selected|selection)|\banswer(?=[*_ ]{0,4}：)"
+    r"|\b(?:Antwort|(?:r[ée]ponse|respuesta|risposta|resposta)(?: correct[ae]| corretta| correta| finale?)?)"
+    r"|答案|答え|正解)\.?([*_ ]{0,4})(?:(?:ist|est|es)\b|[èé](?= )|[是为為は][:：]?|[:：])",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""Short and foreign words for "answer is"."""
 
 
 def choice(answer: str, task: Task) -> bool:
@@ -58,19 +67,19 @@ def choice(answer: str, task: Task) -> bool:
     Raises:
         ConfigError: If the right answer is no letter, or there is no option for it.
     """
-    gold, choices = _options(task)
-    text = _readable(answer)
-    found = _LETTER.fullmatch(text)
+    gold, choices = options(task)
+    text = readable(answer)
+    found = LETTER.fullmatch(text)
     letter = (found[1] or found[2] or found[3]).upper() if found else ""
     if not choices:
         rest = _said(found[4]) if found else ""
         return letter == gold and not _OTHERS.search(rest)
     if found is None or ord(letter) - ord("A") >= len(choices):
-        return _same(choices, gold)(text)
+        return same(choices, gold)(text)
     rest = _said(found[4])
-    if not rest or any(map(_same(choices, letter), _texts(found[4]))):
+    if not rest or any(map(same(choices, letter), _texts(found[4]))):
         return letter == gold
-    return _same(choices, gold)(text)
+    return same(choices, gold)(text)
 
 
 def finals(reply: str, task: Task) -> Iterator[str]:
@@ -79,14 +88,17 @@ def finals(reply: str, task: Task) -> Iterator[str]:
     It is the final answer on one line, and as many lines as the right option has. An option's own words announce
     no answer.
     """
-    gold, choices = _options(task)
+    gold, choices = options(task)
     right = choices[ord(gold) - ord("A")] if choices else ""
     longest = LINE + max(map(len, choices), default=0)
     hidden = {
-        f"\ue000{i}\ue000": text for i, text in enumerate(choices) if announces(text) and text.strip()
+        f"\ue000{i}\ue000": text
+        for i, text in enumerate(choices)
+        if text.strip() and (announces(text) or _SAYS.search(text))
     }
     for place, text in hidden.items():
         reply = reply.replace(text, place)
+    reply = _SAYS.sub(r"answer\1: ", reply)
     for lines in sorted({1, right.strip().count("\n") + 1}):
         final = final_answer(reply, lines=lines, longest=longest)
         if final is not None:
@@ -95,7 +107,7 @@ def finals(reply: str, task: Task) -> Iterator[str]:
             yield final
 
 
-def _options(task: Task) -> tuple[str, list[str]]:
+def options(task: Task) -> tuple[str, list[str]]:
     """The letter of the right option, and all options' texts.
 
     Raises:
@@ -112,7 +124,7 @@ def _options(task: Task) -> tuple[str, list[str]]:
     return gold, [str(text) for text in listed]
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
     """The text on one line, without markdown and LaTeX, its minus signs as hyphens."""
     text = _TEXT.sub(r"\1", unicodedata.normalize("NFKC", _MINUS.sub("-", text)))
     text = text.replace("\\ ", " ").replace("**", "").replace("__", "")
@@ -125,22 +137,22 @@ def _readable(text: str) -> str:
 def _said(behind: str) -> str:
     """What is behind a letter, apart from signs and words that say nothing about an option."""
     return (
-        _PRAISE.sub("", behind, count=1).strip(" .:)*_")
-        if _PRAISE.match(behind)
-        else behind.strip(" .:)*_-")
+        PRAISE.sub("", behind, count=1).strip(" .:)*_。")
+        if PRAISE.match(behind)
+        else behind.strip(" .:)*_-。")
     )
 
 
 def _texts(behind: str) -> Iterator[str]:
     """What may be the option's text behind a letter, since a sign there may belong to it or not."""
     yield behind
-    if sign := _SIGN.match(behind):
+    if sign := SIGN.match(behind):
         yield behind[sign.end() :]
-        if dash := _SIGN.match(behind, sign.end()):
+        if dash := SIGN.match(behind, sign.end()):
             yield behind[dash.end() :]
 
 
-def _same(choices: Sequence[str], letter: str) -> Callable[[str], bool]:
+def same(choices: Sequence[str], letter: str) -> Callable[[str], bool]:
     """Whether a text is that of an option: read as loosely as no other option reads the same."""
     right = choices[ord(letter) - ord("A")]
     others = [text for text in choices if text != right]
@@ -153,12 +165,12 @@ def _loose(text: str) -> str:
 
 
 def _cased(text: str) -> str:
-    text = _readable(text)
-    return _readable(unwrapped(text)).strip(_EDGES)
+    text = readable(text)
+    return readable(unwrapped(text)).strip(_EDGES)
 
 
 def _close(text: str) -> str:
-    return _readable(text).removesuffix(".")
+    return readable(text).removesuffix(".")
 
 
 def _exact(text: str) -> str:

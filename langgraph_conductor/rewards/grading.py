@@ -9,7 +9,8 @@ from typing import Final
 from langgraph_conductor.errors import ConfigError, GraderError
 from langgraph_conductor.rewards import processes
 from langgraph_conductor.rewards.answers import LIMIT, final_answer
-from langgraph_conductor.rewards.choices import choice, finals
+from langgraph_conductor.rewards.choices import choice
+from langgraph_conductor.rewards.explained import chosen
 from langgraph_conductor.rewards.gym import check_family, gym
 from langgraph_conductor.rewards.plain import exact, normal, number
 from langgraph_conductor.rewards.symbolic import math
@@ -52,7 +53,7 @@ def grade(answer: str, task: Task) -> float:
     if is_own(task.grader):
         return _own(answer, task)
     if kind == "choice":
-        return float(any(choice(final, task) for final in finals(answer, task)))
+        return float(chosen(answer, task))
     final = final_answer(answer, lines=task.answer.strip().count("\n") + 1)
     if final is None:
         return 0.0

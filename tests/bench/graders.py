@@ -6,20 +6,54 @@ The folders, in the form the authors publish them, are named by CONDUCTOR_MMLU a
 import os
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from zlib import crc32
 
 from langgraph_conductor.evals.suites import SPLITS, load_suite
 from langgraph_conductor.rewards import Task, grade
 
-CHOICES = ("The final answer is: **{letter}) {text}**", "**{letter}. {text}**", "ANSWER: {letter}. {text}")
+CHOICES = (
+    "The final answer is: **{letter}) {text}**",
+    "**{letter}. {text}**",
+    "ANSWER: {letter}. {text}",
+)
+"""Said of each option of each question."""
+
+REASONED = (
+    "{letter}\n\nExplanation: it follows.",
+    "{letter}. {text}\n\nThis is because the others are wrong.",
+    "Let me think about it.\n\n({letter})",
+    '{{"answer": "{letter}"}}',
+    "The answer is {letter} because it fits best.",
+    "The answer is {letter}, not {other}.",
+    "My answer: {letter}. I'm confident.",
+    "So, option {letter} is right.",
+    "Ans: {letter}",
+    "答案是\uff08{letter}\uff09。",
+    "Die richtige Antwort ist {letter}.",
+    "✅ **{letter}. {text}**",
+    "- {letter}",
+)
+TORN = (
+    "{letter}\n\nThe answer is {other}.",
+    "{other}\n\n{letter}",
+    "Either {letter} or {other}.\n\nI cannot tell.",
+    "{letter}. is wrong\n\nIt fails.",
+    "The answer is {letter}, or {other} because it fits.",
+    "{letter}\n\nWait, that is wrong.",
+)
 NUMBERS = ("The answer is {}.", "#### {}", "**Answer:** \\boxed{{{}}}")
 Said = tuple[str, float]
 """A reply, and the score it must have."""
 
 
 def choices(task: Task) -> Iterator[Said]:
+    turn = crc32(task.question.encode())  # all phrasings on all questions would take an hour
     for letter, text in zip("ABCD", task.about["choices"], strict=True):
-        for phrase in CHOICES:
-            yield phrase.format(letter=letter, text=text), float(letter == task.answer)
+        other = "BCDA"["ABCD".index(letter)]
+        for phrase in (*CHOICES, REASONED[turn % len(REASONED)]):
+            yield phrase.format(letter=letter, text=text, other=other), float(letter == task.answer)
+        if letter == task.answer:
+            yield TORN[turn % len(TORN)].format(letter=letter, other=other), 0.0
 
 
 def numbers(task: Task) -> Iterator[Said]:

@@ -202,6 +202,165 @@ def test_a_text_alone_is_told_from_others_by_all_that_tells_them_apart():
     ] * 4
 
 
+CITIES = ["Paris", "Rome", "New York", "Oslo"]
+# A letter with its reasons, in other words, in JSON.
+REASONED = [
+    "A\n\nExplanation: Paris is large.",
+    "A. Paris\n\nThis is because B and C are incorrect.",
+    "Reasoning.\n\n(A)",
+    "The answer is A because Rome is smaller.",
+    "The answer is A, not C.",
+    "My answer: A. I'm confident.",
+    "So, option A is right.",
+    "Ans: A",
+    "**Ans:** A",
+    "Selected: A",
+    "答案：A",
+    "答案是\uff08A\uff09。",
+    "答案: A",
+    "Die richtige Antwort ist A.",
+    "La réponse est A.",
+    "La respuesta correcta es A.",
+    "La risposta è A.",
+    "✅ **A. Paris**",
+    "- A",
+    '{"answer": "A"}',
+    '{"reason": "x", "answer": "A. Paris"}',
+    'Here:\n```json\n{\n "answer": "A"\n}\n```',
+    '<answer>{"answer": "A"}</answer>',
+    "A, because Paris is.",
+    "<answer>A because so</answer>",
+    "I reason.\n\n**A. Paris**",
+    "A is correct because Paris it is.",
+    "A\nParis is not small.",
+    "B or not?\n\nAnswer: A",
+    "(A) Paris, since it is.",
+    "B is incorrect.\n\n(A)",
+    "Answer: A. Paris. This is the capital.",
+    "Option A\n\nParis is the capital of France.",
+    "Thus, A.",
+    "Reasons.\nAns: A\n",
+]
+# A letter that is taken back, that has a second one beside it, that is an article or only quoted.
+TORN = [
+    "A\n\nThe answer is B.",
+    "A\n\nB",
+    "A\nB\nC\nD",
+    "A) Paris\nB) Rome\nC) New York\nD) Oslo",
+    "A. is wrong\n\nfoo",
+    "not A\n\nfoo",
+    "A or B\n\nfoo",
+    "Either A or B.\n\n(A) or (B)",
+    "A contract is void.\n\nMore.",
+    "A\n\nOption B is right.",
+    "A\n\nis wrong",
+    "A\nor B",
+    "A\n\nWait, Rome is.",
+    "A because B is right",
+    "The answer is A, not A.",
+    "The answer is A, or B because",
+    "A dog is here because of it.",
+    '"A"\n\nis quoted',
+    "❌ A",
+    "- A\n- B",
+    "Let me see:\n\n(A)",
+    "It is not this.\n\n(A)",
+    "B.\n\nReason.\n\n(A)",
+    '{"answer": "B"}\nA',
+    '{"answer":"A","answer":"B"}',
+    '{"answer":["A","B"]}',
+    "Ans: A or B",
+    "Ans: A\nAns: B",
+    "答案不是A",
+    "答案：A或B",
+    "Die Antwort ist nicht A.",
+    "Selected: A, B",
+    "A. Rome\n\nThis is because",
+    "A\n\nRome",
+    "A\n\nThe capital is Rome.",
+    "The answer is A. I mean B.",
+    "The answer is A. No, B.",
+    "A. I'm wrong.",
+    "A. I think B",
+    "A\n\nIt's b",
+    "A\n\n(b)",
+    "A, not C, but D",
+    "A because it can't be. Actually Rome",
+    "A. Paris or Rome\n\nx",
+    "A?\n\nyes",
+    "A:\nThis one fails.",
+    "A\n\nA is not right.",
+    "A\n\nB is not wrong.",
+    "A\n\nI pick Rome.",
+    "The answer is A because no answer fits. All of the above.",
+    "The answer is A because that is incorrect",
+    "> A. Paris\n> B. Rome\n\nx",
+    "A. Paris\n\nB. Rome",
+    "I considered A.\n\n(B)",
+    "A, not B, contract",
+    "'A. Paris' is what they say.\n\nHm.",
+]
+ONLY_TEXTS_TELL = [
+    "A dog is here because of it.",
+    "A. Rome\n\nThis is because",
+    "A\n\nRome",
+    "A\n\nThe capital is Rome.",
+    "A\n\nI pick Rome.",
+]
+
+
+@pytest.mark.parametrize("reply", REASONED)
+def test_an_option_is_read_with_its_reasons(reply):
+    for gold in "ABCD":
+        task = Task("Which?", gold, "choice", about={"choices": CITIES})
+        assert grade(reply, task) == float(gold == "A")
+    if reply != "(A) Paris, since it is.":  # a comma may begin a second option
+        assert score("choice", "A", reply, wrap="{}") == 1.0
+
+
+@pytest.mark.parametrize("reply", TORN)
+def test_an_option_whose_reasons_leave_doubt_is_not_read(reply):
+    assert score("choice", "A", reply, wrap="{}", choices=CITIES) == 0.0
+    if reply not in ONLY_TEXTS_TELL:
+        assert score("choice", "A", reply, wrap="{}") == 0.0
+
+
+def test_what_is_stated_last_counts_and_not_what_stood_first():
+    task = Task("Which?", "B", "choice", about={"choices": CITIES})
+    for reply in (
+        "A\n\nThe answer is B.",
+        "Ans: A\nAns: B",
+        "Answer: A\n答案：B",
+        "A. Paris\n\nAntwort: B",
+    ):
+        assert grade(reply, task) == 1.0
+        assert score("choice", "A", reply, wrap="{}", choices=CITIES) == 0.0
+    stated = {"A\n\nThe answer is B.", "Ans: A\nAns: B"}
+    for reply in TORN:
+        for gold in "BCD" if reply not in stated else "CD":
+            assert score("choice", gold, reply, wrap="{}", choices=CITIES) == 0.0, reply
+
+
+def test_lines_of_another_option_are_no_reasons():
+    options = OPTIONS[2]
+    for gold, text in (("C", options[0]), ("C", options[1]), ("A", options[1])):
+        assert score("choice", gold, f"{gold}. {text}", wrap="{}", choices=options) == 0.0
+    assert score("choice", "A", f"A. {options[0]}\n\nThis is shorter.", wrap="{}", choices=options) == 1.0
+
+
+def test_an_option_that_is_a_question_is_read_with_its_reasons():
+    asked = ["Is it red?", "Is it blue?"]
+    assert score("choice", "A", "A. Is it red?\n\nThis fits.", wrap="{}", choices=asked) == 1.0
+    assert score("choice", "A", "A. Is it blue?\n\nThis fits.", wrap="{}", choices=asked) == 0.0
+
+
+def test_a_reply_of_many_lines_is_read_in_time():
+    for unit in ("A.\n", "A because ", "B is wrong. ", "A, "):
+        began = time.process_time()
+        score("choice", "A", "A\n\n" + unit * (60_000 // len(unit)), wrap="{}", choices=CITIES)
+        assert time.process_time() - began < 5
+
+
 @pytest.mark.parametrize("choices", [5, "abcd", {"A": "x"}])
 def test_options_that_are_no_list_are_told(choices):
     with pytest.raises(ConfigError, match="list of the options"):
