@@ -235,7 +235,7 @@ def _lists(text: str, *, hidden: bool = False) -> dict[str, Any]:
 
 def _cut(text: str, label: str, end: int, following: int) -> str:
     """What is wrong if a stray bracket ended a list too early: what is behind it would be dropped."""
-    why = f"a stray `{text[end - 1 : end]}` closes it before `{{}}`; the list must go on to its own last bracket, and quotes inside a string need a backslash"
+    why = f"a stray `{text[end - 1 : end]}` closes it before `{{}}`; the list must go on to its own last bracket, and quotes inside a string need a backslash"  # noqa: E501
     if label == "steps":
         cut = _NEXT_STEP.match(text, end)
         return why.format(" ".join(text[end : cut.end() + 20].split())) if cut else ""

@@ -35,11 +35,11 @@ _TOUCHES_AFTER: Final = re.compile(r"[.,]?[0-9]|[A-Za-z](?![A-Za-z])|[?\u221e\u2
 _DEGREES: Final = re.compile(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})")
 _SHARE: Final = r"(?:half|third|thirds|quarter|quarters|fourth|fifth|tenth|percent|%|fraction|multiple|power|root|square|cube|reciprocal|inverse|opposite|negative)"
 _WORDS_BEFORE: Final = re.compile(
-    r"(?:\b(?:minus|negative|plus|half|twice|thrice|double|triple|times|than|at least|at most|up to|over|under|above"
+    r"(?:\b(?:minus|negative|plus|half|twice|thrice|double|triple|times|than|at least|at most|up to|over|under|above"  # noqa: E501
     r"|below|beyond|exceed(?:s|ing)?|between|except|excluding|neither|nor|"
     r"any(?:thing|\s\w+)? but|instead of|(?:loss|debt|deficit) of)"
     r"|" + _SHARE + r" of"
-    r"|(?:\bnot|\bnever|\bcannot|\w+n['\u2019]t)(?: (?:equal(?: to)?|be|is|have|the|answer|option|choice|exactly))*"
+    r"|(?:\bnot|\bnever|\bcannot|\w+n['\u2019]t)(?: (?:equal(?: to)?|be|is|have|the|answer|option|choice|exactly))*"  # noqa: E501
     r"|\b(?:wrong|incorrect|false)(?: (?:answer|option|choice))?(?: is)?:?"
     r"|\}\$?\s*(?:,\s*)?(?:\\text\s?\{\s*)?(?:or|and)\s*\}?)\s*\(?\Z",
     re.IGNORECASE,
@@ -67,7 +67,7 @@ _UNIT_AFTER: Final = re.compile(
     r"(?:(?:square|cubic|sq|cu)\.?\s)?(?:[A-Za-z]{1,12}|\\?[%\u00b0\u20ac\u00a3\u00a5\u00a2])(?:\s?\^?\s?\{?[23\u00b2\u00b3]\}?)?(?![^\W_])"
 )
 _SIMPLE: Final = re.compile(
-    r"\\?[$\u20ac\u00a3\u00a5]?[0-9][0-9.,]*|\\[dt]?frac(?:\{\w+\}|\w)(?:\{\w+\}|\w)|[A-Za-z0-9 ]*[A-Za-z][A-Za-z0-9 ]*"
+    r"\\?[$\u20ac\u00a3\u00a5]?[0-9][0-9.,]*|\\[dt]?frac(?:\{\w+\}|\w)(?:\{\w+\}|\w)|[A-Za-z0-9 ]*[A-Za-z][A-Za-z0-9 ]*"  # noqa: E501
 )
 _SEGMENT_FROM: Final = re.compile(
     r"[=\u2248:\u21d2]|(?<!\\)\$|\\[(\[]|\\(?:approx|Rightarrow|implies|to)\b|\bis\b|\n"
@@ -85,7 +85,7 @@ def with_sides(before: str, held: str, after: str, *, units: bool, box: bool) ->
         held: What it holds.
         after: The text behind it.
         units: Whether a unit at it belongs to the answer.
-        box: Whether it is a box, part of a formula, at which blanks mean nothing. A tag is a part of prose: only what
+        box: Whether it is a box, part of a formula, at which blanks mean nothing. Behind a tag, only what
             touches it is an operator.
 
     Returns:

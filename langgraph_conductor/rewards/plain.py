@@ -95,7 +95,7 @@ _COUNTED: Final = re.compile(
 )
 """What is counted by the several, behind a number."""
 _DEBT: Final = re.compile(
-    r"\b(?P<of>loss|debt|deficit|shortfall) of\b|\bbelow (?P<mark>zero|freezing|sea level)\b|\bin (?:debt|the red)\b",
+    r"\b(?:loss|debt|deficit|shortfall) of\b|\bbelow (?:zero|freezing|sea level)\b|\bin (?:debt|the red)\b",
     re.IGNORECASE,
 )
 _ASKED_DEBT: Final = re.compile(
