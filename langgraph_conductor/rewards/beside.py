@@ -33,7 +33,7 @@ _OPERATOR_AFTER: Final = re.compile(
 )
 _TOUCHES_AFTER: Final = re.compile(r"[.,]?[0-9]|[A-Za-z](?![A-Za-z])|[?\u221e\u2030(]")
 _DEGREES: Final = re.compile(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})")
-_SHARE: Final = r"(?:half|third|thirds|quarter|quarters|fourth|fifth|tenth|percent|%|fraction|multiple|power|root|square|cube|reciprocal|inverse|opposite|negative)"
+_SHARE: Final = r"(?:half|third|thirds|quarter|quarters|fourth|fifth|tenth|percent|%|fraction|multiple|power|root|square|cube|reciprocal|inverse|opposite|negative)"  # noqa: E501
 _WORDS_BEFORE: Final = re.compile(
     r"(?:\b(?:minus|negative|plus|half|twice|thrice|double|triple|times|than|at least|at most|up to|over|under|above"  # noqa: E501
     r"|below|beyond|exceed(?:s|ing)?|between|except|excluding|neither|nor|"
@@ -106,6 +106,8 @@ def with_sides(before: str, held: str, after: str, *, units: bool, box: bool) ->
     words = _WORDS_BEFORE.search(left)
     said = _CLOSING.sub("", after, count=1)
     more = _WORDS_AFTER.match(said)
+    if more and not box and re.match(r"[kKMB]\b", more[0]):
+        more = None  # a letter of the prose, unless it touches the tag
     start = f"{words[0].strip(' $}')} " if words else ""
     end = f" {more[0].strip()}" if more else ""
     if units:
