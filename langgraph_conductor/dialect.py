@@ -44,9 +44,16 @@ _WORD = (
 )
 # `=` or `:`, or an annotation as in `model_id: list[int] = [0]`
 _SIGN = r"(?::\s{0,4}[\w.]{1,30}(?:\[[\w\[\], .|\"']{0,60}\])?\s{0,4}=|&?[:=：\uff1d]{1,2})"
-_LABEL = re.compile(rf"{_WORD}{_SIGN}\s{{0,8}}[`*]{{0,4}}\s{{0,8}}(?=[\[(\uff3b\uff08])", re.IGNORECASE)
+_COMMENT = r"(?:(?://[^\n]{0,80}\n|/\*[^*]{0,80}\*/)\s{0,16})?"
+_LABEL = re.compile(
+    rf"{_WORD}{_SIGN}\s{{0,8}}[`*]{{0,4}}\s{{0,8}}{_COMMENT}(?=[\[(\uff3b\uff08])", re.IGNORECASE
+)
 # Behind a list and before the next label, where they do not belong to the list.
 _BETWEEN = re.compile(r"[\s,\uff0c;`*#>-]*(?:\$?\\[a-z]{2,10}\{)?\Z")
+# Behind a list that a stray bracket has closed too early: the next step, or the rest of the list.
+_NEXT_STEP = re.compile(r"[\s,)\]}]{0,20}\{\s{0,20}[\"']?(?:worker|subtask|access)\b")
+_GOES_ON = re.compile(r"\s{0,20}[,\uff0c]|[^\W_]|[\"']")
+_REST: Final = 2000
 _MARGIN: Final = 60
 _MOST_MENDS: Final = 20
 """Broken lists that are looked at closely; a plan has three lists."""
@@ -192,9 +199,10 @@ def _lists(text: str, *, hidden: bool = False) -> dict[str, Any]:
             value, read_to = reader.read(match.end())
         except LiteralError as error:
             mends += 1
-            mended, why = _mended(
-                text[match.end() : following] if mends <= _MOST_MENDS else "", label, error
-            )
+            mended, why = None, str(error)
+            if label in LISTS:
+                near = text[match.end() : following] if mends <= _MOST_MENDS else ""
+                mended, why = _mended(near, label, error)
             if mended is None:
                 broken.setdefault(label, why)
                 latest.pop(label, None)
@@ -204,6 +212,10 @@ def _lists(text: str, *, hidden: bool = False) -> dict[str, Any]:
             mends += 1
             mended = _mended(text[match.end() : following], label)[0] if mends <= _MOST_MENDS else None
             value, read_to = (value, read_to) if mended is None else (mended, following)
+        if why := _cut(text, label, read_to, following):
+            broken.setdefault(label, why)
+            latest.pop(label, None)
+            continue
         if label != "steps":
             latest[label] = value
             if ordered or label == LISTS[0]:
@@ -219,6 +231,23 @@ def _lists(text: str, *, hidden: bool = False) -> dict[str, Any]:
     if latest.keys() == {"steps"}:
         return latest
     raise PlanError(_missing(text, latest, broken))
+
+
+def _cut(text: str, label: str, end: int, following: int) -> str:
+    """What is wrong if a stray bracket ended a list too early: what is behind it would be dropped."""
+    why = f"a stray `{text[end - 1 : end]}` closes it before `{{}}`; the list must go on to its own last bracket, and quotes inside a string need a backslash"  # noqa: E501
+    if label == "steps":
+        cut = _NEXT_STEP.match(text, end)
+        return why.format(" ".join(text[end : cut.end() + 20].split())) if cut else ""
+    rest = text[end : min(max(following, end), end + _REST)].partition("\n\n")[0]
+    if not _GOES_ON.match(rest):
+        return ""
+    depth = 0
+    for sign in re.finditer(r"\\.|[\[\]{}]", rest):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(sign[0], 0)
+        if depth < 0:
+            return why.format(" ".join(rest[:30].split())) if sign[0] == "]" else ""
+    return ""
 
 
 def _mended(text: str, label: str, error: LiteralError | None = None) -> tuple[list[Any] | None, str]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 MAX_DEPTH: Final = 6
 
-_BLANK = re.compile(r"(?:[\s`]|(?:#|//)[^\n]*)*")
+_BLANK = re.compile(r"(?:[\s`]|(?:#|//)[^\n]*|/\*(?:[^*]|\*(?!/)){0,500}\*/)*")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 _WORD = re.compile(r"[^\W\d][\w.-]*")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)

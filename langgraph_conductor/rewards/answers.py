@@ -4,6 +4,8 @@ import re
 import unicodedata
 from typing import Final
 
+from langgraph_conductor.rewards.beside import with_sides
+
 LIMIT: Final = 64_000
 """Characters; a longer reply has no answer."""
 
@@ -26,7 +28,7 @@ _WRAPPED: Final = re.compile(
 """Markdown and LaTeX around all of an answer."""
 
 
-def final_answer(text: str, *, lines: int = 1, longest: int = LINE) -> str | None:
+def final_answer(text: str, *, lines: int = 1, longest: int = LINE, units: bool = False) -> str | None:
     r"""The part of a reply that is graded.
 
     The first of these that the reply has:
@@ -44,10 +46,14 @@ def final_answer(text: str, *, lines: int = 1, longest: int = LINE) -> str | Non
     else takes its place. Of the answer itself only what is around all of it is taken away: boxes, dollar signs,
     `\(...\)`, `\text{...}`, bold, code.
 
+    What stands directly at a tag or a box and makes another answer of it belongs to it: `-\boxed{18}` is -18,
+    and `not \boxed{A}` is not A.
+
     Args:
         text: The reply.
         lines: How many lines an answer has that stands in no tag and no box.
         longest: Characters of each line of a reply that is nothing but its answer.
+        units: Whether a unit behind a tag or a box, or a currency sign before it, belongs to the answer.
 
     Returns:
         The answer, or `None` if there is none or the reply is longer than 64,000 characters.
@@ -55,7 +61,13 @@ def final_answer(text: str, *, lines: int = 1, longest: int = LINE) -> str | Non
     if len(text) > LIMIT:
         return None
     text = without_thoughts(visible(text)).strip()
-    for part in (_tagged(text), _boxed(text), _opened(text, lines), _marked(text), _announced(text, lines)):
+    for part in (
+        _tagged(text, units),
+        _boxed(text, units),
+        _opened(text, lines),
+        _marked(text),
+        _announced(text, lines),
+    ):
         if part is not None:
             return unwrapped(part) or None
     text = unwrapped(text)
@@ -97,15 +109,21 @@ def visible(text: str) -> str:
     return text if text.isascii() else "".join(c for c in text if unicodedata.category(c) != "Cf")
 
 
-def _tagged(text: str) -> str | None:
-    """What the last closed tag holds."""
+def _tagged(text: str, units: bool) -> str | None:
+    """What the last closed tag holds, with what belongs to it."""
     opened = held = None
     for tag in _TAG.finditer(text):
         if not tag[1]:
-            opened = tag.end()
+            opened = tag
         elif opened is not None:
-            held = text[opened : tag.start()]
-    return held
+            held = (opened, tag)
+    if held is None:
+        return None
+    opened, closed = held
+    inner = unwrapped(text[opened.end() : closed.start()])
+    if not inner:
+        return ""
+    return with_sides(text[: opened.start()], inner, text[closed.end() :], units=units, box=False)
 
 
 def _opened(text: str, lines: int) -> str | None:
@@ -114,10 +132,27 @@ def _opened(text: str, lines: int) -> str | None:
     return rest if rest and rest.count("\n") < lines else None
 
 
-def _boxed(text: str) -> str | None:
-    """What the last box holds."""
+def _boxed(text: str, units: bool) -> str | None:
+    """What the last box holds, with what belongs to it."""
     boxes = list(_BOX.finditer(text))
-    return (_closed(text, boxes[-1].end()) or "") if boxes else None
+    if not boxes:
+        return None
+    last = boxes[-1]
+    held = _closed(text, last.end()) or ""
+    end = last.end() + len(held) + 1
+    start = last.start()
+    while (outer := _around(text, start)) is not None and text[end : end + 1] == "}":
+        start, end = outer, end + 1  # a box in a box
+    inner = unwrapped(held)
+    if not inner:
+        return ""
+    return with_sides(text[:start], inner, text[end:], units=units, box=True)
+
+
+def _around(text: str, start: int) -> int | None:
+    """Where a box begins that holds nothing before `start`."""
+    found = re.search(r"\\(?:boxed|fbox) ?\{\Z", text[max(0, start - 9) : start])
+    return None if found is None else max(0, start - 9) + found.start()
 
 
 def _closed(text: str, first: int) -> str | None:

@@ -54,7 +54,8 @@ def grade(answer: str, task: Task) -> float:
         return _own(answer, task)
     if kind == "choice":
         return float(chosen(answer, task))
-    final = final_answer(answer, lines=task.answer.strip().count("\n") + 1)
+    lines = task.answer.strip().count("\n") + 1
+    final = final_answer(answer, lines=lines, units=kind in ("number", "math"))
     if final is None:
         return 0.0
     return float(gym(final, task) if kind == "gym" else GRADERS[kind](final, task))

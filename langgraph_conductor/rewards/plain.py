@@ -49,7 +49,7 @@ _NUMBER: Final = re.compile(
     re.VERBOSE,
 )
 _FRACTION: Final = re.compile(
-    r"\\[dt]?frac\s*(?:\{\s*([0-9]{1,30})\s*\}|([0-9]))\s*(?:\{\s*([0-9]{1,30})\s*\}|([0-9]))"
+    r"(?:(?<![0-9.,])([0-9]{1,30})\s*)?\\[dt]?frac\s*(?:\{\s*([0-9]{1,30})\s*\}|([0-9]))\s*(?:\{\s*([0-9]{1,30})\s*\}|([0-9]))"
 )
 _POWER: Final = re.compile(
     r"(?<=[0-9])\s*(?:\\times|\\cdot|\u00d7|\*)\s*10\s*\^\s*(?:\{\s*([-+]?[0-9]{1,30})\s*\}|(-?[0-9]{1,30}))"
@@ -90,6 +90,17 @@ _AFTER: Final = re.compile(
     r"\s*(?:-\s*)?" + _SMALL + r"\b|\s+(?:times|over|by)\s+" + _SMALL + r"\b|\s*-\s*\w\b|\s+i\b|\s+e\b",
     re.IGNORECASE,
 )
+_COUNTED: Final = re.compile(
+    r"(?<=[0-9}])\s+(tens|scores?|gross|pairs?|basis\s+points?|bps)\b", re.IGNORECASE
+)
+"""What is counted by the several, behind a number."""
+_DEBT: Final = re.compile(
+    r"\b(?:loss|debt|deficit|shortfall) of\b|\bbelow (?:zero|freezing|sea level)\b|\bin (?:debt|the red)\b",
+    re.IGNORECASE,
+)
+_ASKED_DEBT: Final = re.compile(
+    r"\b(?:los[est]\w*|debts?|ow(?:e|es|ed|ing)|deficit|shortfall|below|red)\b", re.IGNORECASE
+)
 _SHORT_SCALE: Final = re.compile(r"\s?(?:[kmb]|mm|tn|tr)\b", re.IGNORECASE)
 
 
@@ -115,6 +126,8 @@ def number(answer: str, task: Task) -> bool:
     found = value(_unscaled(answer, task))
     if found is None or clash(answer, task.answer, task.question):
         return False
+    if _DEBT.search(answer) and not _ASKED_DEBT.search(task.question):
+        found = -found
     millionth = abs(gold) / 10**6 if gold.denominator != 1 else Fraction()
     return abs(found - gold) <= max(millionth, tolerance)
 
@@ -136,7 +149,14 @@ def _shown(given: object) -> str:
 
 def _unscaled(answer: str, task: Task) -> str:
     """Without a word such as "million" if it is asked how many millions, or the right answer has it as well."""
-    if len(answer) > _LONGEST or (found := _SCALES.search(answer)) is None:
+    if len(answer) > _LONGEST:
+        return answer
+    counted = _COUNTED.search(answer)
+    if counted and re.search(
+        rf"\b{re.escape(counted[1].removesuffix('s'))}s?\b", task.question, re.IGNORECASE
+    ):
+        answer = _COUNTED.sub("", answer, count=1)
+    if (found := _SCALES.search(answer)) is None:
         return answer
     word = re.escape(found[0].removesuffix("s"))
     asked = re.search(rf"\b(?:how many|number of|in) {word}s?\b", task.question, re.IGNORECASE)
@@ -156,7 +176,7 @@ def value(text: str) -> Fraction | None:
     text = re.sub(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([\w\s.]*)\}", r" \1", text.strip())
     text = re.sub(r"\\[()\[\]]", " ", text)  # LaTeX's brackets around mathematics
     text = text[1:-1] if len(text) > 2 and text[0] == text[-1] == "$" else text
-    text = _FRACTION.sub(lambda m: f"{m[1] or m[2]}/{m[3] or m[4]}", text)
+    text = _FRACTION.sub(_slashed, text)
     text = _POWER.sub(lambda m: f"e{m[1] or m[2]}", text)
     found = list(_NUMBER.finditer(text))
     if len(found) != 1:
@@ -165,11 +185,25 @@ def value(text: str) -> Fraction | None:
     rest = f"{before} {after}"
     if any(c.isnumeric() for c in rest) or _HEDGES.search(rest) or _SCALES.search(rest):
         return None
-    if _BEFORE.search(before) or _AFTER.match(after):
+    if _BEFORE.search(before) or _AFTER.match(after) or _COUNTED.search(text):
         return None
     if any(sign in found[0][0] for sign in "$€£¥") and _SHORT_SCALE.match(after):
         return None
     return None if _equation(before) else _fraction(found[0])
+
+
+def _slashed(fraction: "re.Match[str]") -> str:
+    """A fraction of LaTeX with a slash; one and a half is 3/2."""
+    whole, above, below = fraction[1], fraction[2] or fraction[3], fraction[4] or fraction[5]
+    if whole is None:
+        return (
+            f" {above}/{below}"
+            if fraction.string[fraction.start() - 1 : fraction.start()].isdigit()
+            else f"{above}/{below}"
+        )
+    if not 0 < int(above) < int(below):
+        return f"{whole} {above}/{below}"
+    return f"{int(whole) * int(below) + int(above)}/{below}"
 
 
 def _equation(before: str) -> bool:

@@ -27,6 +27,7 @@ _BEHIND: Final = re.compile(
 )
 _TEXT: Final = re.compile(r"\\(?:text|mathrm|mbox|textrm|mathbf)\s*\{([^{}]{0,40})\}")
 _AT_END: Final = re.compile(_TEXT.pattern + r"(\s*\^\s*\{?\s*[23]\s*\}?)?\s*\$?\.?\s*\Z")
+_CIRC: Final = re.compile(r"\^\s?(?:\\circ|\{\s?\\circ\s?\})")
 _FIRST: Final = re.compile(r"([$€£¥])?\s?[-+]?(?:\d[\d,]*)?\.?\d+")
 _ASKED: Final = re.compile(
     r"\bhow (?:many|much)(?: (?:more|fewer|less|total|extra|additional|whole|full))*"
@@ -48,6 +49,8 @@ def clash(answer: str, gold: str, question: str = "") -> bool:
     units of its kind. A unit that is not known, or not there, clashes with nothing.
     """
     said, right = _unit(answer), _unit(gold)
+    if right and not said and not question:
+        said = _last_unit(answer)
     asked = None if right else _asked(question)
     if said and right and said != right:
         return True
@@ -69,6 +72,7 @@ def _names_clash(answer: str, gold: str) -> bool:
 
 def _unit(text: str) -> Unit | None:
     """The unit behind the first number, before it, or in LaTeX's text at the end."""
+    text = _CIRC.sub("\u00b0", text)
     if found := _AT_END.search(text[-100:]):
         return _known(f"{found[1].strip()}{found[2] or ''}")
     text = _TEXT.sub(r" \1", text.replace("\\", " ") if "\\text" not in text else text)
@@ -76,6 +80,12 @@ def _unit(text: str) -> Unit | None:
     if number is None:
         return None
     return _known(text[number.end() :]) or (_known(number[1]) if number[1] else None)
+
+
+def _last_unit(text: str) -> Unit | None:
+    """The unit that an expression ends with, as in `5x km`."""
+    found = re.search(r"(?<=[\s}])((?:square |cubic )?[A-Za-z]{1,12})\s?\.?\Z", text[-40:])
+    return _known(found[1]) if found else None
 
 
 def _asked(question: str) -> Unit | None:

@@ -430,3 +430,32 @@ def test_replies_are_storable():
     from langgraph_conductor.replies import reply_text
 
     assert reply_text("a\0\ud800b") == reply_text(AIMessage("a\0\ud800b")) == "a\ufffd\ufffdb"
+
+
+STEPS = '{"steps": [{"worker": "a", "subtask": "S", "access": []}@ {"worker": "a", "subtask": "T", "access": [0]}]}'
+
+
+@pytest.mark.parametrize("stray", ["],", "]", "]},", "),"])
+def test_steps_behind_a_stray_bracket_are_not_dropped(stray):
+    with pytest.raises(PlanError, match=r'`steps` cannot be read.*\{"worker": "a'):
+        parse_workflow(STEPS.replace("@", stray), ["a"])
+
+
+@pytest.mark.parametrize(
+    ("subtasks", "place"), [('["Plan", "Check "]b, c."]', "b, c"), ('["Plan"], "x"]', ', "x"')]
+)
+def test_a_list_that_a_stray_bracket_cuts_is_not_read_short(subtasks, place):
+    lists = f"model_id = [0, 0]\nsubtasks = {subtasks}\naccess_list = [[], [0]]"
+    with pytest.raises(PlanError, match=f"`subtasks` cannot be read.*`{place}"):
+        parse_workflow(lists, ["a"])
+
+
+def test_what_follows_whole_lists_is_prose():
+    for behind in (", see [1].", "}]", "\n\n, 1]"):
+        plan = f'model_id = [0], subtasks = ["x"], access_list = [[]]{behind}'
+        assert parse_workflow(plan, ["a"]).steps[0].subtask == "x"
+
+
+def test_comments_in_json_are_read_over():
+    plan = '{"steps": // plan\n[ /* one */ {"worker": "a", "subtask": "S", // it\'s "S"\n"access": []}]}'
+    assert parse_workflow(plan, ["a"]).steps[0].subtask == "S"
