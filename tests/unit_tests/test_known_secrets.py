@@ -1,21 +1,27 @@
 """Keys: what is known as one, in which spellings, and that none leaves by any exit."""
 
 import base64
+import functools
 import json
 import traceback
+from collections import deque
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import NamedTuple
 from urllib.parse import quote
 
 import pytest
 from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.runnables import RunnableLambda
-from langchain_core.tools import tool
+from langchain_core.tools import BaseTool, tool
 from langchain_openai import ChatOpenAI
+from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel, SecretStr
 from typer.testing import CliRunner
 
-from langgraph_conductor import ConfigError, Worker, create_conductor
+from langgraph_conductor import ConfigError, Worker, WorkerError, create_conductor
 from langgraph_conductor.cli.app import app as commands
 from langgraph_conductor.config import load_conductor
 from langgraph_conductor.workers import known_secrets
@@ -110,7 +116,59 @@ class Search(BaseModel):
     question: str = "structured-response"
 
 
+class Slots:
+    __slots__ = ("__api_key", "later")
+
+    def __init__(self):
+        self.__api_key = KEY
+
+    def search(self, query: str) -> str:
+        """Search."""
+        return query
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    password: str = KEY
+
+
+class Pair(NamedTuple):
+    user: str = "me"
+    password: str = KEY
+
+
+class OfClass:
+    API_KEY = KEY
+    PASSWORD_FIELD = "password_field"
+
+    @classmethod
+    def search(cls, query: str) -> str:
+        """Search."""
+        return query
+
+
+class Config(dict):
+    def __init__(self):
+        super().__init__(a=1)
+        self.api_key = KEY
+
+
+class AnswersAll:
+    def __init__(self):
+        self.__dict__["api_key"] = KEY
+
+    def __getattr__(self, name):
+        return "anything"
+
+
+def with_attribute(task):
+    return "x"
+
+
+with_attribute.api_key = KEY
+
 CLIENT = Client()
+PAIR = Pair()
 MODEL = ChatOpenAI(model="m", api_key=KEY)
 
 
@@ -144,6 +202,19 @@ def search(query: str) -> str:
         create_agent(ChatOpenAI(model="m", api_key="zz-other-key-1"), [search]),
         MODEL.bind(extra_headers={"X-Auth": KEY}),
         MODEL.bind_tools([search]),
+        Slots(),
+        Frozen(),
+        Pair(),
+        OfClass(),
+        OfClass.search,
+        Config(),
+        AnswersAll(),
+        with_attribute,
+        deque([Slots()]),
+        Slots().search,
+        functools.partial(Slots.search, Slots()),
+        functools.partial(print, sep=Frozen()),
+        RunnableLambda(lambda task, settings=(PAIR,): settings),
         {"transport": "http", "url": f"http://h/mcp?tavilyApiKey={KEY}"},
         {"transport": "http", "url": f"http://h/mcp/{KEY}/sse"},
         {"transport": "http", "url": "http://h", "headers": {"Cookie": f"theme=dark; id={KEY}"}},
@@ -166,6 +237,7 @@ def test_data_is_no_secret():
         return key + token
 
     assert secrets_of(worker) == ()
+    assert secrets_of(OfClass) == (KEY,)
     assert secrets_of({"transport": "stdio", "command": "x", "args": ["--max-tokens", "200000"]}) == ()
     assert (
         secrets_of({"transport": "http", "url": "http://127.0.0.1:8000/mcp?page=search-results-page"}) == ()
@@ -215,6 +287,95 @@ def test_a_key_in_an_error_of_a_function_or_tool_reaches_no_trace_event_or_recor
         assert not langsmith.sent(found)
     assert found not in repr(result) + repr(parts)
     assert "refused: [redacted]" in repr(result["rounds"][0]["steps"][1]["tool_calls"])
+
+
+class Tavily(BaseTool):
+    name: str = "search"
+    description: str = "Search."
+    api_key: SecretStr = SecretStr(KEY)
+
+    def _run(self, query: str) -> str:
+        raise ValueError(f"401 for {self.api_key.get_secret_value()}")
+
+
+class Refusing(AgentMiddleware):
+    def __init__(self):
+        super().__init__()
+        self.api_key = KEY
+
+    def before_model(self, state, runtime):
+        raise ValueError(f"401 for {self.api_key}")
+
+
+def closure():
+    api_key = KEY
+
+    def search(query: str) -> str:
+        """Search."""
+        raise ValueError(f"401 for {api_key}")
+
+    return search
+
+
+class Service:
+    def __init__(self):
+        self.api_key = KEY
+
+    def search(self, query: str) -> str:
+        """Search."""
+        raise ValueError(f"401 for {self.api_key}")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"tools": [closure()]},
+        {"tools": [tool(closure())]},
+        {"tools": [Service().search]},
+        {"tools": [Tavily()]},
+        {"middleware": [Refusing()]},
+    ],
+)
+@pytest.mark.parametrize("on_step_error", ["record", "raise"])
+def test_the_key_of_a_tool_or_middleware_leaves_by_no_exit(run, given, on_step_error):
+    from tests.unit_tests.test_hostile import ToolModel, tool_call
+    from tests.unit_tests.test_traces import traced
+
+    worker = Worker("w", ToolModel(replies=[tool_call("search", query="x")]), retries=0, **given)
+    saver = InMemorySaver()
+    conductor = create_conductor(
+        ScriptedPlanner(flow(("w", "x", []))), [worker], on_step_error=on_step_error, checkpointer=saver
+    )
+    told, config = [], {"configurable": {"thread_id": "1"}}
+    with traced("multipart") as langsmith:
+        try:
+            for part in conductor.stream(
+                ask(), config, stream_mode=["custom", "updates", "values"], subgraphs=True
+            ):
+                told.append(part)
+        except WorkerError as error:
+            told.append("".join(traceback.format_exception(error)) + repr(error))
+        assert langsmith.sent("401 for [redacted]")
+        assert not langsmith.sent(KEY)
+    assert "401 for [redacted]" in repr(told)
+    assert KEY not in repr(told) + repr(saver.storage) + repr(saver.writes) + repr(saver.blobs)
+
+
+def test_a_walk_ends_soon_whatever_hangs_on_an_object():
+    class Node:
+        __slots__ = ("api_key", "others")
+
+        def __init__(self):
+            self.api_key, self.others = None, []
+
+    nodes = [Node() for _ in range(300)]
+    for node in nodes:
+        node.others = [*nodes, Node()]
+    nodes[0].api_key = KEY
+    walk = known_secrets._Walk()
+    walk.through([nodes[0], {"many": [[number] for number in range(100_000)]}])
+    assert list(walk.found) == [KEY]
+    assert len(walk._seen) <= known_secrets._MOST_PARTS + 2 * known_secrets._MORE_PARTS
 
 
 # ---------------------------------------------------------------------- one server, every exit
