@@ -37,6 +37,7 @@ from langgraph_conductor.planners.protocol import Planner, planner_of
 from langgraph_conductor.records import RoundRecord, latest_answered
 from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workers.forms import async_only
+from langgraph_conductor.workers.redaction import hiding_keys_of
 from langgraph_conductor.workers.worker import check_name
 
 Question = Callable[[Any], str | list[Any]]
@@ -156,7 +157,8 @@ class OuterLoop:
         if self.get_question is None:
             question = question_of(state.get("messages") or [])
         else:
-            question = question_blocks(contained(self.get_question, state))
+            with hiding_keys_of(self.get_question):
+                question = question_blocks(contained(self.get_question, state))
         return {
             "question": question,
             "rounds": list(earlier),

@@ -37,7 +37,13 @@ from langgraph_conductor.graph.telling import stream_of, tell_budget, watching
 from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow
 from langgraph_conductor.options import Options
 from langgraph_conductor.planners.fixed import SOLVE
-from langgraph_conductor.planners.protocol import Plan, Planner, PlanningError, PlanRequest
+from langgraph_conductor.planners.protocol import (
+    Plan,
+    Planner,
+    PlanningError,
+    PlanRequest,
+    secrets_of_planner,
+)
 from langgraph_conductor.records import PlanRecord, Rejected, without_steps
 from langgraph_conductor.replies import storable
 from langgraph_conductor.state import PlanInput, RoundInput, RoundState, kept_channel
@@ -45,8 +51,9 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.calling import ain_time, in_time
 from langgraph_conductor.workers.composed import models_in
 from langgraph_conductor.workers.doors import metered, watched
-from langgraph_conductor.workers.failures import error_record, secrets_of, told, without
+from langgraph_conductor.workers.failures import error_record, told, without
 from langgraph_conductor.workers.metering import Meter
+from langgraph_conductor.workers.redaction import hiding_keys_of
 from langgraph_conductor.workers.unseen import unseen
 from langgraph_conductor.workers.worker import bounds_of
 from langgraph_conductor.workflow import Step, Workflow
@@ -83,7 +90,6 @@ def build_round(
         options: Defaults of what may differ from run to run.
         approve: Whether a person is asked before a workflow runs.
     """
-    secrets = secrets_of(getattr(planner, "model", None))
     asks = approve if callable(approve) else _always if approve else _never
 
     def logic(
@@ -127,7 +133,8 @@ def build_round(
         except Exception as error:  # noqa: BLE001 - a run is not lost with its plan (promise 2)
             failure = error
             plan = _without_planner(error, request, fallback)
-            logger.warning("planning failed, %s: %s", _told(plan), told(error, secrets))
+            hidden = secrets_of_planner(planner)
+            logger.warning("planning failed, %s: %s", _told(plan), told(error, hidden))
         finally:
             unseen.leave(meter)
             meter.close(given_up=given_up)
@@ -140,6 +147,7 @@ def build_round(
             usage = plan.usage
         usage = sum((Usage.from_json(call["usage"]) for call in kept.calls), usage)
         seconds = time.perf_counter() - clock
+        secrets = secrets_of_planner(planner)
         record: PlanRecord = {
             "reached": "fallback" if failure else plan.reached,
             "text": storable(without(plan.text, secrets)),
@@ -186,8 +194,9 @@ def build_round(
 
     def begun(state: RoundState, stream: EventStream) -> Work:
         check_format(state.get("run"))
-        watcher = watching(stream, state.get("round") or 0, None, "", secrets)
-        return Work(watcher, [meter_of_planner(planner)])
+        meter = meter_of_planner(planner)
+        watcher = watching(stream, state.get("round") or 0, None, "", meter.secrets)
+        return Work(watcher, [meter])
 
     def call(state: RoundState, config: RunnableConfig) -> dict[str, Any]:
         stream = stream_of(config)
@@ -264,7 +273,8 @@ def _once_planned(asks: Callable[[Workflow], bool]) -> Callable[[RoundState, Run
             return END
         # Said once and saved with the plan: asked anew with the person's answer, it might say otherwise.
         try:
-            asked = contained(asks, Workflow.from_json(state["workflow"]))
+            with hiding_keys_of(asks):
+                asked = contained(asks, Workflow.from_json(state["workflow"]))
         except Exception:  # the plan, which was paid, would be lost with it
             logger.exception("the function `approve` failed, so a person is asked")
             asked = True
@@ -313,7 +323,7 @@ def meter_of_planner(planner: Planner) -> Meter:
         prices=getattr(planner, "prices", None) or {},
         own=bounds_of(models[0] if models else None),
         others=tuple(map(bounds_of, models[1:])),
-        secrets=tuple(secret for holder in (model, *models) for secret in secrets_of(holder)),
+        secrets=secrets_of_planner(planner),
     )
 
 

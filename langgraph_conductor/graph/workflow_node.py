@@ -49,6 +49,7 @@ from langgraph_conductor.state import (
     stands_channel,
 )
 from langgraph_conductor.workers import WorkerPool
+from langgraph_conductor.workers.redaction import hiding_keys_of
 from langgraph_conductor.workflow import ALL, Workflow
 
 
@@ -223,7 +224,8 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
 
     def is_answer(self, workflow: Workflow) -> bool:
         """Whether what a workflow ends with is an answer, and not only help to find one."""
-        return self._is_answer is None or bool(self._is_answer(workflow))
+        with hiding_keys_of(self._is_answer):
+            return self._is_answer is None or bool(self._is_answer(workflow))
 
     def offered(self, config: RunnableConfig | None, run: Mapping[str, Any] | None = None) -> WorkerPool:
         """The workers of a run."""

@@ -11,7 +11,8 @@ from langgraph_conductor.errors import PlanError
 from langgraph_conductor.records import ContentBlock, RoundRecord, latest_answered
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import WorkerPool
-from langgraph_conductor.workers.composed import is_configurable
+from langgraph_conductor.workers.composed import is_configurable, models_in
+from langgraph_conductor.workers.known_secrets import secrets_of
 from langgraph_conductor.workflow import Workflow
 
 Reached = Literal["unaided", "schema", "repair", "fixed"]
@@ -139,6 +140,12 @@ class Planner(Protocol):
     async def aplan(self, request: PlanRequest) -> Plan:
         """`plan`, awaited."""
         ...
+
+
+def secrets_of_planner(planner: Any) -> tuple[str, ...]:
+    """The keys that a planner and its models hold, now: its clients may be made with its first plan."""
+    model = getattr(planner, "model", None)
+    return secrets_of(planner, model, *models_in(model))
 
 
 def planner_of(planner: Any) -> Planner:

@@ -14,7 +14,7 @@ from langgraph_conductor.errors import PlanError
 from langgraph_conductor.graph.accounts import failures, is_infra, told
 from langgraph_conductor.options import is_round
 from langgraph_conductor.planners import ChatPlanner, Plan, Planner, PlanRequest
-from langgraph_conductor.planners.protocol import Attempt, PlanningError
+from langgraph_conductor.planners.protocol import Attempt, PlanningError, secrets_of_planner
 from langgraph_conductor.records import RoundRecord, WorkerTask
 from langgraph_conductor.replay.identity import messages_identity, planner_identity, worker_identity
 from langgraph_conductor.replay.replaying import PLANNER, Asked, Sample, current_replay
@@ -22,7 +22,7 @@ from langgraph_conductor.replay.shapes import PLAN_REPLY
 from langgraph_conductor.replay.store import key_of
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
-from langgraph_conductor.workers.failures import EmptyReplyError, RefusalError, secrets_of
+from langgraph_conductor.workers.failures import EmptyReplyError, RefusalError
 from langgraph_conductor.workers.forms import text_of_result
 from langgraph_conductor.workflow import Step, Workflow, readable_steps
 
@@ -145,9 +145,7 @@ class ReplayedPlanner:
             plan = await planner.aplan(request)
             return _plan_json(plan) if key else {"plan": plan}
 
-        asked = Asked(
-            key, "", PLANNER, sample, secrets_of(getattr(planner, "model", None)), PLAN_REPLY, _check_plan
-        )
+        asked = Asked(key, "", PLANNER, sample, secrets_of_planner(planner), PLAN_REPLY, _check_plan)
         reply = await replay.reply(asked, ensure_config(), live, _failed_plan)
         plan: Plan = reply["plan"] if "plan" in reply else replace(_plan_of(reply), messages=tuple(prompt))
         if isinstance(plan, Plan) and isinstance(plan.workflow, Workflow):

@@ -185,13 +185,13 @@ def own(grader: str, answer: str, task: dict[str, Any]) -> float:
     try:
         score = function(answer, Task.from_json(task))
     except BaseException as error:  # noqa: BLE001 - SystemExit too: the process is to go on
-        raise _failure(error) from None
+        raise _failure(error, function) from None
     if not hasattr(type(score), "__float__"):
         raise _OwnError(f"it gave a {type(score).__name__:.80}; a score is a number from 0 to 1")
     try:
         number = float(score)
     except Exception as error:  # noqa: BLE001 - of any type's own
-        raise _failure(error) from None
+        raise _failure(error, function) from None
     if not 0 <= number <= 1:
         raise _OwnError(f"it gave {number}; a score is from 0 to 1")
     return number
@@ -215,13 +215,17 @@ def _function(grader: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _failure(error: BaseException) -> "_OwnError":
-    """What failed, in a few words: its text may be long, and may fail itself."""
+def _failure(error: BaseException, grader: Any = None) -> "_OwnError":
+    """What failed, in a few words, without the keys of `grader`: its text may be long, and may fail itself."""
     try:
-        said = str(error)[:300]
+        said = str(error)
     except Exception:  # noqa: BLE001 - of any type's own
         said = ""
-    return _OwnError(f"{type(error).__name__}: {said}")
+    if grader is not None:
+        from langgraph_conductor.workers.known_secrets import redacted, secrets_of
+
+        said = redacted(said, secrets_of(grader))
+    return _OwnError(f"{type(error).__name__}: {said[:300]}")
 
 
 def _limit(seconds: int, memory: bool) -> None:

@@ -6,10 +6,12 @@ import html
 import inspect
 import json
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
-from types import CodeType, ModuleType
+from itertools import zip_longest
+from types import CodeType, MemberDescriptorType, ModuleType
 from typing import Any, Final
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -193,23 +195,66 @@ def _in_url(value: str) -> Iterator[tuple[str, bool]]:
 # ---------------------------------------------------------------------- in objects
 
 _MOST_PARTS: Final = 2_000
+_MORE_PARTS: Final = 200
+"""For each that is looked through."""
 _MOST_ITEMS: Final = 200
 _OPAQUE_DEPTH: Final = 4
+_PLAIN: Final = frozenset({
+    bool, int, float, complex, bytes, type(None), dict, list, tuple, set, frozenset, deque, functools.partial,
+})  # fmt: skip
+"""Objects of these have no attributes that are theirs."""
 _PLACES: Final = ("__dict__", "__pydantic_private__", "__pydantic_extra__")
 _WIRE: Final = re.compile(r"header|query|param|env|cookie|kwargs", re.IGNORECASE)
 """Mappings under such names go to a server or process: there a name alone says that a value is a key."""
 
 
-def secrets_of(holder: Any) -> tuple[str, ...]:
-    """The keys that a worker, model, tool or connection holds, so that they can be kept out of records.
+def secrets_of(*holders: Any) -> tuple[str, ...]:
+    """The keys that workers, models, tools, planners or connections hold, so that they can be kept out of records.
 
-    They are its secret fields; texts whose names say so, among them headers, query values, variables and
+    They are their secret fields; texts whose names say so, among them headers, query values, variables and
     arguments; passwords in URLs. Chains, fallbacks, agents, tools, clients and what functions refer to are looked
-    through.
+    through, objects with `__slots__` and named tuples as others.
     """
     walk = _Walk()
-    walk.through("", holder)
+    walk.through(holders)
     return tuple(filter(is_secret, walk.found))
+
+
+@lru_cache(maxsize=1024)
+def slots_of(kind: Any) -> tuple[tuple[str, MemberDescriptorType], ...]:
+    """The attributes that objects of a class keep in slots, in place of their `__dict__`."""
+    return tuple(
+        (name, value)
+        for one in kind.__mro__
+        for name, value in vars(one).items()
+        if isinstance(value, MemberDescriptorType) and not name.startswith("__")
+    )
+
+
+@lru_cache(maxsize=1024)
+def _texts_of(kind: Any) -> tuple[tuple[str, str | SecretStr | SecretBytes], ...]:
+    """The texts that a class has for all its objects, but for the plain ones: most are names and formats."""
+    return tuple(
+        (name, value)
+        for one in reversed(kind.__mro__)
+        for name, value in vars(one).items()
+        if isinstance(value, SecretStr | SecretBytes) or (isinstance(value, str) and looks_random(value))
+        if not name.startswith("__")
+    )
+
+
+def _held_by(part: Any) -> Iterator[tuple[str, Any]]:
+    """What an object keeps in itself and in its class, under the names it is kept under."""
+    kind: Any = type(part)
+    for place in _PLACES:
+        if isinstance(
+            held := getattr(part, place, None), dict
+        ):  # some objects have an answer to every name
+            yield from held.copy().items()
+    for name, slot in slots_of(kind):
+        with suppress(AttributeError):  # it is not filled yet
+            yield name, slot.__get__(part)
+    yield from _texts_of(kind)
 
 
 class _Walk:
@@ -217,15 +262,16 @@ class _Walk:
         self.found = dict[str, None]()
         self._seen = dict[int, Any]()  # with the object, so that no other gets its number
 
-    def through(self, name: str, holder: Any) -> None:
-        """Look at `holder`, which stands under `name`, and at all it refers to, the nearest first."""
-        waiting = [(name, holder, 0)]
+    def through(self, holders: Iterable[Any]) -> None:
+        """Look at `holders` and at all they refer to, the nearest first."""
+        waiting = [("", holder, 0) for holder in holders]
+        most = _MOST_PARTS + _MORE_PARTS * len(waiting)
         for name, part, depth in waiting:
             if isinstance(part, SecretStr | SecretBytes):
                 self._add(part.get_secret_value())
             elif isinstance(part, str):
                 self._of_text(name, part)
-            elif id(part) not in self._seen and len(self._seen) < _MOST_PARTS:
+            elif id(part) not in self._seen and len(self._seen) < most:
                 self._seen[id(part)] = part
                 with suppress(Exception):  # whatever odd objects do when they are looked at
                     waiting += self._parts(name, part, depth)
@@ -243,23 +289,28 @@ class _Walk:
         if isinstance(part, Mapping):
             if "transport" in part or _WIRE.search(name):
                 self.found.update((key, None) for key, _ in keys_in(name, part))
-            return [(str(key), value, depth) for key, value in list(part.items())[:_MOST_ITEMS]]
-        if isinstance(part, list | tuple | set | frozenset):
-            return [("", value, depth) for value in list(part)[:_MOST_ITEMS]]
-        if isinstance(part, functools.partial):
-            return [("", value, depth) for value in (part.func, part.args, part.keywords)]
-        if inspect.ismethod(part):
+            inside = [(str(key), value, depth) for key, value in list(part.items())[:_MOST_ITEMS]]
+        elif isinstance(part, list | tuple | set | frozenset | deque):
+            names = getattr(part, "_fields", ())
+            items = list(part)[:_MOST_ITEMS]
+            inside = [(str(key), value, depth) for key, value in zip_longest(names, items, fillvalue="")]
+        elif isinstance(part, functools.partial):
+            inside = [("", value, depth) for value in (part.func, part.args, part.keywords)]
+        elif inspect.ismethod(part):
             return [("", part.__func__, depth), ("", part.__self__, depth)]
-        if inspect.isfunction(part):
+        elif inspect.isfunction(part):
             return [(key, value, depth + 1) for key, value in _of_function(part)]
-        if isinstance(part, Pregel):
+        elif isinstance(part, Pregel):
             return [(key, value.bound, depth) for key, value in part.nodes.items()]
-        if isinstance(part, type | ModuleType | CodeType) or depth >= _OPAQUE_DEPTH:
-            return []
+        elif isinstance(part, type):
+            return [(key, value, depth) for key, value in _texts_of(part)]
+        else:
+            inside = []
+        if isinstance(part, ModuleType | CodeType) or type(part) in _PLAIN or depth >= _OPAQUE_DEPTH:
+            return inside
         # LangChain's own are read through; of other objects not all that hangs on them is theirs.
         deeper = depth + (not isinstance(part, BaseModel | Runnable))
-        held = [getattr(part, place, None) for place in _PLACES]
-        return [(key, value, deeper) for one in held if one for key, value in list(one.items())]
+        return inside + [(key, value, deeper) for key, value in _held_by(part)]
 
 
 def _of_function(function: Any) -> Iterator[tuple[str, Any]]:
@@ -270,6 +321,7 @@ def _of_function(function: Any) -> Iterator[tuple[str, Any]]:
     names = code.co_varnames[: code.co_argcount]
     yield from zip(reversed(names), reversed(function.__defaults__ or ()), strict=False)
     yield from (function.__kwdefaults__ or {}).items()
+    yield from vars(function).items()
     for name in _globals_of(code):
         if name in function.__globals__:
             yield name, function.__globals__[name]

@@ -1,22 +1,24 @@
 """Keeps keys out of traces: some providers repeat the key in their errors, and tracers tell errors in full."""
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from operator import is_
 from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.outputs import ChatGeneration, LLMResult
+from langgraph.errors import GraphBubbleUp
 from pydantic import BaseModel
 
-from langgraph_conductor.workers.known_secrets import begun, redacted, without
+from langgraph_conductor.workers.known_secrets import begun, redacted, secrets_of, slots_of, without
 
 
 def redact(error: BaseException, secrets: Iterable[str] = (), *, guess: bool = True) -> None:
     """Take keys out of what `error` and its causes say: tracers and tracebacks show it as it is.
 
     Its texts and JSON are replaced, and what it shares with others stays as it is. An exception that makes
-    its text of other things than its `args` and attributes keeps it. Nothing is raised.
+    its text of other things than its `args` and attributes, such as a group, becomes one of a class of the same
+    name, derived from its own, that shows the text without keys. Nothing is raised.
 
     Args:
         error: The exception.
@@ -24,34 +26,97 @@ def redact(error: BaseException, secrets: Iterable[str] = (), *, guess: bool = T
         guess: Whether what only looks like a key goes from its attributes too, see `redacted`. It always goes from
             what tracebacks show: its `args`, its notes.
     """
-    told_clean = _Cleaner(redacted, tuple(secrets))
-    clean = told_clean if guess else _Cleaner(without, tuple(secrets))
-    waiting, seen = [error], set[int]()
+    secrets = tuple(secrets)
+    told_clean = _Cleaner(redacted, secrets)
+    clean = told_clean if guess else _Cleaner(without, secrets)
+    waiting, seen = [error], dict[int, BaseException]()
     while waiting:
         told = waiting.pop()
         if id(told) in seen:
             continue
-        seen.add(id(told))
+        seen[id(told)] = told
         with suppress(Exception):
             # The ways of a class may be closed: a frozen dataclass, a property.
-            args = [told_clean.shown(arg) for arg in BaseException.args.__get__(told)]  # type: ignore[attr-defined]
+            args = [
+                arg if _of_errors(arg) else told_clean.shown(arg)
+                for arg in BaseException.args.__get__(told)  # type: ignore[attr-defined]
+            ]
             BaseException.args.__set__(told, tuple(args))  # type: ignore[attr-defined]
-        for name, value in list(vars(told).items()):
-            with suppress(Exception):
-                vars(told)[name] = (told_clean if name == "__notes__" else clean)(value)
+        _clean_fields(told, lambda name: told_clean if name == "__notes__" else clean)
         if not guess and _shows_more(told, told_clean):  # it makes its text of its attributes
-            for name, value in list(vars(told).items()):
-                with suppress(Exception):
-                    vars(told)[name] = told_clean(value)
+            _clean_fields(told, lambda _: told_clean)
         waiting += [cause for cause in (told.__cause__, told.__context__) if cause is not None]
         waiting += told.exceptions if isinstance(told, BaseExceptionGroup) else ()
+    for told in seen.values():
+        if _shows_more(told, told_clean):
+            with suppress(Exception):
+                _mask(told, secrets, told_clean, guess)
+
+
+def _of_errors(value: Any) -> bool:
+    """Whether it is what a group holds; each of these loses its keys by itself."""
+    return isinstance(value, list | tuple) and all(isinstance(one, BaseException) for one in value)
+
+
+def _clean_fields(error: BaseException, way: Callable[[str], Callable[[Any], Any]]) -> None:
+    for name, value in list(vars(error).items()):
+        with suppress(Exception):
+            vars(error)[name] = way(name)(value)
+    kind: Any = type(error)
+    for name, slot in slots_of(kind):  # as `OSError` keeps its file's name
+        with suppress(Exception):
+            if (cleaned := way(name)(value := slot.__get__(error))) is not value:
+                slot.__set__(error, cleaned)
+
+
+def _mask(error: BaseException, secrets: tuple[str, ...], clean: "_Cleaner", guess: bool) -> None:
+    """Have an error that makes its text of what nobody can replace, as groups do, show it without keys.
+
+    Its class becomes one derived from it: whoever has the error already, such as a tracer, sees no other way.
+    """
+    kind: Any = type(error)
+
+    def reduced(self: Any) -> Any:
+        made, *rest = kind.__reduce__(self)
+        return (kind if made is type(self) else made, *rest)
+
+    def derived(self: Any, errors: Any) -> Any:  # for `split`, `subgroup` and `except*`
+        group = kind.derive(self, errors)
+        redact(group, secrets, guess=guess)
+        return group
+
+    parts: dict[str, Any] = {
+        "__slots__": (),
+        "__module__": kind.__module__,
+        "__qualname__": kind.__qualname__,
+        "__doc__": kind.__doc__,
+        "__str__": lambda self: clean(kind.__str__(self)),
+        "__repr__": lambda self: clean(kind.__repr__(self)),
+        "__reduce__": reduced,
+    }
+    if isinstance(error, BaseExceptionGroup):
+        parts |= {"message": property(lambda self: clean(kind.message.__get__(self))), "derive": derived}
+    error.__class__ = type(kind)(kind.__name__, (kind,), parts)
 
 
 def _shows_more(error: BaseException, clean: "_Cleaner") -> bool:
-    with suppress(Exception):
-        text = str(error)
-        return bool(clean(text) != text)
+    for shown in (str, repr):
+        with suppress(Exception):
+            if clean(text := shown(error)) != text:
+                return True
     return False
+
+
+@contextmanager
+def hiding_keys_of(holder: Any) -> Iterator[None]:
+    """Take the keys that `holder` holds, such as a function of the user's, out of the error it fails with."""
+    try:
+        yield
+    except GraphBubbleUp:
+        raise
+    except Exception as error:
+        redact(error, secrets_of(holder), guess=False)
+        raise
 
 
 class Redactor(BaseCallbackHandler):

@@ -141,8 +141,7 @@ class Worker:
         self.other_bounds = tuple(bounds_of(model) for model in self.models[1:])
         self.max_input_tokens = max_input_tokens
         servers = mcp_servers(tools, name)
-        holders = (runnable, *self.models, *servers)
-        self.secrets = tuple(dict.fromkeys(secret for holder in holders for secret in secrets_of(holder)))
+        self.secrets = secrets_of(runnable, *self.models, *own_tools, *servers, *middleware)
         self.tools = tuple(tools)
         self.middleware = tuple(middleware)
         self.max_tool_turns = max_tool_turns

@@ -26,6 +26,13 @@ def sees_a_key(answer, task):
     return "SOME_API_KEY" in os.environ
 
 
+API_KEY = "zzcanary4711secret"
+
+
+def tells_its_key(answer, task):
+    raise ValueError("x" * 250 + f" 401 for {API_KEY}" + "y" * 250)
+
+
 def leaves(answer, task):
     sys.exit(0)
 

@@ -1,21 +1,29 @@
 """Keys: what is known as one, in which spellings, and that none leaves by any exit."""
 
 import base64
+import copy
+import functools
 import json
+import pickle
 import traceback
+from collections import deque
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import NamedTuple
 from urllib.parse import quote
 
 import pytest
 from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
 from langchain_core.runnables import RunnableLambda
-from langchain_core.tools import tool
+from langchain_core.tools import BaseTool, tool
 from langchain_openai import ChatOpenAI
+from langgraph.checkpoint.memory import InMemorySaver
 from pydantic import BaseModel, SecretStr
 from typer.testing import CliRunner
 
-from langgraph_conductor import ConfigError, Worker, create_conductor
+from langgraph_conductor import ConfigError, Worker, WorkerError, create_conductor
 from langgraph_conductor.cli.app import app as commands
 from langgraph_conductor.config import load_conductor
 from langgraph_conductor.workers import known_secrets
@@ -110,7 +118,59 @@ class Search(BaseModel):
     question: str = "structured-response"
 
 
+class Slots:
+    __slots__ = ("__api_key", "later")
+
+    def __init__(self):
+        self.__api_key = KEY
+
+    def search(self, query: str) -> str:
+        """Search."""
+        return query
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    password: str = KEY
+
+
+class Pair(NamedTuple):
+    user: str = "me"
+    password: str = KEY
+
+
+class OfClass:
+    API_KEY = KEY
+    PASSWORD_FIELD = "password_field"
+
+    @classmethod
+    def search(cls, query: str) -> str:
+        """Search."""
+        return query
+
+
+class Config(dict):
+    def __init__(self):
+        super().__init__(a=1)
+        self.api_key = KEY
+
+
+class AnswersAll:
+    def __init__(self):
+        self.__dict__["api_key"] = KEY
+
+    def __getattr__(self, name):
+        return "anything"
+
+
+def with_attribute(task):
+    return "x"
+
+
+with_attribute.api_key = KEY
+
 CLIENT = Client()
+PAIR = Pair()
 MODEL = ChatOpenAI(model="m", api_key=KEY)
 
 
@@ -144,6 +204,19 @@ def search(query: str) -> str:
         create_agent(ChatOpenAI(model="m", api_key="zz-other-key-1"), [search]),
         MODEL.bind(extra_headers={"X-Auth": KEY}),
         MODEL.bind_tools([search]),
+        Slots(),
+        Frozen(),
+        Pair(),
+        OfClass(),
+        OfClass.search,
+        Config(),
+        AnswersAll(),
+        with_attribute,
+        deque([Slots()]),
+        Slots().search,
+        functools.partial(Slots.search, Slots()),
+        functools.partial(print, sep=Frozen()),
+        RunnableLambda(lambda task, settings=(PAIR,): settings),
         {"transport": "http", "url": f"http://h/mcp?tavilyApiKey={KEY}"},
         {"transport": "http", "url": f"http://h/mcp/{KEY}/sse"},
         {"transport": "http", "url": "http://h", "headers": {"Cookie": f"theme=dark; id={KEY}"}},
@@ -166,6 +239,7 @@ def test_data_is_no_secret():
         return key + token
 
     assert secrets_of(worker) == ()
+    assert secrets_of(OfClass) == (KEY,)
     assert secrets_of({"transport": "stdio", "command": "x", "args": ["--max-tokens", "200000"]}) == ()
     assert (
         secrets_of({"transport": "http", "url": "http://127.0.0.1:8000/mcp?page=search-results-page"}) == ()
@@ -215,6 +289,252 @@ def test_a_key_in_an_error_of_a_function_or_tool_reaches_no_trace_event_or_recor
         assert not langsmith.sent(found)
     assert found not in repr(result) + repr(parts)
     assert "refused: [redacted]" in repr(result["rounds"][0]["steps"][1]["tool_calls"])
+
+
+class Tavily(BaseTool):
+    name: str = "search"
+    description: str = "Search."
+    api_key: SecretStr = SecretStr(KEY)
+
+    def _run(self, query: str) -> str:
+        raise ValueError(f"401 for {self.api_key.get_secret_value()}")
+
+
+class Refusing(AgentMiddleware):
+    def __init__(self):
+        super().__init__()
+        self.api_key = KEY
+
+    def before_model(self, state, runtime):
+        raise ValueError(f"401 for {self.api_key}")
+
+
+def closure():
+    api_key = KEY
+
+    def search(query: str) -> str:
+        """Search."""
+        raise ValueError(f"401 for {api_key}")
+
+    return search
+
+
+class Service:
+    def __init__(self):
+        self.api_key = KEY
+
+    def search(self, query: str) -> str:
+        """Search."""
+        raise ValueError(f"401 for {self.api_key}")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"tools": [closure()]},
+        {"tools": [tool(closure())]},
+        {"tools": [Service().search]},
+        {"tools": [Tavily()]},
+        {"middleware": [Refusing()]},
+    ],
+)
+@pytest.mark.parametrize("on_step_error", ["record", "raise"])
+def test_the_key_of_a_tool_or_middleware_leaves_by_no_exit(run, given, on_step_error):
+    from tests.unit_tests.test_hostile import ToolModel, tool_call
+    from tests.unit_tests.test_traces import traced
+
+    worker = Worker("w", ToolModel(replies=[tool_call("search", query="x")]), retries=0, **given)
+    saver = InMemorySaver()
+    conductor = create_conductor(
+        ScriptedPlanner(flow(("w", "x", []))), [worker], on_step_error=on_step_error, checkpointer=saver
+    )
+    told, config = [], {"configurable": {"thread_id": "1"}}
+    with traced("multipart") as langsmith:
+        try:
+            for part in conductor.stream(
+                ask(), config, stream_mode=["custom", "updates", "values"], subgraphs=True
+            ):
+                told.append(part)
+        except WorkerError as error:
+            told.append("".join(traceback.format_exception(error)) + repr(error))
+        assert langsmith.sent("401 for [redacted]")
+        assert not langsmith.sent(KEY)
+    assert "401 for [redacted]" in repr(told)
+    assert KEY not in repr(told) + repr(saver.storage) + repr(saver.writes) + repr(saver.blobs)
+
+
+def test_a_group_says_its_own_message_without_keys():
+    error = ExceptionGroup(
+        f"all {KEY}", [ValueError(f"a {KEY}"), ExceptionGroup(f"in {KEY}", [KeyError(KEY)])]
+    )
+    outer = RuntimeError("outer")
+    outer.__cause__ = error
+    redact(outer, [KEY], guess=False)
+    values, others = error.split(ValueError)
+    kept = pickle.loads(pickle.dumps(error))
+    for told in (outer, error, values, others, kept, error.exceptions[1], copy.copy(error)):
+        assert KEY not in "".join(traceback.format_exception(told)) + repr(told) + str(told)
+    for group in (error, values, others, kept):
+        assert group.message == "all [redacted]"
+        assert isinstance(group, ExceptionGroup)
+        assert type(group).__name__ == "ExceptionGroup"
+    assert type(kept) is ExceptionGroup
+    assert [type(one).__name__ for one in kept.exceptions] == ["ValueError", "ExceptionGroup"]
+    with pytest.raises(ExceptionGroup, match=r"all \[redacted\]"):
+        raise error
+
+
+class SaysMoreError(Exception):
+    def __str__(self):
+        return f"denied {CLIENT.api_key}"
+
+
+class ShowsMoreError(Exception):
+    def __repr__(self):
+        return f"Denied({CLIENT.api_key!r})"
+
+
+class OfSlotsError(Exception):
+    __slots__ = ("told",)
+
+    def __init__(self):
+        super().__init__()
+        self.told = f"denied {KEY}"
+
+    def __str__(self):
+        return self.told
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SaysMoreError(),
+        ShowsMoreError(),
+        OfSlotsError(),
+        FileNotFoundError(2, "No such file", f"/data?token={KEY}"),
+    ],
+)
+def test_errors_that_make_their_text_elsewhere_show_no_key(error):
+    kind = type(error)
+    redact(error, [KEY])
+    shown = "".join(traceback.format_exception(error)) + repr(error) + str(error)
+    assert KEY not in shown
+    assert "[redacted]" in shown
+    assert isinstance(error, kind)
+    assert type(error).__name__ == kind.__name__
+
+
+def test_an_error_without_keys_stays_what_it_is():
+    error = ExceptionGroup("all", [ValueError("one")])
+    redact(error, [KEY])
+    assert type(error) is ExceptionGroup
+
+
+def test_a_group_in_a_step_is_in_no_trace_or_traceback(run):
+    from tests.unit_tests.test_traces import traced
+
+    api_key = KEY
+
+    def worker(task):
+        raise ExceptionGroup(f"denied {api_key}", [ValueError(f"inner {api_key}")])
+
+    steps = RunnableLambda(lambda messages: worker(messages))
+    for held in (worker, steps):
+        conductor = create_conductor(
+            ScriptedPlanner(flow(("w", "x", []))), [Worker("w", held, retries=0)], on_step_error="raise"
+        )
+        with traced("multipart") as langsmith:
+            with pytest.raises(WorkerError) as raised:
+                run(conductor, ask())
+            assert langsmith.sent("denied [redacted]")
+            assert not langsmith.sent(KEY)
+        assert KEY not in "".join(traceback.format_exception(raised.value)) + repr(raised.value)
+
+
+class OwnKey(ScriptedPlanner):
+    def __init__(self, *plans):
+        super().__init__(*plans)
+        self.api_key = KEY
+
+    def is_answer(self, workflow):
+        if self.plans:
+            raise ValueError(f"401 for {self.api_key}")
+        return True
+
+    def plan(self, asked):
+        if not self.plans:
+            raise ValueError(f"401 for {self.api_key}")
+        return super().plan(asked)
+
+
+class OwnClient(OwnKey):
+    def __init__(self):
+        self.plans, self._client = [], None
+
+    def plan(self, asked):
+        self._client = Client()  # with its first plan only
+        raise ValueError(f"401 for {self._client.api_key}")
+
+
+class KeyOfClass(OwnClient):
+    password = KEY
+
+    def plan(self, asked):
+        raise ValueError(f"401 for {self.password}")
+
+
+@pytest.mark.parametrize("planner", [OwnKey, OwnClient, KeyOfClass])
+def test_the_key_of_a_planner_leaves_by_no_exit(run, planner, caplog):
+    saver = InMemorySaver()
+    conductor = create_conductor(planner(), [Worker("w", lambda task: "ok")], checkpointer=saver)
+    config = {"configurable": {"thread_id": "1"}}
+    result = run(conductor, ask(), config)
+    told = list(conductor.stream(ask(), config, stream_mode=["custom", "values"], subgraphs=True))
+    assert result["rounds"][0]["plan"]["error"]["message"] == "401 for [redacted]"
+    assert "401 for [redacted]" in caplog.text
+    kept = repr(saver.storage) + repr(saver.writes) + repr(saver.blobs)
+    assert KEY not in repr(result) + repr(told) + caplog.text + kept
+
+
+@pytest.mark.parametrize("place", ["get_question", "approve", "is_answer"])
+def test_the_key_of_a_function_of_a_conductor_leaves_by_no_exit(run, place, caplog):
+    from tests.unit_tests.test_traces import traced
+
+    api_key = KEY
+
+    def fails(_):
+        raise ValueError(f"401 for {api_key}")
+
+    planner = (OwnKey if place == "is_answer" else ScriptedPlanner)(flow(("w", "x", [])))
+    saver, given = InMemorySaver(), {} if place == "is_answer" else {place: fails}
+    conductor = create_conductor(planner, [Worker("w", lambda task: "ok")], checkpointer=saver, **given)
+    told = []
+    with traced("multipart") as langsmith:
+        try:
+            told.append(repr(run(conductor, ask(), {"configurable": {"thread_id": "1"}})))
+        except ValueError as error:
+            told.append("".join(traceback.format_exception(error)) + repr(error))
+        assert not langsmith.sent(KEY)
+    assert "401 for [redacted]" in told[0] + caplog.text
+    kept = repr(saver.storage) + repr(saver.writes) + repr(saver.blobs)
+    assert KEY not in told[0] + caplog.text + kept
+
+
+def test_a_walk_ends_soon_whatever_hangs_on_an_object():
+    class Node:
+        __slots__ = ("api_key", "others")
+
+        def __init__(self):
+            self.api_key, self.others = None, []
+
+    nodes = [Node() for _ in range(300)]
+    for node in nodes:
+        node.others = [*nodes, Node()]
+    nodes[0].api_key = KEY
+    walk = known_secrets._Walk()
+    walk.through([nodes[0], {"many": [[number] for number in range(100_000)]}])
+    assert list(walk.found) == [KEY]
+    assert len(walk._seen) <= known_secrets._MOST_PARTS + 2 * known_secrets._MORE_PARTS
 
 
 # ---------------------------------------------------------------------- one server, every exit

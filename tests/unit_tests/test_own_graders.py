@@ -73,6 +73,12 @@ def test_a_failure_of_its_own_is_no_score_and_no_end(name, answer, says):
     assert grade("yes", own("half")) == 0.5
 
 
+def test_its_failure_does_not_tell_the_key_it_holds():
+    with pytest.raises(GraderError, match=r"401 for \[redacted\]y") as caught:
+        grade("x", own("tells_its_key"))
+    assert "zzcanary" not in str(caught.value)
+
+
 def test_one_that_hangs_is_killed_with_what_it_started(tmp_path):
     pool = processes.Pool(1)
     try:

@@ -23,8 +23,8 @@ from langgraph_conductor.evals.inspect_ext.messages import to_langchain
 from langgraph_conductor.evals.inspect_ext.running import account, ask, cleaned, output_of
 from langgraph_conductor.evals.inspect_ext.usage import by_worker, count_as_roles, model_usage, served
 from langgraph_conductor.foreign_text import package_logger
+from langgraph_conductor.planners.protocol import secrets_of_planner
 from langgraph_conductor.usage import Usage
-from langgraph_conductor.workers.failures import secrets_of
 
 logger = package_logger(__name__)
 
@@ -193,5 +193,5 @@ def conductor_model(graph: Any, name: str = "conductor") -> Model:
 
 
 def _secrets(config: ConductorConfig) -> tuple[str, ...]:
-    planner = secrets_of(getattr(config.planner, "model", None))
+    planner = secrets_of_planner(config.planner)
     return (*planner, *(secret for worker in config.workers for secret in worker.secrets))
