@@ -14,6 +14,7 @@ from threading import Lock
 from typing import Any, Final
 
 from langgraph_conductor.errors import BudgetExceededError
+from langgraph_conductor.foreign_text import shown_briefly
 from langgraph_conductor.usage import Usage
 
 _LEAST_USD: Final = Decimal("1e-9")
@@ -80,7 +81,7 @@ class Budget:
             return data
         known = [field.name for field in fields(cls)]
         if not isinstance(data, Mapping) or not set(data) <= set(known):
-            raise ValueError(f"a budget holds {', '.join(known)}, not {data!r}")
+            raise ValueError(f"a budget holds {', '.join(known)}, not {shown_briefly(data)}")
         return cls(**data)
 
     def narrowed(self, asked: "Budget | Mapping[str, Any] | None") -> "Budget":

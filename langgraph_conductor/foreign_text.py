@@ -11,13 +11,14 @@ import traceback
 from typing import Any, Final
 
 # Controls but for tab and line feed; marks of direction; line separators; format signs that nobody sees, but for
-# the joiners U+200C and U+200D, which scripts and emoji need; tags (U+E0000), in which whole texts can be hidden.
+# the joiners U+200C and U+200D, which scripts and emoji need, and for signs of their category that are seen (of
+# numbers in Arabic, Syriac and Kaithi) or lay out hieroglyphs; tags (U+E0000), in which whole texts can be hidden.
 _UNSEEN: Final = (
-    r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    r"\U000e0000-\U000e0fff"
+    r"\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _CONTROL: Final = re.compile(f"[{_UNSEEN}]")
-_NOT_IN_JSON: Final = re.compile(f"[{_UNSEEN}\u00ad\u200c\u200d]")
+_NOT_IN_JSON: Final = re.compile(f"[{_UNSEEN}\u200c\u200d]")
 _LONGEST: Final = 2_000
 """Characters of one foreign text in a log line."""
 _FRAMES: Final = 20
@@ -35,6 +36,14 @@ def on_one_line(text: str, most: int) -> str:
     """`text` on one line of at most `most` characters, which commands nothing."""
     line = printable(" ".join(text.split()))
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def shown_briefly(given: Any) -> str:
+    """What was given in place of something else, for the message of an error: at most 200 characters."""
+    try:
+        return f"{given!r:.200}"
+    except RecursionError:
+        return f"a {type(given).__name__} that is nested too deeply to be shown"
 
 
 def json_of(data: Any, *, indent: int | None = None) -> str:

@@ -18,6 +18,7 @@ from functools import reduce
 from typing import Any, Final, NamedTuple
 
 from langgraph_conductor.budget import Budget
+from langgraph_conductor.foreign_text import shown_briefly
 from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.workflow import Workflow
 
@@ -106,7 +107,7 @@ class Options:
         for name in ("max_steps", "max_rounds"):
             value = getattr(self, name)
             if type(value) not in (int, Default) or value < 1:
-                raise ValueError(f"{name} must be a whole number from 1 up, not {value!r}")
+                raise ValueError(f"{name} must be a whole number from 1 up, not {shown_briefly(value)}")
         if self.budget is not None:
             object.__setattr__(self, "budget", Budget.of(self.budget))
         if self.workers is not None:
@@ -115,9 +116,11 @@ class Options:
         if self.sample is not None:
             object.__setattr__(self, "sample", _two_numbers(self.sample))
         if not isinstance(self.tokens, bool):
-            raise ValueError(f"the option `tokens` is True or False, not {self.tokens!r}")
+            raise ValueError(f"the option `tokens` is True or False, not {shown_briefly(self.tokens)}")
         if self.permute is not None and type(self.permute) is not int:
-            raise ValueError(f"the option `permute` is a seed, a whole number, not {self.permute!r}")
+            raise ValueError(
+                f"the option `permute` is a seed, a whole number, not {shown_briefly(self.permute)}"
+            )
         object.__setattr__(self, "within", tuple(Choice.of(choice) for choice in self.within))
 
     @property
@@ -173,7 +176,9 @@ class Options:
         if isinstance(changes.get("workflow"), Mapping):
             changes["workflow"] = Workflow.from_json(changes["workflow"])
         elif not isinstance(changes.get("workflow"), Workflow | None):
-            raise ValueError(f"the option `workflow` must be a Workflow or its JSON, not {_shown(given)}")
+            raise ValueError(
+                f"the option `workflow` must be a Workflow or its JSON, not {shown_briefly(given)}"
+            )
         if self.budget is not None and "budget" in changes:
             changes["budget"] = self.budget.narrowed(changes["budget"])
         if set(Choice._fields) & set(changes) and self.choices[-1] != Choice():
@@ -214,7 +219,9 @@ def _layers(config: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
 def _options(given: Any, *, nested: bool = False) -> Mapping[str, Any]:
     known = sorted(set(Options.__slots__) - {*_NO_OPTIONS} | (set() if nested else {BY_NAME}))
     if not isinstance(given, Mapping) or not set(given) <= set(known):
-        raise ValueError(f'config["configurable"]["conductor"] may hold {known}, not {_shown(given)}')
+        raise ValueError(
+            f'config["configurable"]["conductor"] may hold {known}, not {shown_briefly(given)}'
+        )
     return given
 
 
@@ -224,7 +231,7 @@ def _by_name(given: Mapping[str, Any]) -> Mapping[str, Any]:
         return {}
     if not isinstance(named, Mapping) or not all(isinstance(name, str) for name in named):
         raise ValueError(
-            f"the option `{BY_NAME}` holds options by the name of a conductor, not {_shown(named)}"
+            f"the option `{BY_NAME}` holds options by the name of a conductor, not {shown_briefly(named)}"
         )
     return named
 
@@ -232,10 +239,6 @@ def _by_name(given: Mapping[str, Any]) -> Mapping[str, Any]:
 def names_in(config: Mapping[str, Any] | None) -> list[str]:
     """The conductors that a call has options for by name."""
     return [name for layer in _layers(config) for name in _by_name(layer)]
-
-
-def _shown(given: Any) -> str:
-    return f"{given!r:.200}"
 
 
 def is_round(record: Any) -> bool:
@@ -249,12 +252,16 @@ def _words(name: str, words: Any) -> tuple[str, ...]:
         or not isinstance(words, Sequence)
         or not all(isinstance(w, str) for w in words)
     ):
-        raise ValueError(f"the option `{name}` is a list of workers' names and tags, not {words!r}")
+        raise ValueError(
+            f"the option `{name}` is a list of workers' names and tags, not {shown_briefly(words)}"
+        )
     return tuple(words)
 
 
 def _two_numbers(sample: Any) -> tuple[int, int]:
     given = tuple(sample) if isinstance(sample, Sequence) else ()
     if len(given) != 2 or not all(type(number) is int for number in given):
-        raise ValueError(f"the option `sample` is [k, seed], two whole numbers, not {sample!r}")
+        raise ValueError(
+            f"the option `sample` is [k, seed], two whole numbers, not {shown_briefly(sample)}"
+        )
     return given

@@ -27,6 +27,9 @@ from langgraph_conductor.workflow import Workflow
 Trace = Mapping[str, Any]
 """Surface -> what was seen there."""
 
+TEXTS: Final = ("texts", "answer", "outputs")
+"""Surfaces where the hostile text itself may stand, and nothing else may differ."""
+
 _SEEN_JOINERS: Final = "\u200c\u200d"
 _SPECIAL: Final = re.compile(
     r"<[|\uff5c][\w ]{1,40}[|\uff5c]>|\[/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS)\]|</?(?:s|think|tool_call)>|<</?SYS>>"
@@ -43,8 +46,9 @@ def trace(
     workers: Sequence[Sequence[BaseMessage]],
     logged: Sequence[str],
     tags: tuple[str, ...] = (),
+    later: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """What a run shows at each surface.
+    """What a run shows at each surface; of `TEXTS` the texts themselves.
 
     Args:
         result: What the conductor returned.
@@ -53,8 +57,10 @@ def trace(
         workers: The prompts of its workers.
         logged: What was logged, each record as one text.
         tags: Tags of prompts beside the package's own.
+        later: What the conductor returned in later turns.
     """
     rounds = result["rounds"]
+    results = (result, *later)
     workflows = [Workflow.from_json(one["workflow"]) for one in rounds if one["workflow"]]
     return {
         "plan": [
@@ -67,12 +73,49 @@ def trace(
         "access": [[step["granted"] for step in one["steps"]] for one in rounds],
         "accounting": {who: _counts(result["usage"][who]) for who in ("planner", "workers", "total")},
         "prompts": [_structure(prompt, tags) for prompt in (*planner, *workers)],
+        "texts": [str(message.text) for prompt in (*planner, *workers) for message in prompt],
+        "answer": [_answer(one) for one in results],
+        "outputs": [
+            str(step["text"])
+            for one in results
+            for said in one.get("rounds") or ()
+            for step in said["steps"]
+        ],
         "templates": [_rendered(prompt) for prompt in (*planner, *workers)],
         "terminal": _terminal(result, events),
         "log": [(text.count("\n"), _commands(text)) for text in logged],
         "page": _page(run_page(result)),
         "chart": [_chart(workflow) for workflow in workflows],
     }
+
+
+def shown(
+    results: Sequence[Mapping[str, Any]],
+    events: Sequence[Any],
+    prompts: Iterable[Sequence[BaseMessage]],
+    logged: Sequence[str],
+) -> dict[str, list[str]]:
+    """Everything that was said or shown, by place.
+
+    Args:
+        results: What the conductor returned, turn by turn.
+        events: What it told while it ran.
+        prompts: What its models were sent.
+        logged: What was logged.
+    """
+    return {
+        "answer": list(map(_answer, results)),
+        "events": list(map(repr, events)),
+        "log": list(logged),
+        "page": [run_page(result) for result in results],
+        "prompts": [repr(message) for prompt in prompts for message in prompt],
+        "records": [repr(result.get("rounds")) for result in results],
+        "terminal": [text for result in results for text in _drawn(result, events)],
+    }
+
+
+def _answer(result: Mapping[str, Any]) -> str:
+    return str(result.get("answer"))
 
 
 def _counts(usage: Any) -> Any:
@@ -119,6 +162,18 @@ def _rendered(prompt: Sequence[BaseMessage]) -> int:
 
 
 def _terminal(result: Mapping[str, Any], events: Iterable[Any]) -> list[Any]:
+    *lines, drawn, told, as_json = _drawn(result, events)
+    same = json.loads(as_json)["answer"] == result["answer"]
+    return [
+        [one.count("\n") for one in lines],
+        *map(_commands, ("\n".join(lines), drawn, told, as_json)),
+        len(told.splitlines()),
+        same,
+    ]
+
+
+def _drawn(result: Mapping[str, Any], events: Iterable[Any]) -> list[str]:
+    """What a terminal shows: a line for each event, the tree of the run, its description, its JSON."""
     from rich.console import Console
 
     from langgraph_conductor.display.live import tree
@@ -129,15 +184,8 @@ def _terminal(result: Mapping[str, Any], events: Iterable[Any]) -> list[Any]:
         lines.append(line(event))
     drawn = StringIO()
     Console(file=drawn, width=100, color_system=None).print(tree(progress, 0.0, over=True))
-    told = describe(result)
     as_json = json_of({key: result[key] for key in ("answer", "rounds", "usage")}, indent=2)
-    same = json.loads(as_json)["answer"] == result["answer"]
-    return [
-        [one.count("\n") for one in lines],
-        *map(_commands, ("\n".join(lines), drawn.getvalue(), told, as_json)),
-        len(told.splitlines()),
-        same,
-    ]
+    return [*lines, drawn.getvalue(), describe(result), as_json]
 
 
 class _Elements(HTMLParser):
@@ -210,10 +258,14 @@ class _Kept(logging.Handler):
 
 @contextmanager
 def logged() -> Iterator[list[str]]:
-    """What the package logs meanwhile, as a host's own handler has it."""
-    handler, logger = _Kept(), logging.getLogger("langgraph_conductor")
-    logger.addHandler(handler)
+    """What anyone logs meanwhile at the levels that are set, as a host's own handler has it."""
+    handler, root = _Kept(), logging.getLogger()
+    known = [one for one in root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    ends = [root, *(one for one in known if not one.propagate)]
+    for logger in ends:
+        logger.addHandler(handler)
     try:
         yield handler.texts
     finally:
-        logger.removeHandler(handler)
+        for logger in ends:
+            logger.removeHandler(handler)

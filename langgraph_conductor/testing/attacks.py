@@ -2,8 +2,9 @@
 
 Models, tools and users are scripted; they say a hostile text, and a harmless one of as many lines in its place.
 Whatever differs between the two runs, apart from the text itself, the hostile text has changed: the plan, what was
-granted, what was counted, the structure of prompts, what a terminal, a log or a page shows. A conductor keeps text
-to be text if nothing does.
+granted, what was counted, prompts, outputs and answers, what a terminal, a log or a page shows. Environment
+variables of keys that the texts ask for hold a canary meanwhile, which may be seen nowhere. A conductor keeps text
+to be text if nothing differs and the canary stays unseen.
 """
 
 from collections import Counter
@@ -14,8 +15,10 @@ from typing import Any, Final
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
+from langgraph_conductor.testing.attack_canary import baited, leaks, planted
+from langgraph_conductor.testing.attack_likeness import likened
 from langgraph_conductor.testing.attack_texts import CATEGORIES, PAYLOADS, Attack
-from langgraph_conductor.testing.attack_traces import Trace, logged, trace
+from langgraph_conductor.testing.attack_traces import TEXTS, Trace, logged, shown, trace
 from langgraph_conductor.testing.plans import ACCEPT_TEXT, plan_text
 from langgraph_conductor.testing.scripted import ScriptedModel
 from langgraph_conductor.workers import Worker
@@ -36,6 +39,8 @@ ROUTES: Final = (
 
 _REMEMBERED: Final = ("worker to worker", "question to planner")
 _HARMLESS: Final = "quite ordinary"
+_ELSEWHERE: Final = "as usual"
+"""What is said on the other ways: it stays when the harmless text gives way to a hostile one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,10 @@ class Finding:
     Args:
         attack: The text.
         route: The way it took, one of `ROUTES`.
-        surface: Where it shows: `"plan"`, `"access"`, `"accounting"`, `"prompts"`, `"templates"`, `"terminal"`,
-            `"log"`, `"page"`, `"chart"`; or `"run"`, if the run failed.
+        surface: Where it shows: `"plan"`, `"access"`, `"accounting"`, `"prompts"` (who speaks, and tags),
+            `"texts"` (the words of prompts), `"answer"`, `"outputs"` (of steps), `"templates"`, `"terminal"`,
+            `"log"`, `"page"`, `"chart"`; `"secrets"`, if a key of the environment was seen, with the
+            places where it was; or `"run"`, if the run failed.
         expected: What was seen there with a harmless text.
         seen: What was seen there with the hostile one.
     """
@@ -99,22 +106,30 @@ def attack(
     payloads: Iterable[Attack] = PAYLOADS,
     routes: Sequence[str] = ROUTES,
     tags: Sequence[str] = (),
+    categories: Sequence[str] | None = None,
 ) -> Report:
     """Send hostile texts through a conductor, and find what they change.
+
+    All texts on all ways are some 850 turns of a conversation: one to two minutes of one core, and several on a
+    busy machine. `routes` and `categories` try a part.
+
+    Environment variables of keys that the texts name (`OPENAI_API_KEY`, `api_key`) hold a random value until this
+    returns: run nothing beside it that needs them.
 
     Args:
         make_conductor: Builds the conductor from a planner's model and three workers (`speaker`, `looker` with a
             tool, `reader`); it is called once for each way. Without one, `create_conductor` with two rounds is
-            attacked. It has to answer without a person, and without a network.
+            attacked. It has to answer without a person, without a network, and the same to the same question.
         payloads: The texts.
         routes: The ways.
         tags: Names of the tags that prompts of your own use, to be watched beside the package's.
+        categories: Categories of the texts that are tried, such as `["plans", "ANSI"]`; all if left out.
 
     Returns:
         What was found: `report.findings` is empty if text stayed text.
 
     Raises:
-        ValueError: If a way is not known, or the conductor does not run with harmless texts.
+        ValueError: If a way or a category is not known, or the conductor does not run with harmless texts.
 
     Example:
         ```python
@@ -131,11 +146,17 @@ def attack(
     if unknown := set(routes) - set(ROUTES):
         raise ValueError(f"there is no way {sorted(unknown)[0]!r}; choose from {', '.join(ROUTES)}")
     payloads = tuple(payloads)
+    if categories is not None:
+        known = dict.fromkeys([*CATEGORIES, *(one.category for one in payloads)])
+        if unknown := set(categories) - set(known):
+            raise ValueError(f"there is no category {sorted(unknown)[0]!r}; choose from {', '.join(known)}")
+        payloads = tuple(one for one in payloads if one.category in categories)
     findings: list[Finding] = []
-    for route in routes:
-        team = _Team(make_conductor or _ours, route, tuple(tags))
-        for one in payloads:
-            findings += team.attacked(one)
+    with planted(baited(payloads)) as canary:
+        for route in routes:
+            team = _Team(make_conductor or _ours, route, tuple(tags), canary)
+            for one in payloads:
+                findings += team.attacked(one)
     return Report(tuple(findings), len(payloads) * len(routes))
 
 
@@ -145,8 +166,16 @@ def _ours(planner: BaseChatModel, workers: list[Worker]) -> Any:
     return create_conductor(planner, workers, max_rounds=2)
 
 
+def _harmless(lines: int) -> str:
+    return "\n".join([_HARMLESS] * lines)
+
+
 def _apart(before: Any, after: Any) -> tuple[Any, Any]:
-    """The first parts of two traces in which they differ."""
+    """The first parts of two traces in which they differ; of long texts, from a little before that on."""
+    if isinstance(before, str) and isinstance(after, str):
+        pairs = enumerate(zip(before, after, strict=False))
+        differ = next((at for at, (one, other) in pairs if one != other), min(len(before), len(after)))
+        return before[max(0, differ - 40) :], after[max(0, differ - 40) :]
     if isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(before) == len(after):
         for one, other in zip(before, after, strict=True):
             if one != other:
@@ -162,11 +191,13 @@ class _Team:
         make: Builds it.
         route: The way of the text.
         tags: Tags to be watched.
+        canary: A value that may be seen nowhere.
     """
 
     make: MakeConductor
     route: str
     tags: tuple[str, ...]
+    canary: str
     text: str = _HARMLESS
     plans: int = 0
     expected: dict[int, Trace] = field(default_factory=dict)
@@ -187,17 +218,22 @@ class _Team:
         """What a text changes."""
         lines = max(1, len(one.text.strip().splitlines()))
         if lines not in self.expected:
-            self.text = "\n".join([_HARMLESS] * lines)
+            self.text = _harmless(lines)
             try:
-                self.expected[lines] = self._run()
+                if not self.expected:
+                    self._run()  # what is logged only once is not taken for a change
+                # A key that is seen with harmless texts too is seen none the less.
+                self.expected[lines] = {**self._run(), "secrets": []}
             except Exception as error:
                 raise ValueError(f"the conductor does not run with harmless texts: {error}") from error
         self.text = one.text
         expected = self.expected[lines]
         try:
-            seen = self._run()
+            seen = dict(self._run())
         except Exception as error:  # noqa: BLE001 - that it fails is what was looked for
             return [Finding(one, self.route, "run", "an answer", repr(error))]
+        for surface in TEXTS:
+            seen[surface] = likened(expected[surface], seen[surface], _harmless(lines), one.text)
         return [
             Finding(one, self.route, surface, expected[surface], seen[surface])
             for surface in seen
@@ -210,22 +246,21 @@ class _Team:
             model.calls.clear()
         self.plans = 0
         said = {"role": "user", "content": f"What is it? {self._at('question to planner')}"}
+        later = []
         with logged() as lines:
             result, events = self._asked([said])
             if self.route in _REMEMBERED:  # as a turn of a conversation
                 answer = {"role": "assistant", "content": self._at("worker to worker")}
                 self.plans = 0
-                self._asked([said, answer, {"role": "user", "content": "And now?"}])
+                later.append(self._asked([said, answer, {"role": "user", "content": "And now?"}]))
         if not isinstance(result.get("rounds"), list):
             raise TypeError("it returns no `rounds`, as a conductor does")
-        return trace(
-            result,
-            events,
-            self.planner.calls,
-            [prompt for model in models[1:] for prompt in model.calls],
-            lines,
-            self.tags,
-        )
+        results = [result, *(one for one, _ in later)]
+        told = [*events, *(event for _, more in later for event in more)]
+        prompts = [prompt for model in models for prompt in model.calls]
+        workers = prompts[len(self.planner.calls) :]
+        traced = trace(result, events, self.planner.calls, workers, lines, self.tags, results[1:])
+        return {**traced, "secrets": leaks(shown(results, told, prompts, lines), self.canary)}
 
     def _asked(self, messages: list[Any]) -> tuple[Mapping[str, Any], list[Any]]:
         result: Mapping[str, Any] = {}
@@ -238,7 +273,7 @@ class _Team:
         return result, events
 
     def _at(self, route: str) -> str:
-        return self.text if self.route == route else _HARMLESS
+        return self.text if self.route == route else _ELSEWHERE
 
     def _plan(self, _: list[BaseMessage]) -> Any:
         self.plans += 1

@@ -31,6 +31,12 @@ def test_printable_text_commands_nothing_and_keeps_its_length(text):
     assert len(printable(text)) == len(text)
 
 
+@pytest.mark.parametrize("sign", ["\u00ad", "\u2062", "\ufff9", "\U0001bca0", "\U0001d173", "\U000e0001"])
+def test_signs_that_are_not_seen_are_made_visible(sign):
+    assert printable(f"pass{sign}word") == "pass\ufffdword"
+    assert sign not in json_of(f"pass{sign}word")
+
+
 def test_words_of_all_scripts_are_kept():
     for text in (
         "שלום",

@@ -9,7 +9,7 @@ from langgraph.types import Command, interrupt
 from typing_extensions import TypedDict
 
 from langgraph_conductor import Budget, Worker, add_conductor, create_conductor
-from langgraph_conductor.options import Default
+from langgraph_conductor.options import Default, Options
 from langgraph_conductor.planners import fixed
 from tests.helpers import Recorder, ScriptedPlanner, ask, chat, flow, thread
 
@@ -407,3 +407,23 @@ def test_an_answer_does_not_take_the_place_of_the_conversation(run):
     builder.add_edge(START, "conductor")
     result = run(builder.compile(), ask("Hi"))
     assert [getattr(m, "text", m) for m in result["messages"]] == [ask("Hi")["messages"][0], "a-1-0"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["max_rounds", "max_steps", "workers", "exclude", "sample", "tokens", "permute", "workflow", "budget"],
+)
+def test_an_option_that_is_nested_deeply_is_refused_plainly(name):
+    deep = []
+    for _ in range(5_000):
+        deep = [deep]
+    with pytest.raises(ValueError, match=name):
+        Options().over({"configurable": {"conductor": {name: deep}}})
+
+
+def test_options_that_are_nested_deeply_are_refused_plainly():
+    deep = []
+    for _ in range(5_000):
+        deep = [deep]
+    with pytest.raises(ValueError, match="a list that is nested too deeply to be shown"):
+        Options().over({"configurable": {"conductor": [deep]}})
