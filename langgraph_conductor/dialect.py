@@ -49,7 +49,7 @@ _LABEL = re.compile(
     rf"{_WORD}{_SIGN}\s{{0,8}}[`*]{{0,4}}\s{{0,8}}{_COMMENT}(?=[\[(\uff3b\uff08])", re.IGNORECASE
 )
 # Behind a list and before the next label, where they do not belong to the list.
-_BETWEEN = re.compile(r"[\s,\uff0c;`*#>-]*(?:\$?\\[a-z]{2,10}\{)?\Z")
+_BETWEEN = re.compile(r"(?<![\s,\uff0c;`*#>-])[\s,\uff0c;`*#>-]*+(?:\$?\\[a-z]{2,10}\{)?\Z")
 # Behind a list that a stray bracket has closed too early: the next step, or the rest of the list.
 _NEXT_STEP = re.compile(r"[\s,)\]}]{0,20}\{\s{0,20}[\"']?(?:worker|subtask|access)\b")
 _GOES_ON = re.compile(r"\s{0,20}[,\uff0c]|[^\W_]|[\"']")

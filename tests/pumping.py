@@ -101,21 +101,24 @@ def _tree(path: Path) -> ast.Module:
 def _uses() -> dict[str, set[str]]:
     """Methods called on each name, anywhere: `_LABEL.finditer(...)`, also handed on, as in `map(_WORD.search, ...)`.
 
-    What a loop takes out of a list counts for the list.
+    What a loop takes out of a list counts for the list, in the file where it is taken.
     """
     used: dict[str, set[str]] = {}
-    loops: list[tuple[str, set[str]]] = []
     for path in ROOT.rglob("*.py"):
+        here: dict[str, set[str]] = {}
+        loops: list[tuple[str, set[str]]] = []
         for node in ast.walk(_tree(path)):
             if isinstance(node, ast.Attribute) and node.attr in _CALLS and isinstance(node.value, ast.Name):
-                used.setdefault(node.value.id, set()).add(node.attr)
+                here.setdefault(node.value.id, set()).add(node.attr)
             elif isinstance(node, ast.comprehension | ast.For) and isinstance(node.iter, ast.Name):
                 loops.append(
                     (node.iter.id, {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)})
                 )
-    for held, names in loops:
-        for name in names & used.keys():
-            used.setdefault(held, set()).update(used[name])
+        for held, names in loops:
+            for name in names & here.keys():
+                here.setdefault(held, set()).update(here[name])
+        for name, methods in here.items():
+            used.setdefault(name, set()).update(methods)
     return used
 
 

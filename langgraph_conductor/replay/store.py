@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import sqlite3
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
@@ -13,9 +12,10 @@ from types import TracebackType
 from typing import Any, Final
 
 from langgraph_conductor.errors import ConfigError, StoreError
+from langgraph_conductor.foreign_text import package_logger
 from langgraph_conductor.text_files import claim, read_json
 
-logger = logging.getLogger(__name__)
+logger = package_logger(__name__)
 
 _MEMORY: Final = ":memory:"
 _FORMAT: Final = 2

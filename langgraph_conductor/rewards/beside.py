@@ -21,7 +21,7 @@ _FUNCTION: Final = r"(?:sin|cos|tan|log|ln|exp|sqrt|arcsin|arccos|arctan)"
 _OPERATOR_BEFORE: Final = re.compile(
     r"(?:[-+/*^_<>~\u2212\u2013\u00d7\u00f7\u00b1\u2260\u2264\u2265\u221a\u00ac]"
     r"|\\(?:cdot|times|div|pm|mp|neq?|not|leq?|geq?|lt|gt|pi|lnot|neg|over|" + _FUNCTION + r")"
-    r"|[\^_]\s*\{|\\sqrt(?:\[\w*\])?\s*\{|\\[dtc]?frac\s*(?:\w|\{[^{}]*\})?\s*\{?"
+    r"|[\^_]\s*\{|\\sqrt(?:\[\w*\])?\s*\{|\\[dtc]?frac\s*+(?:\w|\{[^{}]*+\})?+\s*+\{?"
     r"|(?<![A-Za-z\\])" + _FUNCTION + r"|(?<![A-Za-z\\])[A-Za-z]\(|[0-9)]\()\(*\Z"
 )
 _TOUCHES_BEFORE: Final = re.compile(r"(?:[0-9][.,]?|\.|(?<![A-Za-z\\])[A-Za-z]|[}\])\u03c0])\Z")
@@ -37,11 +37,11 @@ _SHARE: Final = r"(?:half|third|thirds|quarter|quarters|fourth|fifth|tenth|perce
 _WORDS_BEFORE: Final = re.compile(
     r"(?:\b(?:minus|negative|plus|half|twice|thrice|double|triple|times|than|at least|at most|up to|over|under|above"  # noqa: E501
     r"|below|beyond|exceed(?:s|ing)?|between|except|excluding|neither|nor|"
-    r"any(?:thing|\s\w+)? but|instead of|(?:loss|debt|deficit) of)"
+    r"any(?:thing|\s\w++)? but|instead of|(?:loss|debt|deficit) of)"
     r"|" + _SHARE + r" of"
-    r"|(?:\bnot|\bnever|\bcannot|\w+n['\u2019]t)(?: (?:equal(?: to)?|be|is|have|the|answer|option|choice|exactly))*"  # noqa: E501
+    r"|(?:\bnot|\bnever|\bcannot|(?<=\w)n['\u2019]t)(?: (?:equal(?: to)?|be|is|have|the|answer|option|choice|exactly))*"  # noqa: E501
     r"|\b(?:wrong|incorrect|false)(?: (?:answer|option|choice))?(?: is)?:?"
-    r"|\}\$?\s*(?:,\s*)?(?:\\text\s?\{\s*)?(?:or|and)\s*\}?)\s*\(?\Z",
+    r"|\}\$?\s*(?:,\s*)?(?:\\text\s?\{\s*)?(?:or|and)\s*+\}?+)\s*+\(?\Z",
     re.IGNORECASE,
 )
 _SCALE: Final = (
@@ -67,7 +67,7 @@ _UNIT_AFTER: Final = re.compile(
     r"(?:(?:square|cubic|sq|cu)\.?\s)?(?:[A-Za-z]{1,12}|\\?[%\u00b0\u20ac\u00a3\u00a5\u00a2])(?:\s?\^?\s?\{?[23\u00b2\u00b3]\}?)?(?![^\W_])"
 )
 _SIMPLE: Final = re.compile(
-    r"\\?[$\u20ac\u00a3\u00a5]?[0-9][0-9.,]*|\\[dt]?frac(?:\{\w+\}|\w)(?:\{\w+\}|\w)|[A-Za-z0-9 ]*[A-Za-z][A-Za-z0-9 ]*"  # noqa: E501
+    r"\\?[$\u20ac\u00a3\u00a5]?[0-9][0-9.,]*|\\[dt]?frac(?:\{\w+\}|\w)(?:\{\w+\}|\w)|[0-9 ]*+[A-Za-z][A-Za-z0-9 ]*+"  # noqa: E501
 )
 _SEGMENT_FROM: Final = re.compile(
     r"[=\u2248:\u21d2]|(?<!\\)\$|\\[(\[]|\\(?:approx|Rightarrow|implies|to)\b|\bis\b|\n"

@@ -1,7 +1,6 @@
 """Grading: an answer's text and a task in, 1.0 or 0.0 out."""
 
 import asyncio
-import json
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Final
@@ -136,13 +135,7 @@ def is_own(grader: str) -> bool:
 
 
 def _own(answer: str, task: Task) -> float:
-    try:
-        about = json.loads(json.dumps(task.to_json()))
-    except (RecursionError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"task {task.id}: what a grader of your own is given must be JSON: {error}"
-        ) from None
-    given = {"grader": task.grader, "answer": answer, "task": about}
+    given = {"grader": task.grader, "answer": answer, "task": task.to_json()}
     try:
         return float(processes.own_pool().own("own", given))
     except GraderError as error:

@@ -209,7 +209,7 @@ def _slashed(fraction: "re.Match[str]") -> str:
 def _equation(before: str) -> bool:
     """Whether what is equal to the number is more than a name: -x = 42 says that x is -42."""
     left, equal, _ = before.rpartition("=")
-    return bool(equal) and re.search(r"[-+*/^=]\s*\w{0,20}\s*\Z|(?<!\w)-", left) is not None
+    return bool(equal) and re.search(r"[-+*/^=]\s*+\w{0,20}+\s*+\Z|(?<!\w)-", left) is not None
 
 
 def _fraction(found: "re.Match[str]") -> Fraction | None:

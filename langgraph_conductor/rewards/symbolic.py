@@ -13,7 +13,7 @@ _OPERATOR: Final = re.compile(r"[-+*/^\\(]")
 _DECORATION: Final = re.compile(r"[\s{}()\[\]$*]|\\(?:(?:left|right|cdot|times|displaystyle)\b|[,;!: ])")
 _NEUTRAL: Final = re.compile(r"^0\+|[-+]0$|\^1$|/1$")
 _TOWER: Final = re.compile(
-    r"\d\s*(?:\^|\*\*)\s*[{(\s]*-?\d+[})\s]*(?:\^|\*\*)|(?:\^|\*\*)\s*[{(\s]*-?\d{4}|\d{400}"
+    r"\d\s*+(?:\^|\*\*)[{(\s]*+-?\d++[})\s]*+(?:\^|\*\*)|(?:\^|\*\*)[{(\s]*+-?\d{4}|\d{400}"
 )
 """A power of a power, or one that fills the memory: no answer needs it whose right answer has none."""
 _LONGEST: Final = 1000

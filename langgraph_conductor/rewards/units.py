@@ -26,7 +26,7 @@ _BEHIND: Final = re.compile(
     r"\s?(?:(square|cubic|sq|cu)\.?\s)?([A-Za-z]{1,12}|[$€£¥¢°%])(?:\s?\^?\s?\{?([23²³])\}?)?(?![^\W_])"
 )
 _TEXT: Final = re.compile(r"\\(?:text|mathrm|mbox|textrm|mathbf)\s*\{([^{}]{0,40})\}")
-_AT_END: Final = re.compile(_TEXT.pattern + r"(\s*\^\s*\{?\s*[23]\s*\}?)?\s*\$?\.?\s*\Z")
+_AT_END: Final = re.compile(_TEXT.pattern + r"(\s*+\^\s*+\{?+\s*+[23]\s*+\}?+)?\s*+\$?+\.?+\s*+\Z")
 _CIRC: Final = re.compile(r"\^\s?(?:\\circ|\{\s?\\circ\s?\})")
 _FIRST: Final = re.compile(r"([$€£¥])?\s?[-+]?(?:\d[\d,]*)?\.?\d+")
 _ASKED: Final = re.compile(
@@ -35,7 +35,7 @@ _ASKED: Final = re.compile(
     re.IGNORECASE,
 )
 _NAME: Final = re.compile(
-    r"\s*\$?\s*([A-Za-z](?:_\w|_\{\w+\}|\([a-z]\))?)\s*(?:=|\\in\b)(?!\s*=)([^=]*)", re.ASCII
+    r"\s*+\$?+\s*+([A-Za-z](?:_\w|_\{\w+\}|\([a-z]\))?)\s*+(?:=|\\in\b)(?!\s*=)([^=]*)", re.ASCII
 )
 
 Unit = tuple[str, str, int]

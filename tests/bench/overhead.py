@@ -14,6 +14,7 @@ from langgraph.graph import START, StateGraph
 
 from langgraph_conductor import Step, Worker, WorkerPool, Workflow
 from langgraph_conductor.graph.compiler import WorkflowGraphs, shape_of
+from langgraph_conductor.graph.run_context import RunContext, handed_down
 from langgraph_conductor.graph.workflow_node import WorkflowNode
 from langgraph_conductor.prompts import worker_prompt
 from langgraph_conductor.records import StepOutput
@@ -80,12 +81,13 @@ async def ratio(size: int, latency: float, runs: int) -> float:
     said: dict[str, Any] = {"replies": ["The tower is tall."], "disable_streaming": True}
     models = [ScriptedModel(**said, latency=latency) for _ in range(size)]
     mine, hand = ours(plan, models), static(plan, models)
-    given = {"question": QUESTION, "workflow": plan.to_json(), "plan": {}, "rounds": []}
+    given = {"workflow": plan.to_json(), "plan": {}, "round": 0}
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(runs + 5):
         for kind, graph in enumerate((mine, hand) if number % 2 else (hand, mine)):
             kind = kind if number % 2 else 1 - kind
-            took = await timed(graph, given if kind == 0 else {"question": QUESTION})
+            with handed_down(RunContext(QUESTION)):
+                took = await timed(graph, given if kind == 0 else {"question": QUESTION})
             if number >= 5:
                 times[kind].append(took)
         for model in models:

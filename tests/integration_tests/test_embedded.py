@@ -117,7 +117,9 @@ def test_no_message_spells_a_special_token_of_the_embedded_model():
 
     def asked(path, **body):
         url = f"{model.openai_api_base.removesuffix('/v1')}/{path}"
-        sent = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+        key = model.openai_api_key.get_secret_value()
+        headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
+        sent = urllib.request.Request(url, json.dumps(body).encode(), headers)
         with urllib.request.urlopen(sent) as reply:
             return json.load(reply)
 

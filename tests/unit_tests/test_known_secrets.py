@@ -13,6 +13,7 @@ from threading import Thread
 from typing import NamedTuple
 from urllib.parse import quote
 
+import mcp.client.stdio  # noqa: F401 - it keeps the stderr it is imported under, which must not be a command's
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware

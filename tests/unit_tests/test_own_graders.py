@@ -111,7 +111,7 @@ def test_a_program_that_is_run_has_no_graders():
 
 
 def test_what_is_no_json_is_refused():
-    with pytest.raises(ConfigError, match="must be JSON"):
+    with pytest.raises(ValueError, match="`about` a task is a JSON object"):
         grade("yes", own("half", about={"x": object()}))
 
 
