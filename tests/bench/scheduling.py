@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from langgraph_conductor import Step, Workflow
+from langgraph_conductor.graph.run_context import RunContext, handed_down
 from langgraph_conductor.testing import ScriptedModel
 from tests.bench.overhead import QUESTION, ours, static
 
@@ -38,11 +39,12 @@ async def main() -> bool:
         plan, seconds = random_plan(draw)
         models = [ScriptedModel(replies=["done"], latency=s) for s in seconds]
         mine, hand = ours(plan, models), static(plan, models)
-        given = {"question": QUESTION, "workflow": plan.to_json(), "plan": {}, "rounds": []}
+        given = {"workflow": plan.to_json(), "plan": {}, "round": 0}
         kinds = [(mine, given), (hand, {"question": QUESTION})]
         took = {}
         for graph, state in kinds if number % 2 else reversed(kinds):
-            took[id(graph)] = await wall(graph, state)
+            with handed_down(RunContext(QUESTION)):
+                took[id(graph)] = await wall(graph, state)
         path = sum(seconds[i] for i in plan.critical_path(seconds))
         over_path.append(took[id(mine)] / path)
         over_static.append(took[id(mine)] / took[id(hand)])
