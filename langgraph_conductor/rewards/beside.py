@@ -108,7 +108,7 @@ def with_sides(before: str, held: str, after: str, *, units: bool, box: bool) ->
     more = _WORDS_AFTER.match(said)
     if more and not box and re.match(r"[kKMB]\b", more[0]):
         more = None  # a letter of the prose, unless it touches the tag
-    start = f"{words[0].strip(' $}')} " if words else ""
+    start = f"{_whole_words(left, words.start()).strip(' $}')} " if words else ""
     end = f" {more[0].strip()}" if more else ""
     if units:
         coin = _UNIT_BEFORE.search(left)
@@ -116,6 +116,13 @@ def with_sides(before: str, held: str, after: str, *, units: bool, box: bool) ->
         named = None if more else _UNIT_AFTER.match(said)
         end += f" {named[0]}" if named and _SIMPLE.fullmatch(held.strip()) else ""
     return f"{start}{held}{end}"
+
+
+def _whole_words(text: str, start: int) -> str:
+    """The rest of a text from the word in which `start` is: of "isn't", the pattern finds the end."""
+    while start and text[start - 1].isalnum() and text[start : start + 1].isalnum():
+        start -= 1
+    return text[start:]
 
 
 def _near(before: str, after: str) -> tuple[str, str]:

@@ -267,13 +267,13 @@ class _Walk:
         waiting = [("", holder, 0) for holder in holders]
         most = _MOST_PARTS + _MORE_PARTS * len(waiting)
         for name, part, depth in waiting:
-            if isinstance(part, SecretStr | SecretBytes):
-                self._add(part.get_secret_value())
-            elif isinstance(part, str):
-                self._of_text(name, part)
-            elif id(part) not in self._seen and len(self._seen) < most:
-                self._seen[id(part)] = part
-                with suppress(Exception):  # whatever odd objects do when they are looked at
+            with suppress(Exception):  # whatever odd objects do when they are looked at
+                if isinstance(part, SecretStr | SecretBytes):
+                    self._add(part.get_secret_value())
+                elif isinstance(part, str):
+                    self._of_text(name, part)
+                elif id(part) not in self._seen and len(self._seen) < most:
+                    self._seen[id(part)] = part
                     waiting += self._parts(name, part, depth)
 
     def _add(self, secret: str | bytes) -> None:
