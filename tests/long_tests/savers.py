@@ -128,7 +128,7 @@ def saved(saver: BaseCheckpointSaver[Any], thread: str) -> Saved:
         if start is None or not space or (len(parts) > 2 and "|".join(parts[:2]) not in numbers):
             continue  # nothing finds what lies below a graph that has no checkpoint
         if len(parts) == 1:
-            numbers[space] = number = len(start["rounds"])
+            numbers[space] = number = start["round"]
             if "plan" in here:
                 calls.add(Call(PLANNER, number, -1))
                 steps.add((number, -1))
