@@ -20,7 +20,7 @@ _FLAGS = (
     "--disable-features=NetworkTimeServiceQuerying,IsolateSandboxedIframes",
     "--disable-domain-reliability", "--metrics-recording-only", "--no-pings", "--hide-scrollbars", "--proxy-bypass-list=<-loopback>",
 )  # fmt: skip
-_OWN = ("//accounts.google.com", "//update.googleapis.com", "//clients2.google.com")
+_OWN = ("//accounts.google.com", "//update.googleapis.com", "//clients2.google.com", "//www.google.com")
 """Whom the program itself asks for, with every flag against it: its updates, the time, accounts."""
 
 _DARK = "--blink-settings=preferredColorScheme=0"
