@@ -43,9 +43,10 @@ def test_independent_steps_share_the_engine(server):
     conductor = create_conductor(fixed.workflow(plan), workers)
     before = server.iterations()
     result = conductor.invoke(ask())
-    # One after the other they would be four times the length. Counted rather than watched: a look at
-    # how many run at this moment can miss it.
-    assert length < server.iterations() - before < 3 * length
+    # One after the other they would be four times the length and more. Counted rather than watched: a look at
+    # how many run at this moment can miss it. A server that gets little of the processor may hand the engine
+    # the second and third request late, which makes it three times the length.
+    assert length < server.iterations() - before < 4 * length
     *first, join = result["rounds"][0]["steps"]
     assert max(step["started_at"] for step in first) < min(
         step["started_at"] + step["seconds"] for step in first
