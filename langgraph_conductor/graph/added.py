@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Final
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.graph import END
+from langgraph.graph import END, StateGraph
 from langgraph.types import Send
 from pydantic import BaseModel
 
@@ -18,6 +18,8 @@ from langgraph_conductor.graph.outer_loop import OuterLoop, asks_the_same
 
 CHANNELS: Final = ("question", "rounds", "run")
 """What is kept of a run from round to round."""
+AGAIN: Final = "again"
+"""Name of the conditional edge back to the node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,14 @@ class AddedNode:
         loop: What its conductor does around its rounds.
         name: Of the node, and what the conductor's channels begin with.
         then: The node that comes after the answer.
+        builder: The graph it was added to.
         replaces: Whether `messages` has no reducer, so that what a node gives takes the place of the conversation.
     """
 
     loop: OuterLoop
     name: str
     then: str
+    builder: StateGraph[Any, Any, Any, Any]
     replaces: bool = False
 
     def entered(self, state: Any, config: RunnableConfig) -> Entry:
@@ -62,8 +66,10 @@ class AddedNode:
             config: The config of the node.
 
         Raises:
-            ValueError: If there is no question, or what was given for this run does not fit.
+            ValueError: If there is no question, what was given for this run does not fit, or an edge was drawn
+                from the node that would be followed before the answer.
         """
+        self._check_edges(config)
         given = _mapping(state)
         if carried := given.get(self._key("again")):
             return Entry(carried["run"], (), sent=True, room=self._room(carried["remaining"]))
@@ -109,6 +115,23 @@ class AddedNode:
     def _goes_on(self, now: Mapping[str, Any], state: Mapping[str, Any], config: RunnableConfig) -> bool:
         """Whether the run in the channels is under way, and what was asked is still the same."""
         return bool(now["rounds"]) and not self.loop.over(now, config) and asks_the_same(now["run"], state)
+
+    def _check_edges(self, config: RunnableConfig) -> None:
+        """Refuse edges from the node beside its own: LangGraph follows them after every round.
+
+        They can be drawn after the conductor was added, so they are looked for when it runs.
+        """
+        if self.loop.options.over(config).max_rounds == 1:  # the first round is the last
+            return
+        drawn = [end for start, end in self.builder.edges if start == self.name and end != END]
+        drawn += [end for starts, end in self.builder.waiting_edges if self.name in starts]
+        drawn += [f"{name}(...)" for name in self.builder.branches[self.name] if name != AGAIN]
+        if drawn:
+            raise ValueError(
+                f"there are edges from {self.name!r} to {sorted(drawn)} beside its own, and LangGraph would follow "
+                "them after every round, before there is an answer; give add_conductor(..., then=...) the node "
+                "that comes next (a node that only routes, if there are several), and draw no edge"
+            )
 
     def _room(self, remaining: int | None) -> int | None:
         """A superstep is for what comes after, and the last one is none."""

@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.graph._langgraph import node, router
-from langgraph_conductor.graph.added import AddedNode
+from langgraph_conductor.graph.added import AGAIN, AddedNode
 from langgraph_conductor.graph.approval import Approve
 from langgraph_conductor.graph.bound import with_bound_options
 from langgraph_conductor.graph.ledgers import check_format
@@ -203,7 +203,8 @@ def add_conductor(
         planner: As in `create_conductor`, like all that follows but `then`.
         workers: The pool, or its workers.
         name: Of the node, of its channels, and of the answer message.
-        then: The node that comes after the answer.
+        then: The node that comes after the answer. An edge that is drawn from the conductor by hand would be
+            followed after every round, and is refused when the graph runs, unless there is one round only.
         max_steps: Most steps of a workflow read from a planner's text.
         max_rounds: Most rounds.
         fallback: The worker that answers alone where planning fails.
@@ -265,7 +266,7 @@ def add_conductor(
     schema = make(f"{name}_state", {**hints, **own, remaining: RemainingSteps}, total=False)
     # Without a reducer, what a node gives for `messages` takes the place of the conversation.
     replaces = isinstance(builder.channels.get("messages"), LastValue)
-    added = AddedNode(loop.beside_others(builder), name, then, replaces=replaces)
+    added = AddedNode(loop.beside_others(builder), name, then, builder, replaces)
     one_round = loop.one_round  # LangGraph finds the graph by what the functions refer to
 
     def blocking(state: Any, config: RunnableConfig) -> dict[str, Any]:
@@ -280,7 +281,7 @@ def add_conductor(
         return added.left(entry, await added.loop.arun_round(entry.now, config, entry.room), config)
 
     builder.add_node(name, node(name, blocking, awaited), input_schema=schema)
-    builder.add_conditional_edges(name, router("again", added.again), {name: name, then: then})
+    builder.add_conditional_edges(name, router(AGAIN, added.again), {name: name, then: then})
     return builder
 
 

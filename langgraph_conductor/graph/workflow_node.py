@@ -18,7 +18,7 @@ from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import StateSnapshot, StateUpdate
 
 from langgraph_conductor.driving import inherited
-from langgraph_conductor.errors import PlanError
+from langgraph_conductor.errors import PlanError, SavedRunError
 from langgraph_conductor.events import RoundFinished
 from langgraph_conductor.graph._langgraph import has_saver, inner_config, saver_in
 from langgraph_conductor.graph.checks import narrowed
@@ -314,6 +314,12 @@ def round_without_steps(ended: Mapping[str, Any]) -> RoundRecord | None:
 
 
 def _where_it_ran(ended: Mapping[str, Any], config: RunnableConfig) -> RunnableConfig:
+    if "ran" not in ended:
+        raise SavedRunError(
+            "what waits on this thread was stored by a conductor that was in the graph in another way "
+            "(`create_conductor` as a node, `add_conductor`); resume it with the graph it began in, or ask anew "
+            "with a message"
+        )
     return inner_config(saver_in(config), config["configurable"]["thread_id"], ended["ran"])
 
 

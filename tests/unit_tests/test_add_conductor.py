@@ -132,3 +132,39 @@ def test_what_does_not_fit_is_refused():
     add_conductor(builder, ScriptedPlanner(ONE), [Worker("a", Recorder("a"))])
     with pytest.raises(ValueError, match="already has channels"):
         add_conductor(builder, ScriptedPlanner(ONE), [Worker("a", Recorder("a"))])
+
+
+def with_an_edge(draw, **options):
+    builder = StateGraph(MessagesState)
+    builder.add_node("next", lambda state: {"messages": [AIMessage(f"after {len(state['messages'])}")]})
+    builder.add_node("other", lambda state: {})
+    a = Recorder("a")
+    add_conductor(builder, ScriptedPlanner(ONE, ONE), [Worker("a", a)], **options)
+    builder.add_edge(START, "conductor")
+    draw(builder)
+    return builder.compile(), a
+
+
+@pytest.mark.parametrize(
+    ("draw", "named"),
+    [
+        (lambda builder: builder.add_edge("conductor", "next"), r"\['next'\]"),
+        (lambda builder: builder.add_edge(["conductor", "other"], "next"), r"\['next'\]"),
+        (lambda builder: builder.add_conditional_edges("conductor", lambda state: "next"), "condition"),
+    ],
+    ids=["edge", "join", "conditional"],
+)
+def test_an_edge_that_would_be_followed_before_the_answer_is_refused_before_anything_is_paid(
+    run, draw, named
+):
+    app, a = with_an_edge(draw, max_rounds=2)
+    with pytest.raises(ValueError, match=rf"{named}.*after every round.*then="):
+        run(app, ask())
+    assert a.tasks == []
+
+
+def test_an_edge_after_one_round_or_to_the_end_is_an_edge_like_any(run):
+    app, _ = with_an_edge(lambda builder: builder.add_edge("conductor", "next"), max_rounds=1)
+    assert [m.text for m in run(app, ask())["messages"]][1:] == ["a-0-0", "after 2"]
+    app, _ = with_an_edge(lambda builder: builder.add_edge("conductor", END), max_rounds=2)
+    assert [m.text for m in run(app, ask())["messages"]][1:] == ["a-1-0"]

@@ -15,7 +15,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 from langgraph.types import Command, StateUpdate, interrupt
 
-from langgraph_conductor import ACCEPT, Worker, Workflow, add_conductor
+from langgraph_conductor import ACCEPT, Worker, Workflow, add_conductor, create_conductor
 from langgraph_conductor.editing import edit_round, open_rounds
 from langgraph_conductor.errors import SavedRunError
 from langgraph_conductor.graph.workflow_node import WorkflowNode
@@ -492,3 +492,16 @@ def test_a_plan_that_waits_to_be_approved_and_cannot_run_is_refused_by_name(form
     assert paid == []
     edit = {"type": "edit", "args": {"workflow": flow(("scout", "Look.", [])).to_json()}}
     assert said(now.invoke(Command(resume=edit), thread()))[-1] == "scout of 0"
+
+
+def test_what_a_conductor_left_that_was_wired_otherwise_is_refused_in_words(saver):
+    """Both forms may have nodes of the same name, and so find what the other stored."""
+    asks = lambda task: interrupt("Sign?")  # noqa: E731
+    builder = StateGraph(MessagesState)
+    builder.add_node("conductor", create_conductor(ScriptedPlanner(ONE), [Worker("a", asks)]))
+    builder.add_edge(START, "conductor")
+    builder.compile(checkpointer=saver).invoke(ask(), thread())
+    now = places.added(saver, ScriptedPlanner(ONE), [Worker("a", lambda task: "done")])
+    with pytest.raises(SavedRunError, match=r"in another way.*ask anew"):
+        now.invoke(Command(resume="signed"), thread())
+    assert said(now.invoke(ask("again"), thread()))[-1] == "done"  # the remedy
