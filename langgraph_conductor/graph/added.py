@@ -128,9 +128,9 @@ class AddedNode:
         drawn += [f"{name}(...)" for name in self.builder.branches[self.name] if name != AGAIN]
         if drawn:
             raise ValueError(
-                f"there are edges from {self.name!r} to {sorted(drawn)} beside its own, and LangGraph would follow "
-                "them after every round, before there is an answer; give add_conductor(..., then=...) the node "
-                "that comes next (a node that only routes, if there are several), and draw no edge"
+                f"there are edges from {self.name!r} to {sorted(drawn)} beside its own, and LangGraph would "
+                "follow them after every round, before there is an answer; name the node that comes next (one "
+                "that only routes, if there are several) in add_conductor(..., then=...), and draw no edge"
             )
 
     def _room(self, remaining: int | None) -> int | None:
