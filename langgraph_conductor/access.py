@@ -10,7 +10,7 @@ from typing import Any
 
 from langchain_core.messages import HumanMessage
 
-from langgraph_conductor.conversation import question_blocks
+from langgraph_conductor.conversation import content_blocks
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.prompts import with_attachments, worker_prompt
 from langgraph_conductor.records import ContentBlock, StepOutput, WorkerTask
@@ -67,7 +67,7 @@ def copied_question(question: Any) -> tuple[ContentBlock, ...]:
     """
     if not question:
         raise ValueError('there is no question: give {"question": [{"type": "text", "text": "..."}]}')
-    return tuple(deepcopy(question_blocks(question)))
+    return tuple(deepcopy(content_blocks(question)))
 
 
 def granted(state: Mapping[str, Any], index: int, access: Access) -> list[list[int]]:

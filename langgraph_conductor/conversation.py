@@ -51,7 +51,7 @@ def question_of(messages: Sequence[Any], *, max_chars: int = MAX_CHARS) -> list[
     before, after = turns[:newest], turns[newest + 1 :]
     text = text_of(blocks)
     if not before and not any(_said(turn) for turn in after):
-        return _unlike_a_conversation(blocks) if is_conversation(text) else blocks
+        return _unlike_a_conversation(blocks)
     later = _rendered(after, max_chars // 2)
     room = max_chars - sum(map(len, later))
     parts = [CONVERSATION_INTRO, *_rendered(before, room), tagged("newest_request", text)]
@@ -64,12 +64,19 @@ def question_of(messages: Sequence[Any], *, max_chars: int = MAX_CHARS) -> list[
 
 
 def question_blocks(question: Any) -> list[ContentBlock]:
-    """A question in any form a message's content has, as content blocks.
+    """A question from outside, in any form a message's content has, as content blocks.
+
+    Like a single message, it is escaped if it looks as if it were rendered here.
 
     Raises:
         ValueError: If it is empty.
         TypeError: If it is neither a string nor a list of content blocks.
     """
+    return _unlike_a_conversation(content_blocks(question))
+
+
+def content_blocks(question: Any) -> list[ContentBlock]:
+    """`question_blocks` of a question that was rendered here, if it is a conversation."""
     if not isinstance(question, str | list):
         raise TypeError(
             f"a question must be a string or a list of content blocks, not {type(question).__name__}"
@@ -81,7 +88,9 @@ def question_blocks(question: Any) -> list[ContentBlock]:
 
 
 def _unlike_a_conversation(blocks: list[ContentBlock]) -> list[ContentBlock]:
-    """A message that was written to be taken for a conversation with turns of its own."""
+    """The same, harmless if it was written to be taken for a conversation with turns of its own."""
+    if not is_conversation(text_of(blocks)):
+        return blocks
     return [
         {**block, "text": escape(block["text"], CONVERSATION_TAGS)}
         if block.get("type") == "text"

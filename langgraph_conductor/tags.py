@@ -7,8 +7,9 @@ stays as it is, and `unescape` gives every text back exactly.
 """
 
 import re
-import unicodedata
 from typing import Final
+
+from langgraph_conductor.foreign_text import normalized
 
 PROMPT_TAGS: Final = (
     "overall_task", "previous_round", "step_subtask", "step_output", "your_subtask",
@@ -39,7 +40,7 @@ _JOINER: Final = re.compile(f"[{_JOINERS}]")
 def _name(word: str) -> str:
     """A word as a model might read it: no accents and styles, nothing that is not seen, in small letters."""
     if not word.isascii():
-        word = _NOT_READ.sub("", unicodedata.normalize("NFKD", word))
+        word = _NOT_READ.sub("", normalized("NFKD", word))
     return _JOINER.sub("_", word.casefold()).strip("_")
 
 

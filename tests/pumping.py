@@ -36,6 +36,8 @@ from langgraph_conductor.planners.turns import _object_in
 from langgraph_conductor.prompts import planner_prompt, worker_prompt
 from langgraph_conductor.replies import drop_thinking, reply_text
 from langgraph_conductor.rewards.answers import final_answer
+from langgraph_conductor.rewards.choices import readable
+from langgraph_conductor.rewards.plain import normal
 from langgraph_conductor.special_tokens import without_special_tokens
 from langgraph_conductor.tags import escape, escape_question, unescape
 from langgraph_conductor.testing import read_worker_prompt
@@ -411,6 +413,7 @@ UNITS: Final = (
     "model_id = [", "subtasks: ", "access_list=[", "steps", 'model_id = ["', "model_id: list[", "answer: ", "<answer>",
     "\\boxed{", "\\text{", "words a, ", "please ", "0-9", "1,", "- ", "| ", "=", "http://a:", "Bearer ", "key=", "sk-a",
     "a", "1", "_", "\u202e", "\x1b[", "<step_output>\n", "\n</step_output>", "given", "\nGiven ", "This is a conversation. ",
+    "\u0300\u0316",
 )  # fmt: skip
 """What texts are pumped from for readers that are more than a pattern."""
 
@@ -442,6 +445,7 @@ SCANNERS: Final[Mapping[str, Callable[[str], Any]]] = {
     ),
     "TurnsPlanner": _any(_object_in),
     "escape": escape,
+    "escape in a tag": lambda text: escape(f"<a{text}"),
     "unescape": unescape,
     "escape_question": escape_question,
     "prompts": _both_prompts,
@@ -461,6 +465,8 @@ SCANNERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "to_mermaid": lambda text: Workflow((Step("a", f"x{text}"),)).to_mermaid(),
     "redacted": lambda text: redacted(text, ["a secret of many words"]),
     "final_answer": final_answer,
+    "choice": readable,
+    "exact": normal,
     "find_expression": find_expression,
     "transform": _any(transform),
 }

@@ -8,6 +8,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.errors import GraphBubbleUp
 
 from langgraph_conductor.access import granted, readable_channels, worker_task
+from langgraph_conductor.conversation import question_blocks
 from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import BudgetExceededError, SavedRunError, WorkerError
 from langgraph_conductor.events import Fallback, StepStarted, step_finished
@@ -94,7 +95,8 @@ def step_node(
         work: Work,
         kept: Kept,
     ) -> Generator[Wanted, Any, dict[str, Any]]:
-        state = {QUESTION: [*context.question], **state}
+        outside = state.get(QUESTION)  # of a workflow that runs without a conductor
+        state = {**state, QUESTION: question_blocks(outside) if outside else [*context.question]}
         spec = state.get(spec_channel(index))
         subtask = spec["subtask"] if spec else default.subtask if default else ""
         final = answers(state)

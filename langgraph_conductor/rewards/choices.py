@@ -1,11 +1,11 @@
 """The grader of multiple-choice questions: which option an answer names, by letter, by text or by both."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from langgraph_conductor.errors import ConfigError
+from langgraph_conductor.foreign_text import normalized
 from langgraph_conductor.rewards.answers import LINE, announces, final_answer, unwrapped
 from langgraph_conductor.rewards.task import Task
 
@@ -126,7 +126,7 @@ def options(task: Task) -> tuple[str, list[str]]:
 
 def readable(text: str) -> str:
     """The text on one line, without markdown and LaTeX, its minus signs as hyphens."""
-    text = _TEXT.sub(r"\1", unicodedata.normalize("NFKC", _MINUS.sub("-", text)))
+    text = _TEXT.sub(r"\1", normalized("NFKC", _MINUS.sub("-", text)))
     text = text.replace("\\ ", " ").replace("**", "").replace("__", "")
     text = " ".join(text.split())
     while len(text) > 2 and text[0] in _PAIRS and text[-1] in _PAIRS[text[0]]:

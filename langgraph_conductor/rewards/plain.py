@@ -1,12 +1,12 @@
 """Graders that need no library: the same text, one option of several, one number."""
 
 import re
-import unicodedata
 from fractions import Fraction
 from math import gcd
 from typing import Final
 
 from langgraph_conductor.errors import ConfigError
+from langgraph_conductor.foreign_text import normalized
 from langgraph_conductor.rewards.answers import unwrapped
 from langgraph_conductor.rewards.task import Task
 from langgraph_conductor.rewards.units import clash
@@ -32,7 +32,7 @@ def exact(answer: str, task: Task) -> bool:
 
 def normal(text: str, *, cased: bool = False) -> str:
     """The text as `exact` compares it."""
-    text = " ".join(unicodedata.normalize("NFKC", text).split())
+    text = " ".join(normalized("NFKC", text).split())
     text = text.strip(_QUOTES).removesuffix(".").strip(_QUOTES).strip()
     return text if cased else text.casefold()
 

@@ -18,7 +18,7 @@ from langchain_core.messages import BaseMessage
 
 from langgraph_conductor.display import describe, run_page
 from langgraph_conductor.display.progress import Progress, line
-from langgraph_conductor.foreign_text import json_of
+from langgraph_conductor.foreign_text import json_of, normalized
 from langgraph_conductor.special_tokens import without_special_tokens
 from langgraph_conductor.tags import ALL_TAGS
 from langgraph_conductor.usage import Usage
@@ -136,7 +136,7 @@ def _plainly(text: str) -> str:
     """As a model might read it: entities resolved, signs that are not seen left out, styled letters made plain."""
     if text.isascii() and "&" not in text:
         return text.lower()
-    text = unicodedata.normalize("NFKD", html.unescape(text))
+    text = normalized("NFKD", html.unescape(text))
     unseen = ("Cc", "Cf", "Mn")
     return "".join(s for s in text if s.isspace() or unicodedata.category(s) not in unseen).lower()
 
