@@ -134,14 +134,45 @@ class AddedNode:
             )
 
     def _room(self, remaining: int | None) -> int | None:
-        """A superstep is for what comes after, and the last one is none."""
-        return None if remaining is None else remaining - 1 - (self.then != END)
+        """The supersteps beside those for what comes after; the last one is none."""
+        return None if remaining is None else remaining - 1 - steps_to_end(self.builder, self.then)
 
     def _kept(self, state: Mapping[str, Any]) -> dict[str, Any]:
         return {channel: state.get(self._key(channel)) for channel in CHANNELS}
 
     def _key(self, channel: str) -> str:
         return f"{self.name}_{channel}"
+
+
+def steps_to_end(builder: StateGraph[Any, Any, Any, Any], name: str) -> int:
+    """Supersteps of the shortest way from a node to the end, the node included.
+
+    Where a way is not declared (`Command(goto=...)`, a choice without `path_map`), the end may come next.
+
+    Args:
+        builder: The graph.
+        name: The node, or `END`.
+    """
+    reached, seen, steps = {name}, set[str](), 0
+    while reached and END not in reached:
+        seen |= reached
+        ways = [_ways(builder, one) for one in reached]
+        steps += 1
+        reached = set().union(*ways) - seen if all(ways) else set()
+    return steps
+
+
+def _ways(builder: StateGraph[Any, Any, Any, Any], name: str) -> set[str]:
+    """Where a node is known to lead; nothing if that is unknown, or nowhere."""
+    ways = {end for start, end in builder.edges if start == name}
+    ways |= {end for starts, end in builder.waiting_edges if name in starts}
+    for branch in builder.branches.get(name, {}).values():
+        if branch.ends is None:
+            return set()
+        ways |= {*branch.ends.values()}
+    if name in builder.nodes:
+        ways |= {*(builder.nodes[name].ends or ())}
+    return ways
 
 
 def _mapping(state: Any) -> Mapping[str, Any]:

@@ -1,14 +1,16 @@
 """Options of one run: whom they bind, that they can only narrow, and that they hold till its end."""
 
 import inspect
+import itertools
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import Command, interrupt
+from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.types import Command, Send, interrupt
 from typing_extensions import TypedDict
 
 from langgraph_conductor import Budget, Worker, add_conductor, create_conductor
+from langgraph_conductor.graph.added import steps_to_end
 from langgraph_conductor.options import Default, Options
 from langgraph_conductor.planners import fixed
 from tests.helpers import Recorder, ScriptedPlanner, ask, chat, flow, thread
@@ -396,6 +398,39 @@ def test_a_step_is_left_for_what_comes_after(run):
     builder.add_edge(START, "conductor")
     run(builder.compile(), ask(), {"recursion_limit": 6})
     assert seen == [2]
+
+
+@pytest.mark.parametrize("sent", [False, True])
+@pytest.mark.parametrize("after", [1, 2, 4])
+def test_as_many_steps_are_left_as_there_are_nodes_after_it(run, after, sent):
+    builder = StateGraph(MessagesState)
+    seen = []
+    names = [f"after_{number}" for number in range(after)]
+    for name in names:
+        builder.add_node(name, lambda state, name=name: seen.append(name))
+    for name, following in itertools.pairwise(names):
+        builder.add_edge(name, following)
+    planner = ScriptedPlanner(ONE)
+    add_conductor(builder, planner, echo("a"), max_rounds=30, then=names[0])
+    if sent:
+        builder.add_conditional_edges(START, lambda state: [Send("conductor", state)], ["conductor"])
+    else:
+        builder.add_edge(START, "conductor")
+    run(builder.compile(), ask(), {"recursion_limit": 12})
+    assert seen == names
+    assert len(planner.requests) > 12 - after - 3  # and no more are left
+
+
+def test_the_shortest_way_to_the_end_is_counted_where_it_is_declared():
+    builder = StateGraph(MessagesState)
+    for name in "abcdef":
+        builder.add_node(name, lambda state: {}, destinations=("f",) if name == "e" else None)
+    builder.add_conditional_edges("a", lambda state: "b", ["a", "b", "c"])
+    builder.add_edge("b", "c")
+    builder.add_edge("c", END)
+    builder.add_conditional_edges("d", lambda state: END)
+    builder.add_edge(["d", "f"], "a")
+    assert [steps_to_end(builder, name) for name in (END, *"abcdef")] == [0, 2, 2, 1, 1, 4, 3]
 
 
 def test_an_answer_does_not_take_the_place_of_the_conversation(run):
