@@ -1,12 +1,24 @@
 """Shared by all tests: no keys, no tracing, and one way to run a graph blocking or awaited."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 Run = Callable[..., Any]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep what imports make, which lives as long as the process, out of every garbage collection."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)
