@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,15 @@ def pytest_collection():
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_certificates():
+    """Load no certificates: clients of loopback speak no TLS, and some load them all twice, 0.1 s each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("load_verify_locations", "load_default_certs", "set_default_verify_paths"):
+            patch.setattr(ssl.SSLContext, name, lambda *args, **kwargs: None)
+        yield
 
 
 @pytest.fixture(autouse=True)
