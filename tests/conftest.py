@@ -1,12 +1,34 @@
 """Shared by all tests: no keys, no tracing, and one way to run a graph blocking or awaited."""
 
 import asyncio
+import gc
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 Run = Callable[..., Any]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep what imports make, which lives as long as the process, out of every garbage collection."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_certificates():
+    """Load no certificates: clients of loopback speak no TLS, and some load them all twice, 0.1 s each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("load_verify_locations", "load_default_certs", "set_default_verify_paths"):
+            patch.setattr(ssl.SSLContext, name, lambda *args, **kwargs: None)
+        yield
 
 
 @pytest.fixture(autouse=True)

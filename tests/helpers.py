@@ -1,8 +1,12 @@
 """Small builders the tests share."""
 
+import os
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from langchain_core.messages import AIMessage
 
@@ -49,11 +53,20 @@ class Recorder:
         return self.reply or f"{self.name}-{task.round}-{task.index}"
 
 
+_requests: WeakKeyDictionary[Any, list[PlanRequest]] = WeakKeyDictionary()
+
+
 class ScriptedPlanner:
     """A planner that gives prepared plans (or raises prepared errors) and remembers its requests."""
 
     def __init__(self, *plans: Any) -> None:
-        self.plans, self.requests = list(plans), []
+        self.plans = list(plans)
+        _requests[self] = []
+
+    @property
+    def requests(self) -> list[PlanRequest]:
+        """Kept beside it: what a planner holds is looked through for keys in every round."""
+        return _requests[self]
 
     def plan(self, asked: PlanRequest) -> Any:
         from langgraph_conductor import ACCEPT, Plan
@@ -97,11 +110,12 @@ class Tooled(ScriptedModel):
 
 
 def printed_under_two_hash_seeds(script: str) -> set[str]:
-    """What fresh processes print that differ in `PYTHONHASHSEED`."""
-    return {
-        subprocess.run(
-            [sys.executable, "-c", script],
-            capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed, "PATH": ""},
-        ).stdout
-        for seed in "12"
-    }  # fmt: skip
+    """What this process and a fresh one print that differ in their hash seeds."""
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    fresh = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed, "PATH": ""},
+    )  # fmt: skip
+    with redirect_stdout(StringIO()) as here:
+        exec(script, {"__name__": "__main__"})
+    return {here.getvalue(), fresh.stdout}

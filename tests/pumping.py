@@ -46,11 +46,11 @@ from langgraph_conductor.workers.failures import redacted
 ROOT: Final = Path(langgraph_conductor.__file__).parent
 _SCANS: Final = {"search", "sub", "subn", "findall", "finditer", "split"}
 _CALLS: Final = {"match", "fullmatch", *_SCANS}
-_SIZES: Final = (12, 16, 20, 24, 100, 1000, 4000)
+_SIZES: Final = (12, 16, 20, 24, 100, 500, 2000)
 _SMALL: Final = 0.005
-"""Seconds that no linear pattern comes near at 1000 characters, also on a slow machine."""
-_SUSPECT: Final = 0.002
-"""Seconds at 4000 characters from which on the growth is measured."""
+"""Seconds that no linear pattern comes near at 500 characters, also on a slow machine."""
+_SUSPECT: Final = 0.0005
+"""Seconds at 2000 characters from which on the growth is measured."""
 _LONG: Final = 0.2
 """Seconds at 16,000 characters that need no further proof."""
 _MOST: Final = 160

@@ -1,6 +1,7 @@
 """Names that keys stand under, and values that are no key whatever their name is."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _WORD: Final = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
@@ -88,8 +89,13 @@ def is_bare(name: str) -> bool:
     return len(words) == 1 and words[0] in _BARE
 
 
-def _words(name: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(name[:200])]
+def _words(name: str) -> tuple[str, ...]:
+    return _words_of(name[:200])
+
+
+@lru_cache(maxsize=4096)  # the same few attributes, on every object that is looked through
+def _words_of(name: str) -> tuple[str, ...]:
+    return tuple(word.lower() for word in _WORD.findall(name))
 
 
 def is_secret(value: str) -> bool:

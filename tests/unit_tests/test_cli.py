@@ -458,10 +458,10 @@ READERS = {
     "check": ("toml", ("check", "-c", "{}")),
     "draw": ("json", ("draw", "{}")),
     "eval": ("jsonl", ("eval", "{}", "-c", "ok.toml", "--out", "out")),
-    "profiles": ("json", ("eval", "skills", "-c", "ok.toml", "--out", "out", "--profiles", "{}")),
+    "profiles": ("json", ("eval", "ok.jsonl", "-c", "ok.toml", "--out", "out", "--profiles", "{}")),
     "train": ("toml", ("train", "-c", "{}", "--forecast")),
     "show": ("db", ("show", "t", "--saver", "sqlite:{}")),
-    "store": ("db", ("eval", "skills", "-c", "ok.toml", "--out", "out", "--store", "{}")),
+    "store": ("db", ("eval", "ok.jsonl", "-c", "ok.toml", "--out", "out", "--store", "{}")),
 }
 
 
@@ -475,6 +475,8 @@ def test_a_file_that_is_not_what_it_should_be_is_one_clear_line(tmp_path, monkey
     Path("ok.toml").write_text(
         '[planner]\nmodel = "openai:gpt-5"\n[[workers]]\nname = "a"\nmodel = "openai:gpt-5"\n'
     )
+    asked = {"question": "What is 1 plus 1?", "answer": "2", "grader": "number"}
+    Path("ok.jsonl").write_text("\n".join(json.dumps({**asked, "split": one}) for one in ("train", "test")))
     ending, arguments = READERS[reader]
     path = Path(f"odd.{ending}")
     ODD[odd](path)

@@ -239,7 +239,7 @@ def test_what_a_person_wrote_is_the_last_step_of_a_shorter_workflow_too(call):
     assert len(a.tasks) == 1
 
 
-def test_a_refused_step_that_a_person_wrote_does_not_end_the_run(call):
+def test_a_refused_step_that_a_person_wrote_does_not_end_the_run():
     a, b, p = Paying("a"), Paying("b"), Recorder("p", lambda task: interrupt("?"))
     plan = flow(("a", "x", []), ("b", "y", [0]), ("p", "?", [1]))
     options = {"budget": Budget(calls=1), "max_rounds": 2}

@@ -340,7 +340,7 @@ class Service:
     ],
 )
 @pytest.mark.parametrize("on_step_error", ["record", "raise"])
-def test_the_key_of_a_tool_or_middleware_leaves_by_no_exit(run, given, on_step_error):
+def test_the_key_of_a_tool_or_middleware_leaves_by_no_exit(given, on_step_error):
     from tests.unit_tests.test_hostile import ToolModel, tool_call
     from tests.unit_tests.test_traces import traced
 
@@ -581,8 +581,13 @@ local = "calculator"
 """
 
 
-@pytest.mark.parametrize("transport", ["http", "sse"])
-@pytest.mark.parametrize("place", ["/mcp?tavilyApiKey=${PLAIN}", "/s/${PLAIN}/mcp", "${WHOLE}"])
+@pytest.mark.parametrize(
+    ("transport", "place"),
+    [
+        ("http", "/mcp?tavilyApiKey=${PLAIN}"), ("http", "/s/${PLAIN}/mcp"), ("http", "${WHOLE}"),
+        ("sse", "/mcp?tavilyApiKey=${PLAIN}"),
+    ],
+)  # fmt: skip
 def test_the_key_of_a_server_leaves_by_no_exit(refusing, monkeypatch, tmp_path, capfd, transport, place):
     monkeypatch.setenv("PLAIN", KEY)
     monkeypatch.setenv("WHOLE", f"{refusing}/mcp?tavilyApiKey={KEY}")

@@ -54,7 +54,7 @@ def test_readers_are_linear(name):
     told = {
         unit: why
         for unit in UNITS
-        if (why := grows(SCANNERS[name], partial(pumped, unit), small=0.1, suspect=0.02))
+        if (why := grows(SCANNERS[name], partial(pumped, unit), small=0.1, suspect=0.005))
     }
     assert not told, told
 

@@ -4,6 +4,7 @@ import ast
 import json
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -59,6 +60,7 @@ def room_of(module: str) -> str:
     return module.removeprefix("langgraph_conductor").lstrip(".").partition(".")[0] or "__init__"
 
 
+@cache
 def imports_of(path: Path) -> set[str]:
     found = set()
     for item in ast.walk(ast.parse(path.read_text())):

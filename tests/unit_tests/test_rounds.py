@@ -31,7 +31,7 @@ def test_the_third_round_reads_the_second_and_names_it(run):
     assert (about["rounds"], about["steps"], about["usage"]) == (3, 8, result["usage"])
 
 
-def test_history_is_the_round_whose_answer_the_planner_sees(run):
+def test_history_is_the_round_whose_answer_the_planner_sees():
     failed = {"index": 0, "worker": "a", "subtask": "x", "text": "", "status": "failed"}
     ran = {"round": 0, "answer": "y", "steps": [failed, failed | {"index": 1, "text": "y", "status": "ok"}]}
     later = [{"round": 1, "answer": "", "steps": [failed]}, {"round": 2, "answer": "", "steps": []}]
