@@ -224,7 +224,9 @@ class Pool:
 
     def _started(self, instead: GradingProcess | None) -> GradingProcess:
         process = GradingProcess()
-        self._all.discard(instead)
+        if instead is not None:  # it has ended; its pipes are open still
+            instead.close()
+            self._all.discard(instead)
         self._all.add(process)
         return process
 
