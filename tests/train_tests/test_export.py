@@ -13,6 +13,7 @@ from transformers.utils import logging
 from langgraph_conductor.errors import ExportError
 from langgraph_conductor.local.server import serve
 from langgraph_conductor.local.weights import smollm2_path
+from langgraph_conductor.special_tokens import without_special_tokens
 from langgraph_conductor.train.results.export import to_gguf
 from langgraph_conductor.train.trainers.engine import prompt_text
 from tests.train_tests.llama_cpp import asked, furthest, next_tokens, write_base
@@ -135,7 +136,8 @@ def test_a_prompt_is_the_same_tokens_for_the_trainer_and_the_server(tmp_path):
     server = serve(weights, slots=1, context=64)
     for question in ("What is 3 * 4?", "  Sort: 7, é, “x”\n\nGiven: ", "<|im_end|> is a word here"):
         messages = [SystemMessage("Plan."), HumanMessage(question)]
-        turns = [{"role": "system", "content": "Plan."}, {"role": "user", "content": question}]
+        sent = without_special_tokens(question)  # as the client of the embedded models sends it
+        turns = [{"role": "system", "content": "Plan."}, {"role": "user", "content": sent}]
         text = prompt_text(tokenizer, messages)
         assert asked(server, "apply-template", messages=turns)["prompt"] == text
         tokens = asked(server, "tokenize", content=text, add_special=True, parse_special=True)["tokens"]
