@@ -127,10 +127,25 @@ def _failure(error: BaseException) -> BaseException:
     if (task := _current_task()) is not None and task.cancelling():
         return error if isinstance(error, asyncio.CancelledError) else asyncio.CancelledError()
     # Without it as the cause: an exit status is no HTTP status, which would make it an outage.
-    failure = RuntimeError(f"{type(error).__name__} was raised" + (f": {error}" if str(error) else ""))
+    told = said(error)
+    failure = RuntimeError(f"{type(error).__name__} was raised" + (f": {told}" if told else ""))
     failure.__context__ = error
     failure.__suppress_context__ = False
     return failure
+
+
+def said(error: BaseException) -> str:
+    """What `error` says; its class may be anybody's, and its mistakes are no end of a run.
+
+    Raises:
+        KeyboardInterrupt: As whoever runs this wants it to end.
+    """
+    try:
+        return str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - also `SystemExit` and asyncio's, which nobody asked for here
+        return f"{type(error).__name__} that cannot be shown as text"
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

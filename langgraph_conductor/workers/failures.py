@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final, get_args
+from typing import Any, Final, cast, get_args
 
 from langchain_core.exceptions import (
     ModelAPIError,
@@ -15,6 +15,7 @@ from langchain_core.exceptions import (
     ModelTimeoutError,
 )
 
+from langgraph_conductor.containment import said
 from langgraph_conductor.errors import BudgetExceededError, ConductorError
 from langgraph_conductor.records import ErrorRecord, FailureKind
 from langgraph_conductor.replies import storable
@@ -38,6 +39,7 @@ _DEEPEST = 5
 _LONGEST_WAIT = 60.0
 _LONGEST_HOLD = 86_400.0
 _FIRST_FAILURE = 400
+_NOTHING: Final = object()
 _STATUS_OF_TYPE: Final[Mapping[str, int]] = {
     "api_error": 500, "overloaded_error": 529, "rate_limit_error": 429, "rate_limit_exceeded": 429,
     "server_error": 500, "timeout_error": 504,
@@ -67,12 +69,12 @@ def is_outage(error: BaseException) -> bool:
     ones by what caused them.
     """
     for seen in _chain(error):
-        if getattr(seen, "infrastructure", False) is True or isinstance(seen, _OUTAGES):
+        if _kept(seen, "infrastructure") is True or isinstance(seen, _OUTAGES):
             return True
         status = _status(seen)
         if status is not None:
             return _is_trouble(status)
-        if _named(seen, _OUTAGE_NAMES) or _said(seen) == "Event loop is closed":
+        if _named(seen, _OUTAGE_NAMES) or said(seen) == "Event loop is closed":
             return True
     return False
 
@@ -83,7 +85,7 @@ def mark_broken_reply(error: BaseException) -> None:
     Only the call knows it: outside of one, the same exceptions are a worker's own mistakes.
     """
     for seen in _chain(error):
-        broken = _named(seen, _BROKEN_NAMES) or "Unmarshaller" in _said(seen)[:80]
+        broken = _named(seen, _BROKEN_NAMES) or "Unmarshaller" in said(seen)[:80]
         # LangChain raises the error in an OpenAI reply of status 200 as a ValueError of its body.
         body = seen.args[0] if seen.args and _http_status(seen) is None else None
         if broken or _is_trouble(_status_in(body)):
@@ -125,10 +127,11 @@ def kind_of(error: BaseException) -> FailureKind | None:
     """Which of the common failures it is, by HTTP status or the names of exceptions; `None` if none of them."""
     chain = list(_chain(error))
     for seen in chain:
-        if (kind := getattr(seen, "kind", None)) in get_args(FailureKind):
-            return kind
+        kind: Any = _kept(seen, "kind")
+        if type(kind) is str and kind in get_args(FailureKind):
+            return cast("FailureKind", kind)
         if (status := _status(seen)) == 400:
-            return next((kind for text, kind in _KIND_OF_BAD_REQUEST if text.search(_said(seen))), None)
+            return next((kind for text, kind in _KIND_OF_BAD_REQUEST if text.search(said(seen))), None)
         if status is not None:
             return _KIND_OF_STATUS.get(status)
     return next((kind for names, kind in _KIND_OF_NAMES if any(_named(s, names) for s in chain)), None)
@@ -159,7 +162,7 @@ def retry_after(error: BaseException) -> float | None:
     from email.utils import parsedate_to_datetime  # seldom needed, and slow to import
 
     for seen in _chain(error):
-        headers: Any = getattr(getattr(seen, "response", None), "headers", None)
+        headers: Any = _kept(_kept(seen, "response"), "headers")
         value = headers.get("retry-after") if hasattr(headers, "get") else None
         if value is None:
             continue
@@ -188,27 +191,32 @@ def _named(error: BaseException, names: set[str]) -> bool:
     return any(kind.__name__ in names for kind in type(error).__mro__)
 
 
-def _said(error: BaseException) -> str:
+def _kept(error: Any, name: str, default: Any = None) -> Any:
+    """The attribute of an error, or of a part of one; `default` where asking for it fails, as properties may."""
     try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - an exception's own mistake
-        return f"{type(error).__name__} that cannot be shown as text"
+        return getattr(error, name, default)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - also `SystemExit`, which nobody asked for here
+        return default
 
 
 def _status(error: BaseException) -> int | None:
     """The HTTP status of the failure, or what its body says in the place of one."""
     status = _http_status(error)
-    return status if status is not None else _status_in(getattr(error, "body", None))
+    return status if status is not None else _status_in(_kept(error, "body"))
 
 
 def _http_status(error: BaseException) -> int | None:
-    response = getattr(error, "response", None)
-    for status in (getattr(error, "status_code", None), getattr(response, "status_code", None)):
+    response = _kept(error, "response")
+    for status in (_kept(error, "status_code"), _kept(response, "status_code")):
         if type(status) is int and 100 <= status < 600:
             return status if status >= _FIRST_FAILURE else None  # an error told in the stream of a success
-    code = getattr(error, "code", None)  # Google's; OpenAI's is a part of the body
-    code = getattr(getattr(error, "error", None), "code", None) if code is None else code  # of MCP
-    failed = type(code) is int and _FIRST_FAILURE <= code < 600 and not hasattr(error, "body")
+    code = _kept(error, "code")  # Google's; OpenAI's is a part of the body
+    code = _kept(_kept(error, "error"), "code") if code is None else code  # of MCP
+    failed = (
+        type(code) is int and _FIRST_FAILURE <= code < 600 and _kept(error, "body", _NOTHING) is _NOTHING
+    )
     return code if failed else None
 
 
@@ -233,7 +241,7 @@ def _is_trouble(status: int | None) -> bool:
 
 def told(error: BaseException, secrets: Iterable[str] = ()) -> str:
     """What `error` says, without `secrets` and what no database takes."""
-    return storable(redacted(_said(error), secrets))
+    return storable(redacted(said(error), secrets))
 
 
 def error_record(error: BaseException, secrets: Iterable[str] = ()) -> ErrorRecord:

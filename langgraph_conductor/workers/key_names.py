@@ -1,7 +1,11 @@
 """Names that keys stand under, and values that are no key whatever their name is."""
 
 import re
+<<<<<<< HEAD
 from functools import lru_cache
+=======
+from collections.abc import Sequence
+>>>>>>> t-keys
 from typing import Final
 
 _WORD: Final = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
@@ -45,7 +49,19 @@ _VARIABLE: Final = re.compile(
 _PLACE: Final = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?[/\\][^/\\].*|[^/\\]+(?:[/\\][^/\\]+){2,}")
 _BETWEEN: Final = re.compile(r"[\s\-_./:,@]+")
 _PIECE: Final = re.compile(r"[A-Z]?[a-z]*(?:[A-Z][a-z]+){0,3}\d{0,3}|[A-Z]+\d{0,3}|\d{1,8}[A-Za-z]{0,2}")
+_NO_KEYS: Final = frozenset({"PWD", "OLDPWD"})
+_ROOTED: Final = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?[/\\][a-z.]{2,}(?:[/\\]|$)|[A-Za-z]:\\|~[/\\]")
+_NUMBER: Final = re.compile(r"[+-]?\d{1,15}(?:[.,]\d{1,15})?%?")
+_ADDRESS: Final = re.compile(r"[@/\\:,\s]|\.[A-Za-z]")
+_FILLERS: Final = frozenset({
+    "", "a", "add", "an", "api", "change", "changeme", "default", "demo", "dev", "development", "dummy", "enter",
+    "example", "fake", "fill", "here", "in", "insert", "key", "local", "me", "mock", "my", "needed", "no", "none",
+    "not", "paste", "password", "placeholder", "please", "prod", "production", "put", "replace", "required",
+    "sample", "secret", "set", "some", "staging", "super", "test", "testing", "the", "this", "to", "todo", "token",
+    "unused", "used", "value", "with", "xxx", "your",
+})  # fmt: skip
 _SHORTEST: Final = 6
+_SHORTEST_PHRASE: Final = 16
 _SHORT_PIECE, _LONG_PIECE = 5, 16
 
 
@@ -89,6 +105,7 @@ def is_bare(name: str) -> bool:
     return len(words) == 1 and words[0] in _BARE
 
 
+<<<<<<< HEAD
 def _words(name: str) -> tuple[str, ...]:
     return _words_of(name[:200])
 
@@ -96,6 +113,33 @@ def _words(name: str) -> tuple[str, ...]:
 @lru_cache(maxsize=4096)  # the same few attributes, on every object that is looked through
 def _words_of(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for word in _WORD.findall(name))
+=======
+def tells_about_key(name: str) -> bool:
+    """Whether `name` is of what is told about a key: who has it, where it is, how long it is."""
+    words = _words(name)
+    return bool(words) and words[-1] in _ABOUT
+
+
+def may_be_words(name: str) -> bool:
+    """Whether what is in a list under `name` may be pieces of texts, as language models have them."""
+    return name.lower().rstrip("s").endswith("token")
+
+
+def holds_pair(names: Sequence[str]) -> tuple[str, str] | None:
+    """Which of `names` has the name of a thing, and which the thing: `{"name": "api_key", "value": ...}`."""
+    known = {name.lower().strip("_"): name for name in names}
+    value = next(
+        (known[word] for word in ("value", "val", "secret_value", "content") if word in known), None
+    )
+    name = next(
+        (known[word] for word in ("name", "key", "header", "field", "variable") if word in known), None
+    )
+    return (name, value) if name is not None and value is not None else None
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORD.findall(name[:200])]
+>>>>>>> t-keys
 
 
 def is_secret(value: str) -> bool:
@@ -119,6 +163,29 @@ def is_place(value: str) -> bool:
     if _VARIABLE.fullmatch(value):
         return True
     return "://" not in value and _PLACE.fullmatch(value) is not None and not looks_random(value)
+
+
+def names_set_key(name: str, value: str) -> bool:
+    """Whether the environment variable `name` holds a key that a text must not tell.
+
+    Everybody's variables are looked at, and what one holds goes from all that is told: so it has to look like a
+    key, or to be a phrase where `name` ends in the word for one.
+    """
+    words = _words(name)
+    if name in _NO_KEYS or not names_key(name, value):
+        return False
+    return is_set_key(value) and (looks_random(value) or names_key(words[-1], value))
+
+
+def is_set_key(value: str) -> bool:
+    """Whether `value` is no number, path, host, address or word, nor one of the stand-ins of examples."""
+    if not is_secret(value) or is_place(value) or _ROOTED.match(value) or _NUMBER.fullmatch(value):
+        return False
+    if looks_random(value):
+        return True
+    pieces = {piece.lower() for piece in _BETWEEN.split(value)}
+    told = [piece for piece in pieces if not piece.isdigit() and piece.rstrip("0123456789") not in _FILLERS]
+    return len(value) >= _SHORTEST_PHRASE and len(told) > 1 and not _ADDRESS.search(value)
 
 
 def looks_random(value: str) -> bool:

@@ -2,15 +2,15 @@
 
 A LangGraph graph that was compiled with `checkpointer=True` keeps one history a thread, for the place where it is
 called: a node, and not a worker. Whoever stands there in a later step, round or turn would be prompted with what
-others were told there. Graphs like that are refused where they can be seen when a worker is built (`remembering`).
-Those that functions and tools call out of sight remember within one step alone (`StepSaver`).
+others were told there. Graphs like that are refused where a worker is seen to call them when it is built
+(`remembering`). Those that functions and tools call out of sight remember within one step alone (`StepSaver`).
 """
 
-import dis
 import inspect
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from types import FunctionType, MethodType
 from typing import Any, Final
 
 from langchain_core.language_models import BaseLanguageModel
@@ -20,6 +20,19 @@ from langchain_core.tools import BaseTool
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.pregel import Pregel
 
+from langgraph_conductor.workers.invoking import invoked
+from langgraph_conductor.workers.reading import (
+    attribute,
+    bound_names,
+    held_by,
+    is_a,
+    items,
+    member,
+    pairs,
+    parts_of_partial,
+)
+
+_MOST_PARTS: Final = 5_000
 _AFTER: Final = "|"
 """Stands between the parts of a checkpoint namespace."""
 _TASK: Final = ":"
@@ -30,87 +43,57 @@ def remembering(runnable: Any) -> tuple[str, str] | None:
     """The first part of `runnable` that remembers earlier calls by itself: where it is, and why it does.
 
     Looked through are the nodes of graphs, at any depth; all that LangChain's runnables are made of, such as the
-    fallbacks of one; and the graphs a function names. Not the tools of agents, nor what a function calls by way of
-    another: what those call remembers within a step, see `StepSaver`.
+    fallbacks of one; and the runnables that a function invokes where its own code shows it, such as `GRAPH.invoke`
+    or `self.graph.stream`. Not the tools of agents, nor what a function only names, passes on, or calls by way of
+    another: what those call remembers within a step, see `StepSaver`. No code of the user's is run.
     """
     waiting: list[tuple[str, Any]] = [("", runnable)]
     seen: dict[int, Any] = {}  # holds what is looked at: the address of what is gone may be another's
     for path, part in waiting:
-        if id(part) in seen:
+        if id(part) in seen or len(seen) >= _MOST_PARTS:
             continue
         seen[id(part)] = part
-        if isinstance(part, Pregel) and part.checkpointer is True:
+        if is_a(part, Pregel) and attribute(part, "checkpointer") is True:
             return path, "was compiled with checkpointer=True"
-        if isinstance(part, RunnableWithMessageHistory):
+        if is_a(part, RunnableWithMessageHistory):
             return path, "keeps the messages of a session (RunnableWithMessageHistory)"
-        waiting += [(f"{path}, {name}".removeprefix(", "), inner) for name, inner in _parts(part)]
+        with suppress(Exception):  # another thread may change what is read
+            waiting += [(f"{path}, {name}".removeprefix(", "), inner) for name, inner in _parts(part)]
     return None
 
 
 def _parts(part: Any) -> Iterator[tuple[str, Any]]:
     """What a runnable, a function or a container of them is made of, by name."""
-    if isinstance(part, BaseLanguageModel | BaseTool):
+    if is_a(part, BaseLanguageModel, BaseTool):
         return
-    if isinstance(part, Pregel):
-        yield from ((f"node {name!r}", node.bound) for name, node in part.nodes.items())
-    elif isinstance(part, partial):
-        yield from (("function", part.func), ("arguments", part.args), ("arguments", part.keywords))
-    elif isinstance(part, Runnable):
-        held = vars(part).items()
-        yield from ((name, value) for name, value in held if isinstance(value, _HOLDERS) or _called(value))
-    elif isinstance(part, Mapping):
-        yield from ((f"[{key!r}]", value) for key, value in part.items())
-    elif isinstance(part, list | tuple):
-        yield from ((f"[{i}]", value) for i, value in enumerate(part))
-    elif _called(part):
-        yield from _named_in(part)
+    if is_a(part, Pregel):
+        nodes = pairs(attribute(part, "nodes"))
+        yield from ((f"node {name!r}", attribute(node, "bound")) for name, node in nodes)
+    elif is_a(part, Runnable):
+        yield from ((name, value) for name, value in held_by(part) if _may_hold(value))
+    elif is_a(part, dict):
+        yield from ((f"[{key!r}]", value) for key, value in pairs(part))
+    elif is_a(part, list, tuple):
+        yield from ((f"[{i}]", value) for i, value in enumerate(items(part) or ()))
+    else:
+        given: dict[str, Any] = {}
+        while is_a(part, partial):
+            part, arguments, keywords = parts_of_partial(part)
+            given = bound_names(part, arguments, keywords) | given
+        name = _name_of(part)
+        yield from ((f"invoked in {name!r}", found) for found in invoked(part, given))
 
 
-_HOLDERS: Final = (Runnable, Mapping, list, tuple, partial)
+_HOLDERS: Final = (Runnable, dict, list, tuple, partial, FunctionType, MethodType)
 
 
-def _called(value: Any) -> bool:
-    return callable(value) and not isinstance(value, type)
+def _may_hold(value: Any) -> bool:
+    return is_a(value, *_HOLDERS) or type(member(type(value), "__call__")) is FunctionType
 
 
-def _named_in(function: Any) -> Iterator[tuple[str, Any]]:
-    """The runnables a function names, and those that belong to the object it is a method of."""
-    code = function if inspect.isroutine(function) else type(function).__call__
-    owner = function.__self__ if inspect.ismethod(function) else function
-    for name, value in getattr(owner, "__dict__", {}).items():
-        if (found := _runnable(value)) is not None:
-            yield name, found
-    for value in _values_named(code):
-        if (found := _runnable(value)) is not None:
-            yield f"named in {getattr(function, '__name__', type(function).__name__)!r}", found
-
-
-def _runnable(value: Any) -> Runnable[Any, Any] | None:
-    """The runnable it is, or is a method of."""
-    with suppress(
-        Exception
-    ):  # a proxy that stands for nothing yet, as for a request, raises whatever it is asked
-        owner = getattr(value, "__self__", value)
-        return owner if isinstance(owner, Runnable) else None
-    return None
-
-
-def _values_named(function: Any) -> Iterator[Any]:
-    """The values of the names that a function, and what is written in it, takes from outside."""
-    function = inspect.unwrap(getattr(function, "__func__", function))
-    if not inspect.isfunction(function):
-        return
-    codes, names = [function.__code__], set[str]()
-    for code in codes:
-        # Of all names in it, those of attributes are no globals.
-        names.update(
-            i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-        )
-        codes += [inner for inner in code.co_consts if inspect.iscode(inner)]
-    yield from (function.__globals__[name] for name in sorted(names & function.__globals__.keys()))
-    for cell in function.__closure__ or ():
-        with suppress(ValueError):  # not filled yet
-            yield cell.cell_contents
+def _name_of(function: Any) -> str:
+    function = function.__func__ if type(function) is MethodType else function
+    return function.__name__ if type(function) is FunctionType else type(function).__name__
 
 
 class StepSaver(BaseCheckpointSaver[Any]):

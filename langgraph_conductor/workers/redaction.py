@@ -1,7 +1,7 @@
 """Keeps keys out of traces: some providers repeat the key in their errors, and tracers tell errors in full."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from operator import is_
 from typing import Any
 
@@ -10,7 +10,8 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 from langgraph.errors import GraphBubbleUp
 from pydantic import BaseModel
 
-from langgraph_conductor.workers.known_secrets import begun, redacted, secrets_of, slots_of, without
+from langgraph_conductor.workers.known_secrets import begun, redacted, secrets_of, without
+from langgraph_conductor.workers.reading import dictionary, slots_of
 
 
 def redact(error: BaseException, secrets: Iterable[str] = (), *, guess: bool = True) -> None:
@@ -35,7 +36,7 @@ def redact(error: BaseException, secrets: Iterable[str] = (), *, guess: bool = T
         if id(told) in seen:
             continue
         seen[id(told)] = told
-        with suppress(Exception):
+        with _whatever_it_raises():
             # The ways of a class may be closed: a frozen dataclass, a property.
             args = [
                 arg if _of_errors(arg) else told_clean.shown(arg)
@@ -49,8 +50,29 @@ def redact(error: BaseException, secrets: Iterable[str] = (), *, guess: bool = T
         waiting += told.exceptions if isinstance(told, BaseExceptionGroup) else ()
     for told in seen.values():
         if _shows_more(told, told_clean):
-            with suppress(Exception):
+            with _whatever_it_raises():
                 _mask(told, secrets, told_clean, guess)
+
+
+@contextmanager
+def _whatever_it_raises() -> Iterator[None]:
+    """Go on after what the code of an exception's class raises, `SystemExit` too; not after a real Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001, S110 - nobody asked for it here
+        pass
+
+
+def _shown(show: Callable[[Any], str], error: BaseException) -> str:
+    """What `show` makes of `error`, or that nothing can be made."""
+    try:
+        return show(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - as above
+        return f"{type(error).__name__} that cannot be shown as text"
 
 
 def _of_errors(value: Any) -> bool:
@@ -59,12 +81,13 @@ def _of_errors(value: Any) -> bool:
 
 
 def _clean_fields(error: BaseException, way: Callable[[str], Callable[[Any], Any]]) -> None:
-    for name, value in list(vars(error).items()):
-        with suppress(Exception):
-            vars(error)[name] = way(name)(value)
+    held = dictionary(error) or {}
+    for name, value in list(held.items()):
+        with _whatever_it_raises():
+            held[name] = way(name)(value)
     kind: Any = type(error)
     for name, slot in slots_of(kind):  # as `OSError` keeps its file's name
-        with suppress(Exception):
+        with _whatever_it_raises():
             if (cleaned := way(name)(value := slot.__get__(error))) is not value:
                 slot.__set__(error, cleaned)
 
@@ -90,8 +113,8 @@ def _mask(error: BaseException, secrets: tuple[str, ...], clean: "_Cleaner", gue
         "__module__": kind.__module__,
         "__qualname__": kind.__qualname__,
         "__doc__": kind.__doc__,
-        "__str__": lambda self: clean(kind.__str__(self)),
-        "__repr__": lambda self: clean(kind.__repr__(self)),
+        "__str__": lambda self: clean(_shown(kind.__str__, self)),
+        "__repr__": lambda self: clean(_shown(kind.__repr__, self)),
         "__reduce__": reduced,
     }
     if isinstance(error, BaseExceptionGroup):
@@ -100,10 +123,17 @@ def _mask(error: BaseException, secrets: tuple[str, ...], clean: "_Cleaner", gue
 
 
 def _shows_more(error: BaseException, clean: "_Cleaner") -> bool:
+    """Whether it shows a key, or ends whoever shows it."""
     for shown in (str, repr):
-        with suppress(Exception):
+        try:
             if clean(text := shown(error)) != text:
                 return True
+        except Exception:  # noqa: BLE001, S110 - those who show errors are ready for it
+            pass
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001 - such as `SystemExit`: a tracer would end with it
+            return True
     return False
 
 
@@ -222,9 +252,12 @@ class _Cleaner:
     def shown(self, data: Any) -> Any:
         """`data` without keys, as a text where an object of another kind would show one."""
         data = self(data)
-        if type(data) is str or (text := self._text(shown := repr(data), self._secrets)) == shown:
+        if type(data) is str:
             return data
-        return text
+        with _whatever_it_raises():
+            if (text := self._text(shown := repr(data), self._secrets)) != shown:
+                return text
+        return data
 
     def _of_parts(self, data: Any) -> Any:
         if isinstance(data, list | tuple):

@@ -1,5 +1,6 @@
 """What an error tells: whether it is an outage, whether it was billed, how long to wait, and no keys."""
 
+import asyncio
 import json
 import time
 
@@ -11,7 +12,7 @@ import pytest
 from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
 
-from langgraph_conductor import Worker
+from langgraph_conductor import Worker, create_conductor
 from langgraph_conductor.testing import ScriptedModel
 from langgraph_conductor.workers.failures import (
     error_record,
@@ -22,6 +23,7 @@ from langgraph_conductor.workers.failures import (
     secrets_of,
     was_refused,
 )
+from tests.helpers import ScriptedPlanner, ask, flow
 
 
 class Tooled(ScriptedModel):
@@ -239,3 +241,75 @@ def test_a_silent_mcp_server_is_an_outage(code, outage):
 def test_failures_of_aiohttp_which_some_clients_use_where_it_is_installed_are_outages(error):
     assert is_outage(error)
     assert not was_refused(error)
+
+
+class OwnEnd(BaseException):
+    """Neither an `Exception` nor one of Python's."""
+
+
+@pytest.mark.parametrize(
+    "raised", [SystemExit, asyncio.CancelledError, GeneratorExit, OwnEnd, RuntimeError]
+)
+@pytest.mark.parametrize("kind", [Exception, SystemExit])
+@pytest.mark.parametrize("place", ["function", "tool", "planner", "raised"])
+def test_an_exception_that_ends_whoever_shows_it_ends_no_run(run, raised, kind, place):
+    from langchain_core.tracers.base import BaseTracer
+
+    from tests.unit_tests.test_hostile import ToolModel, tool_call
+
+    class Showing(BaseTracer):
+        def _persist_run(self, run):
+            shown.append(run.error)
+
+    class MuteError(kind):
+        def __str__(self):
+            raise raised
+
+        __repr__ = __str__
+
+        @property
+        def status_code(self):
+            raise raised
+
+        body = response = status_code
+
+    def fails(*_):
+        """Fail."""
+        raise MuteError
+
+    shown = []
+    planner = ScriptedPlanner(flow(("w", "x", []), ("ok", "y", [])))
+    workers = [Worker("w", fails, retries=0), Worker("ok", lambda task: "ok")]
+    options = {}
+    if place == "tool":
+        model = ToolModel(replies=[tool_call("look")])
+        workers[0] = Worker("w", model, tools=[as_tool(fails)], retries=0)
+    elif place == "planner":
+        planner.plan = fails
+    elif place == "raised":
+        options = {"on_step_error": "raise"}
+    conductor = create_conductor(planner, workers, fallback="ok", **options)
+    if place == "raised":
+        with pytest.raises(Exception):  # noqa: B017, PT011 - a class that cannot be shown
+            run(conductor, ask(), {"callbacks": [Showing()]})
+        return
+    result = run(conductor, ask(), {"callbacks": [Showing()]})
+    assert result["answer"] == "ok"
+    list(conductor.stream(ask(), stream_mode=["custom", "values"]))
+    if place == "function":
+        assert "MuteError" in result["rounds"][0]["steps"][0]["error"]["message"]
+
+
+def as_tool(function):
+    from langchain_core.tools import StructuredTool
+
+    return StructuredTool.from_function(lambda: function(), name="look", description="Look.")
+
+
+def test_a_person_who_ends_the_program_while_an_error_is_shown_ends_it():
+    class SlowError(Exception):
+        def __str__(self):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        error_record(SlowError())

@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 from langgraph_conductor import ConfigError, Worker, WorkerError, create_conductor
 from langgraph_conductor.cli.app import app as commands
 from langgraph_conductor.config import load_conductor
-from langgraph_conductor.workers import known_secrets
+from langgraph_conductor.workers import held_keys, known_secrets
 from langgraph_conductor.workers.known_secrets import begun, redacted, remember, secrets_of, without
 from langgraph_conductor.workers.redaction import Unspoken, redact
 from tests.helpers import ScriptedPlanner, ask, flow
@@ -532,10 +532,10 @@ def test_a_walk_ends_soon_whatever_hangs_on_an_object():
     for node in nodes:
         node.others = [*nodes, Node()]
     nodes[0].api_key = KEY
-    walk = known_secrets._Walk()
+    walk = held_keys._Walk()
     walk.through([nodes[0], {"many": [[number] for number in range(100_000)]}])
     assert list(walk.found) == [KEY]
-    assert len(walk._seen) <= known_secrets._MOST_PARTS + 2 * known_secrets._MORE_PARTS
+    assert len(walk._seen) <= held_keys._MOST_PARTS + 2 * held_keys._MORE_PARTS
 
 
 # ---------------------------------------------------------------------- one server, every exit

@@ -4,6 +4,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial, wraps
+from types import ModuleType
 
 import pytest
 from deepagents import create_deep_agent
@@ -117,6 +118,39 @@ def second_of_two():
     return node
 
 
+def by_default(task, graph=GRAPH):
+    return last(graph.invoke({"messages": [task.messages[-1]]}))
+
+
+class Module(ModuleType):
+    graph = None
+
+
+shelf = Module("shelf")
+shelf.graph = GRAPH
+
+
+def of_a_module(task):
+    return last(shelf.graph.with_config(tags=["x"]).invoke({"messages": [task.messages[-1]]}))
+
+
+class Keeping(Holder):
+    """Invokes what it holds in a comprehension, by way of a method of its own."""
+
+    def __call__(self, task):
+        return self.some([task.messages[-1]])[0]
+
+    def some(self, messages):
+        return [last(self.graph.invoke({"messages": [message]})) for message in messages]
+
+
+ASK = GRAPH.invoke
+
+
+def by_a_method_of_it(task):
+    return last(ASK({"messages": [task.messages[-1]]}))
+
+
 def history(_):
     return InMemoryChatMessageHistory()
 
@@ -156,6 +190,15 @@ SEEN = {
     "a method": lambda: Holder().answer,
     "an object": Holder,
     "an argument": lambda: partial(takes_it, agent()),
+    "an argument by name": lambda: partial(by_default, graph=around(agent())),
+    "an argument of an argument": lambda: partial(partial(takes_it), agent()),
+    "a default": lambda: by_default,
+    "an attribute of a module": lambda: of_a_module,
+    "a method of a method": Keeping,
+    "a bound method": lambda: by_a_method_of_it,
+    "a method in a node": lambda: around(Keeping().some),
+    "an object in a node": lambda: around(Keeping()),
+    "its own method": lambda: agent().invoke,
     "a deep agent": lambda: create_deep_agent(Tooled(), checkpointer=True),
     "a conductor": lambda: plain_conductor(checkpointer=True),
     "a conductor in a node": lambda: around(plain_conductor(checkpointer=True)),
@@ -185,7 +228,58 @@ def test_the_error_says_where_it_is_and_what_to_do():
         Worker("w", around(agent(memory=None), inner))
 
 
+class Service:
+    """Holds an app, one node of which remembers by design; not all it does has to do with it."""
+
+    def __init__(self, app):
+        self.app, self.prefix = app, "svc"
+
+    def look_up(self, task):
+        return f"{self.prefix}: {task.subtask}"
+
+    def state(self, task):
+        return str(len(self.app.get_state({"configurable": {"thread_id": "z"}}).values))
+
+    def ask_by_a_helper(self, task):
+        return last(helped(self.app, {"messages": [task.messages[-1]]}))
+
+    async def ask_by_a_helper_awaited(self, task):
+        return last(await helped_awaited(self.app, {"messages": [task.messages[-1]]}))
+
+
+def helped(app, given):
+    return app.invoke(given)
+
+
+async def helped_awaited(app, given):
+    return await app.ainvoke(given)
+
+
+def hosting(model=None):
+    builder = StateGraph(MessagesState)
+    builder.add_node("faq", agent(model))
+    builder.add_edge(START, "faq")
+    return builder.compile(checkpointer=InMemorySaver())
+
+
+HOST = hosting()
+
+
+def reads_its_state(task):
+    return str(len(HOST.get_state({"configurable": {"thread_id": "z"}}).values))
+
+
+def draws_it(task):
+    return GRAPH.get_graph().draw_mermaid()[:10]
+
+
 FINE = {
+    "a method of a service whose app it leaves alone": lambda: Service(HOST).look_up,
+    "a method that reads the state of an app": lambda: Service(HOST).state,
+    "a method that hands its app on": lambda: Service(HOST).ask_by_a_helper,
+    "a function that reads the state of an app": lambda: reads_its_state,
+    "a function that draws a graph": lambda: draws_it,
+    "an argument that is handed on": lambda: partial(lambda app, task: helped(app, {}), HOST),
     "a saver of its own": lambda: agent(memory=InMemorySaver()),
     "a saver of its own below": lambda: around(agent(memory=InMemorySaver())),
     "no saver": lambda: agent(memory=None),
@@ -341,6 +435,12 @@ class Relaying(ScriptedPlanner):
 
 
 FORMS = {
+    "service": lambda m: Service(hosting(m)).ask_by_a_helper,
+    "async service": lambda m: Service(hosting(m)).ask_by_a_helper_awaited,
+    "graph of a service": lambda m: Service(around(agent(m))).ask_by_a_helper,
+    "argument that is handed on": lambda m: partial(
+        lambda app, task: last(helped(app, {"messages": [task.messages[-1]]})), agent(m)
+    ),
     "function": lambda m: hidden(agent(m)),
     "async function": lambda m: hidden_awaited(agent(m)),
     "graph in a function": lambda m: hidden(around(agent(m))),
@@ -371,7 +471,7 @@ FORMS = {
     "subagent": deep,
     "conductor": nested,
 }
-AWAITED = {"async function"}
+AWAITED = {"async function", "async service"}
 
 
 def plans():
@@ -432,7 +532,7 @@ def turns_of(make, worker, saver, call):
     return asyncio.run(saver.awaited(awaited))
 
 
-SOME = ["function", "tool"]
+SOME = ["function", "tool", "service"]
 HOW = [
     *((form, conducted, "memory", "async" if form in AWAITED else "sync") for form in FORMS),
     *((form, added, "sqlite", "async") for form in FORMS),
@@ -567,6 +667,120 @@ class Unbound:
 
 
 unbound = Unbound()
+
+
+class Touched:
+    """What ends whoever runs code of it, as lazy settings do that are not set."""
+
+    @property
+    def __class__(self):
+        raise SystemExit("its class was asked for")
+
+    @property
+    def __dict__(self):
+        raise SystemExit("its dictionary was asked for")
+
+    def __getattr__(self, name):
+        raise SystemExit(f"{name} was asked for")
+
+    def __iter__(self):
+        raise SystemExit("it was gone through")
+
+    def __len__(self):
+        raise SystemExit("its length was asked for")
+
+    def __eq__(self, other):
+        raise SystemExit("it was compared")
+
+    __hash__ = None
+
+
+class TouchedList(list):
+    __iter__ = __len__ = __getitem__ = Touched.__len__
+
+
+class TouchedDict(dict):
+    items = keys = values = get = __iter__ = __len__ = __getitem__ = __contains__ = Touched.__len__
+
+
+class OfMeta(type):
+    def __getattribute__(cls, name):
+        raise SystemExit(f"{name} was asked for")
+
+    def __eq__(cls, other):
+        raise SystemExit("it was compared")
+
+    def __hash__(cls):
+        raise SystemExit("its hash was asked for")
+
+    def __instancecheck__(cls, other):
+        raise SystemExit("it was asked for an instance")
+
+
+def strange():
+    return OfMeta("Strange", (), {})
+
+
+class Held:
+    def __init__(self, thing):
+        self.thing = thing
+
+    def answer(self, task):
+        return "ok"
+
+    def __call__(self, task):
+        return "ok"
+
+
+def in_a_closure(thing):
+    def work(task):
+        return "ok" if thing is not None else ""
+
+    return work
+
+
+def in_a_chain(thing):
+    return RunnableLambda(partial(lambda thing, messages: "ok", thing)) | (lambda text: text)
+
+
+THINGS = {
+    "object": Touched,
+    "list": lambda: TouchedList([Touched()]),
+    "dictionary": lambda: TouchedDict(transport=Touched(), api_key=Touched()),
+    "of a metaclass": strange,
+    "instance of one": lambda: type.__call__(strange()),
+    "under the name of a key": lambda: {"api_key": Touched(), "headers": TouchedDict(a=Touched())},
+}
+HOLDINGS = {
+    "closure": in_a_closure,
+    "default": lambda thing: lambda task, thing=thing: "ok",
+    "partial": lambda thing: partial(lambda thing, task: "ok", thing),
+    "partial by name": lambda thing: partial(lambda task, thing: "ok", thing=thing),
+    "method": lambda thing: Held(thing).answer,
+    "object": Held,
+    "chain": in_a_chain,
+    "container": lambda thing: in_a_closure([{"a": (thing, {1: thing})}]),
+}
+
+
+@pytest.mark.parametrize("holding", HOLDINGS)
+@pytest.mark.parametrize("thing", THINGS)
+def test_building_runs_no_code_of_what_a_worker_refers_to(thing, holding):
+    Worker("w", HOLDINGS[holding](THINGS[thing]()))
+
+
+@pytest.mark.parametrize("holding", HOLDINGS)
+def test_of_a_large_index_little_is_looked_at(holding, monkeypatch):
+    from langgraph_conductor.workers import reading
+
+    seen = []
+    islice = reading.islice
+    monkeypatch.setattr(
+        reading, "islice", lambda values, most: (seen.append(one) or one for one in islice(values, most))
+    )
+    index = [{"text": str(number), "vector": [0.5] * 8} for number in range(50_000)]
+    Worker("w", HOLDINGS[holding](index))
+    assert len(seen) < 20_000
 
 
 def test_a_function_may_name_a_proxy_that_stands_for_nothing_yet():
