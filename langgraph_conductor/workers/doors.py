@@ -24,6 +24,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tracers.context import register_configure_hook
 
 from langgraph_conductor.driving import Wait, adrive, await_, drive, wait
+from langgraph_conductor.workers.cache_hits import HitHandler
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import Redactor
 from langgraph_conductor.workers.unseen import unseen
@@ -176,6 +177,11 @@ class Accounts:
                 meter.drop(run_id)
             raise
 
+    def hit(self, run_id: UUID) -> None:
+        """Let a call that LangChain's cache answers cost nothing."""
+        for meter in self.meters:
+            meter.hit(run_id)
+
     def end(self, run_id: UUID, response: LLMResult) -> None:
         """Count what a call used."""
         self._beside.pop(run_id, None)
@@ -205,7 +211,7 @@ class Accounts:
         return calls
 
 
-class Door(BaseCallbackHandler):
+class Door(HitHandler):
     """Sees every call; makes the ones that are not awaited wait.
 
     LangChain takes its time for every handler, so this one also hears what a `Watcher` is told.
@@ -269,6 +275,10 @@ class Door(BaseCallbackHandler):
             others, told = self.accounts.others(run_id), _told(run_id, about)
             handle_event(others, "on_llm_error", "ignore_llm", error, **told)
             raise
+
+    def on_cache_hit(self, run_id: UUID) -> None:
+        """LangChain's cache answers a call."""
+        self.accounts.hit(run_id)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """A call is answered."""
