@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
 from pydantic import BaseModel
 
 from langgraph_conductor.usage import Usage, mapping, usage_of_message
-from langgraph_conductor.workflow import Workflow
+from langgraph_conductor.workflow import Workflow, literal
 
 
 class Said(NamedTuple):
@@ -30,6 +30,8 @@ def said_in(reply: Any) -> Said:
     """What was said: by a message, or a state, object or workflow that a chain ends with."""
     message, parsed = _message_and_object(reply)
     usage = usage_of_message(getattr(message, "usage_metadata", None))
+    if isinstance(parsed, Workflow):
+        return Said(literal(parsed.to_json()), usage)
     if parsed is not None:  # some models give the object beside other text
         return Said(_json(parsed), usage)
     if not isinstance(message, BaseMessage):
@@ -94,8 +96,6 @@ def _json(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Workflow):
-        return value.to_json()
     if isinstance(value, BaseMessage):
         return str(value.text)
     if isinstance(value, BaseModel):

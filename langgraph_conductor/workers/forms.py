@@ -90,8 +90,8 @@ def form_of(runnable: Any, name: str) -> Form:
 def text_of_result(result: Any) -> str:
     """The text a worker's result stands for.
 
-    A graph's state counts by its `structured_response` (as JSON), else by its last non-empty AI text; an object, such
-    as structured output and parsers give, by its JSON.
+    A graph's state counts by its `structured_response` (as JSON), else by its last non-empty AI text; an object,
+    such as structured output and parsers give, by its JSON.
 
     Raises:
         RefusalError: If a message says that the model refused.
