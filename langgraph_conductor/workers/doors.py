@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Generator, Iterable
 from contextvars import ContextVar
 from inspect import CO_COROUTINE
 from types import FrameType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, BaseCallbackManager
@@ -71,8 +71,16 @@ def hook_doors(config: RunnableConfig) -> None:
     doors = {type(handler): handler for handler in _handlers(config)}
     if meter := meter_in(config):
         unseen.watch(meter)
+        unseen.enter(meter, doors)
     for kind, hook in _HOOKS.items():
         hook.set(doors.get(kind))
+
+
+def enter_step() -> None:
+    """Let calls in empty contexts be the step's, from here on in this task or thread, which was begun for it."""
+    doors = {kind: hook.get() for kind, hook in _HOOKS.items()}
+    if (door := doors[Door]) is not None:
+        unseen.enter(door.accounts.meters[-1], doors)
 
 
 async def watched(call: Awaitable[ResultT], config: RunnableConfig) -> ResultT:
@@ -331,12 +339,24 @@ class AsyncTextDoor(AsyncDoor):
         await self._begin(run_id, _as_messages(prompts), about)
 
 
-_HOOKS: Final[dict[type, ContextVar[Any]]] = {
-    kind: ContextVar(kind.__name__, default=None) for kind in (Door, AsyncDoor, AsyncTextDoor)
-}
+class _Hook:
+    """The door of one kind, as LangChain asks for it: by the context, or where that is empty by what runs."""
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+        self._var: ContextVar[Any] = ContextVar(kind.__name__, default=None)
+        self.set = self._var.set
+
+    def get(self, default: Any = None) -> Any:
+        """The door, if there is one."""
+        door = self._var.get()
+        return unseen.door(self.kind) or default if door is None else door
+
+
+_HOOKS: Final[dict[type, _Hook]] = {kind: _Hook(kind) for kind in (Door, AsyncDoor, AsyncTextDoor)}
 """The doors of the step that runs in a context. LangChain adds them to the handlers of a call that lacks them."""
 for _hook in _HOOKS.values():
-    register_configure_hook(_hook, inheritable=True)
+    register_configure_hook(cast("ContextVar[Any]", _hook), inheritable=True)
 
 
 def _told(run_id: UUID, about: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from langgraph_conductor.driving import awithin, in_thread, within
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replies import last_text, reply_text, storable
 from langgraph_conductor.usage import mapping
+from langgraph_conductor.workers.doors import enter_step
 from langgraph_conductor.workers.failures import RefusalError
 from langgraph_conductor.workers.memory import remembering
 from langgraph_conductor.workers.models import chat_model
@@ -158,16 +159,22 @@ def _function(function: Callable[[WorkerTask], Any], name: str) -> Form:
     _need_one_argument(function if inner is not function else target, name)
 
     def blocking(task: WorkerTask) -> Any:
+        enter_step()
         result = function(task)
         if inspect.iscoroutine(result):
             result.close()
             raise TypeError(async_only(name))
         return result
 
+    def in_step(task: WorkerTask) -> Any:
+        enter_step()
+        return function(task)
+
     async def awaited(task: WorkerTask) -> Any:
+        enter_step()
         if inspect.iscoroutinefunction(target):
             return await function(task)
-        result = await in_thread(function, task)
+        result = await in_thread(in_step, task)
         return await result if inspect.isawaitable(result) else result
 
     # LangChain gives runs to Runnables only: a function's is made here, and what it calls goes below.

@@ -304,6 +304,11 @@ class Meter:
         """Whether the try ended well, so that later calls are none of its own."""
         return self._is_over
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the try ended, well or not."""
+        return self._is_over or self._given_up
+
     def drop(self, run_id: UUID) -> None:
         """Give back what was set aside for a call that others refused: it was not made."""
         with self._lock:
