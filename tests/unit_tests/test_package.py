@@ -35,6 +35,7 @@ FLOORS = [
         "usage",
         "prices",
         "literals",
+        "mending",
         "replies",
         "driving",
         "containment",
