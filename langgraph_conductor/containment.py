@@ -32,8 +32,10 @@ async def acontained(call: Callable[..., Awaitable[ResultT]], *args: Any) -> Res
     """`contained`, awaited, in the task that raises: asyncio ends its loop with one that raises `SystemExit`."""
     try:
         return await call(*args)
-    except Exception:
-        raise
+    except Exception as error:
+        if (raised := _mistaken(error)) is None:
+            raise
+        failure = _failure(raised)
     except GeneratorExit as error:
         if _current_task() is None:  # the coroutine itself is closed
             raise
@@ -146,6 +148,16 @@ def said(error: BaseException) -> str:
         raise
     except BaseException:  # noqa: BLE001 - also `SystemExit` and asyncio's, which nobody asked for here
         return f"{type(error).__name__} that cannot be shown as text"
+
+
+def _mistaken(error: Exception) -> BaseException | None:
+    """What a model raised that LangChain took for its reply.
+
+    Of awaited calls LangChain tells errors from replies by `Exception`, and asks any other for its `generations`.
+    """
+    raised = getattr(error, "obj", None) if isinstance(error, AttributeError) else None
+    mistaken = isinstance(raised, BaseException) and not isinstance(raised, Exception)
+    return raised if mistaken and getattr(error, "name", "") == "generations" else None
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

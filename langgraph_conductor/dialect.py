@@ -14,7 +14,8 @@ from itertools import chain, islice, pairwise
 from typing import Any, Final, Literal
 
 from langgraph_conductor.errors import PlanError
-from langgraph_conductor.literals import LiteralError, LiteralReader, Word
+from langgraph_conductor.literals import LiteralError, LiteralReader
+from langgraph_conductor.mending import in_other_words, json_of_plan, mended
 from langgraph_conductor.replies import drop_thinking, storable
 from langgraph_conductor.workflow import ALL, Step, Workflow, brief, ordinals_of
 
@@ -34,27 +35,33 @@ Accept = Literal[_Accept.ACCEPT]
 LISTS: Final = ("model_id", "subtasks", "access_list")
 
 _ALSO: Final = {
-    "model_id": {"model_id", "model_ids"},
+    "model_id": {"modelid", "modelids"},
     "subtasks": {"subtask", "subtasks"},
-    "access_list": {"access", "access_list", "access_lists"},
+    "access_list": {"access", "accesslist", "accesslists"},
 }
 # Around a label: quotes, markdown, and TeX as in `\text{model\_id} = [0]`.
 _WORD = (
-    r"(?<!\w)(model\\{0,2}[_ -]ids?|subtasks?|access(?:\\{0,2}[_ -]lists?)?|steps)[\"'`*}$」』]{0,4}\s{0,8}"
+    r"(?<!\w)(model\\{0,2}[_ -]?ids?|sub[_-]?tasks?|access(?:\\{0,2}[_ -]?lists?)?|steps)"
+    r"[\"'`*}$」』]{0,4}\s{0,8}"
 )
 # `=` or `:`, or an annotation as in `model_id: list[int] = [0]`
 _SIGN = r"(?::\s{0,4}[\w.]{1,30}(?:\[[\w\[\], .|\"']{0,60}\])?\s{0,4}=|&?[:=：\uff1d]{1,2})"
 _COMMENT = r"(?:(?://[^\n]{0,80}\n|/\*[^*]{0,80}\*/)\s{0,16})?"
 _LABEL = re.compile(
-    rf"{_WORD}{_SIGN}\s{{0,8}}[`*]{{0,4}}\s{{0,8}}{_COMMENT}(?=[\[(\uff3b\uff08])", re.IGNORECASE
+    rf"{_WORD}{_SIGN}\s{{0,8}}[`*]{{0,4}}\s{{0,8}}{_COMMENT}(?=[\[(\uff3b\uff08【])", re.IGNORECASE
 )
-# Behind a list and before the next label, where they do not belong to the list.
-_BETWEEN = re.compile(r"(?<![\s,\uff0c;`*#>-])[\s,\uff0c;`*#>-]*+(?:\$?\\[a-z]{2,10}\{)?\Z")
 # Behind a list that a stray bracket has closed too early: the next step, or the rest of the list.
 _NEXT_STEP = re.compile(r"[\s,)\]}]{0,20}\{\s{0,20}[\"']?(?:worker|subtask|access)\b")
 _GOES_ON = re.compile(r"\s{0,20}[,\uff0c]|[^\W_]|[\"']")
+_STEPS = re.compile(r"\[\s{0,20}\{\s{0,20}[\"']?(?:worker|subtask|access)[\"']?\s{0,4}:")
+_ONE_STEP = re.compile(r"\{\s{0,20}[\"']?worker[\"']?\s{0,4}:")
+_NUMBERED = re.compile(
+    r"(?:(?:model|worker|agent|llm)[ _#-]{0,2})?(\d{1,9})(?: ?[:(-] ?(\w[\w -]{0,80})\)?)?", re.IGNORECASE
+)
+_POSITIONS = re.compile(r"\[ ?(?:\d{1,9}(?: ?, ?\d{1,9}){0,99})? ?\]")
+_NONE: Final = ("", "none", "null")
+_KEYS: Final = {"model_id": "worker", "subtasks": "subtask", "access_list": "access"}
 _REST: Final = 2000
-_MARGIN: Final = 60
 _MOST_MENDS: Final = 20
 """Broken lists that are looked at closely; a plan has three lists."""
 _BARE_LABEL = re.compile(_WORD, re.IGNORECASE)
@@ -72,7 +79,7 @@ def parse_workflow(
     Args:
         text: The planner's reply: reasoning, then `model_id`, `subtasks` and `access_list`; or a JSON
             object with those three lists or with `steps`. The first complete set from a `model_id` on
-            counts. In lists, TeX commands such as `\frac` need no second backslash; JSON is JSON.
+            counts. TeX commands such as `\frac` need no second backslash, in lists and in JSON.
         workers: The offered workers: a `WorkerPool`, their names in order, or a mapping from ordinal
             to name. Text may name a worker by ordinal or by name. `None`, for drawing: every id is taken
             as it is written.
@@ -89,7 +96,7 @@ def parse_workflow(
     if isinstance(text, bytes):
         text = text.decode(errors="replace")
     try:
-        fields = _fields(drop_thinking(text))
+        fields = _fields_of(drop_thinking(text))
         if not any(fields.values()):
             if allow_accept:
                 return ACCEPT
@@ -154,6 +161,17 @@ def _closed(properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _fields_of(text: str) -> dict[str, Any]:
+    """`_fields`, also of what a text may be mended to."""
+    try:
+        return _fields(text)
+    except PlanError as error:
+        for other in in_other_words(text):
+            with suppress(PlanError):
+                return _fields(other)
+        raise error from None
+
+
 def _fields(text: str) -> dict[str, Any]:
     """The named lists of a plan: the three, or `steps`."""
     whole = _whole_json(text)
@@ -166,6 +184,8 @@ def _fields(text: str) -> dict[str, Any]:
         if sum(1 for _ in islice(_LABEL.finditer(text), _MOST_MENDS)) < _MOST_MENDS:
             with suppress(PlanError):
                 return _lists(text, hidden=True)
+        if (steps := _bare_steps(text)) is not None:
+            return {"steps": steps}
         raise
 
 
@@ -199,19 +219,20 @@ def _lists(text: str, *, hidden: bool = False) -> dict[str, Any]:
             value, read_to = reader.read(match.end())
         except LiteralError as error:
             mends += 1
-            mended, why = None, str(error)
+            found, fault = None, error
             if label in LISTS:
                 near = text[match.end() : following] if mends <= _MOST_MENDS else ""
-                mended, why = _mended(near, label, error)
-            if mended is None:
-                broken.setdefault(label, why)
+                found, why_not = mended(near, texts=label == "subtasks", error=error)
+                fault = why_not or error
+            if found is None:
+                broken.setdefault(label, str(fault))
                 latest.pop(label, None)
                 continue
-            value, read_to = mended, following
+            value, read_to = found, following
         if hidden and label == "subtasks" and read_to > following:
             mends += 1
-            mended = _mended(text[match.end() : following], label)[0] if mends <= _MOST_MENDS else None
-            value, read_to = (value, read_to) if mended is None else (mended, following)
+            found = mended(text[match.end() : following], texts=True)[0] if mends <= _MOST_MENDS else None
+            value, read_to = (value, read_to) if found is None else (found, following)
         if why := _cut(text, label, read_to, following):
             broken.setdefault(label, why)
             latest.pop(label, None)
@@ -250,35 +271,16 @@ def _cut(text: str, label: str, end: int, following: int) -> str:
     return ""
 
 
-def _mended(text: str, label: str, error: LiteralError | None = None) -> tuple[list[Any] | None, str]:
-    """A broken list of subtasks that lacks nothing but its last closing quote; and what is wrong with a list.
-
-    Args:
-        text: From where the list begins up to the next label. A string without an end reads on into the next list,
-            and what is found wrong there is not what is wrong.
-        label: Which list it is.
-        error: What was found wrong in the whole text.
-    """
-    text = _without_end(text)
-    if text.endswith(("'", '"', "\u300c", "\u300e")) and (shorter := _without_end(text[:-1])).endswith("]"):
-        text = shorter  # the quote is that of the next label
-    unclosed = ""
-    try:
-        LiteralReader(text).read(0)
-    except LiteralError as inner:
-        unclosed = inner.unclosed
-        error = inner if unclosed or error is None else error
-    if label == "subtasks" and unclosed and text.endswith(("]", "\uff3d")):
-        whole = f"{text[:-1].rstrip()}{unclosed}]"
-        with suppress(LiteralError):
-            value, end = LiteralReader(whole).read(0)
-            if end == len(whole) and all(type(item) is str for item in value):
-                return value, ""
-    return None, str(error)
-
-
-def _without_end(text: str) -> str:
-    return text[:-_MARGIN] + _BETWEEN.sub("", text[-_MARGIN:])
+def _bare_steps(text: str) -> list[Any] | None:
+    """A list of steps without a name, or under another one."""
+    if (match := _STEPS.search(text)) is None:
+        return None
+    with suppress(LiteralError):
+        value, end = LiteralReader(text).read(match.start())
+        if _are_steps(value) and not _NEXT_STEP.match(text, end):
+            found: list[Any] = _as_json(text[match.start() : end], value)
+            return found
+    return None
 
 
 def _missing(text: str, found: Mapping[str, Any], broken: Mapping[str, str]) -> str:
@@ -287,6 +289,8 @@ def _missing(text: str, found: Mapping[str, Any], broken: Mapping[str, str]) -> 
         if label in broken:
             return f"the list `{label}` cannot be read: {broken[label]}"
     named = {_label(match[1]): match.end() for match in _BARE_LABEL.finditer(text)}
+    if _ONE_STEP.search(text):
+        return 'steps must stand in one list: {"steps": [{"worker": ..., "subtask": ..., "access": ...}]}'
     if len(missing) == len(LISTS) and not set(named).issuperset(LISTS):
         return "no workflow found; end with the lists model_id, subtasks and access_list"
     if missing[0] in named:
@@ -299,7 +303,7 @@ def _missing(text: str, found: Mapping[str, Any], broken: Mapping[str, str]) -> 
 def _as_json(text: str, value: Any) -> Any:
     """What JSON itself makes of `text`, so that steps read the same with and without words around them."""
     try:
-        return json.loads(text)
+        return json_of_plan(text)
     except (ValueError, RecursionError):
         return value
 
@@ -315,7 +319,7 @@ def _whole_json(text: str) -> dict[str, Any] | None:
     if not text.startswith("{"):
         return None
     try:
-        data = json.loads(text)
+        data = json_of_plan(text)
     except (ValueError, RecursionError):
         return None
     fields: dict[str, Any] = {}
@@ -329,25 +333,43 @@ def _whole_json(text: str) -> dict[str, Any] | None:
 
 def _label(text: str) -> str:
     """The canonical name of a list; a word that is none stays as it is."""
-    word = re.sub(r"\\{0,2}[_ -]", "_", text.lower())
+    word = re.sub(r"[\\_ -]", "", text.lower())
     for name, others in _ALSO.items():
         if word in others:
             return name
-    return word
+    return text.lower()
 
 
 def _rows(fields: dict[str, Any]) -> list[tuple[Any, Any, Any]]:
     """(worker, subtask, access) per step, as written."""
     if "steps" in fields:
-        for i, item in enumerate(fields["steps"]):
-            if not isinstance(item, dict) or set(item) != {"worker", "subtask", "access"}:
-                raise PlanError('each step is {"worker": ..., "subtask": ..., "access": ...}', step=i)
-        return [(s["worker"], s["subtask"], s["access"]) for s in fields["steps"]]
+        return [_row(i, item) for i, item in enumerate(fields["steps"])]
     lengths = [len(fields[label]) for label in LISTS]
     if len(set(lengths)) > 1:
         sizes = ", ".join(f"{label} has {n}" for label, n in zip(LISTS, lengths, strict=True))
         raise PlanError(f"the three lists must be of equal length, but {sizes}")
     return list(zip(*(fields[label] for label in LISTS), strict=True))
+
+
+def _row(index: int, item: Any) -> tuple[Any, Any, Any]:
+    """One step; its keys may be written as the lists are named.
+
+    Raises:
+        PlanError: Naming the key that is missing, or too many.
+    """
+    form = 'each step is {"worker": ..., "subtask": ..., "access": ...}'
+    if not isinstance(item, dict):
+        raise PlanError(f"{form}, not {brief(item)}", step=index)
+    named: dict[str, Any] = {}
+    for key, value in item.items():
+        name = _KEYS.get(_label(str(key)), str(key).lower())
+        if name in named or name not in _KEYS.values():
+            twice = " twice" if name in named else ""
+            raise PlanError(f"the key {brief(key)} does not belong there{twice}; {form}", step=index)
+        named[name] = value
+    if missing := [key for key in _KEYS.values() if key not in named]:
+        raise PlanError(f"the key {missing[0]!r} is missing; {form}", step=index)
+    return named["worker"], named["subtask"], named["access"]
 
 
 def _step(index: int, worker: Any, subtask: Any, access: Any, offered: Mapping[int, str] | None) -> Step:
@@ -366,11 +388,28 @@ def _worker_name(worker: Any, offered: Mapping[int, str] | None) -> str:
         worker = worker.strip()
         if worker in offered.values():
             return str(worker)
-        worker = _number_if(worker)
+        worker = _offered_id(worker, offered)
     if type(worker) is int and worker in offered:
         return offered[worker]
     choice = ", ".join(str(n) if name == str(n) else f"{n} ({name})" for n, name in offered.items())
     raise PlanError(f"there is no worker {brief(worker)}; choose from {choice}")
+
+
+def _offered_id(word: str, offered: Mapping[int, str]) -> str | int:
+    """What an id stands for that is written in other letters, or as `Model 0` or `0 (coder)`; else as it is."""
+    numbers = {name: number for number, name in offered.items()}
+    alike = [name for name in numbers if _squeezed(name) == _squeezed(word)]
+    if alike:
+        return numbers[alike[0]] if len(alike) == 1 else word
+    if match := _NUMBERED.fullmatch(word):
+        number = int(match[1])
+        if match[2] is None or _squeezed(offered.get(number, "")) == _squeezed(match[2]):
+            return number
+    return _number_if(word)
+
+
+def _squeezed(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name[:200]).casefold()
 
 
 def _quoted(subtask: Any) -> str:
@@ -386,10 +425,11 @@ def _quoted(subtask: Any) -> str:
 
 def _positions(access: Any, index: int) -> Any:
     """Digit strings become numbers, one position a list of it, null none; the rest is checked by `Step`."""
-    if access is None or (isinstance(access, Word) and access in ("null", "None")):
-        return []
     if isinstance(access, str):
-        access = _number_if(str(access).strip().lower())
+        word = str(access).strip().lower()
+        access = json.loads(word) if _POSITIONS.fullmatch(word) else _number_if(word)
+    if access is None or access in _NONE or access == [None]:
+        return []
     if type(access) is int:
         if not 0 <= access < index:
             raise PlanError(
@@ -398,6 +438,8 @@ def _positions(access: Any, index: int) -> Any:
         return [access]
     if not isinstance(access, list):
         return access
+    if len(access) == 1 and isinstance(access[0], str) and access[0].strip().lower() in _NONE:
+        return []
     return [_number_if(item.strip().lower()) if isinstance(item, str) else item for item in access]
 
 

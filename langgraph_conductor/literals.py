@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - quotation marks of many languages are what is read
 """Reads one bracketed literal out of free text, forgivingly and in linear time.
 
 Planners write Python lists, JSON arrays and things in between: smart quotes, full-width signs, trailing commas,
@@ -14,22 +15,38 @@ _BLANK = re.compile(r"(?:[\s`]|(?:#|//)[^\n]*|/\*(?:[^*]|\*(?!/)){0,500}\*/)*")
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?")
 _WORD = re.compile(r"[^\W\d][\w.-]*")
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
-# TeX that a planner forgot to escape: \\frac is no form feed, \\times no tab.
+# TeX that a planner forgot to escape: \\frac is no form feed, \\times no tab. Words that also begin a line of
+# plain text (`\\ne`, `\\nexists`) count only before what a formula goes on with.
+_TEX_T = (
+    r"an[hg]?|au|ag|binom|ext[A-Za-z]*|frac|heta|herefore|hickapprox|hicksim|hinspace|ilde|imes|itle|op?"
+    r"|riangle[a-z]*|woheadrightarrow|woheadleftarrow"
+)
+_TEX_N = (
+    r"abla|atural|cong|earrow|ewcommand|ewline|eg|eq|eqq|geq|geqslant|gtr|Leftarrow|leftarrow|leq|leqslant|mid|olimits"
+    r"|onumber|orm|ormalsize|ot|otin|prec|Rightarrow|rightarrow|sim|subseteq|succ|supseteq|u|vdash|vDash|warrow"
+)
+_TEX_N_BEFORE = r"(?:e|exists|i|less|parallel|subset|supset)(?=[ ]?[-\d\\]|[ ][A-Za-z](?![A-Za-z)]))"
+_TEX_R = (
+    r"angle|brace|brack|ceil|ef|enewcommand|estriction|floor|group|ho|ight[A-Za-z]*|m|oot|times|ule|Vert"
+    r"|vert|lap"
+)
 TEX = re.compile(
-    r"\\(?:[bf](?=[A-Za-z])|t(?=(?:anh?|au|ext\w*|frac|heta|ilde|imes|op?|riangle)\b)"
-    r"|n(?=(?:abla|eg|eq|mid|otin|u)\b)|r(?=(?:angle|ho|ight\w*|m)\b))"
+    rf"\\(?:[bf](?=[A-Za-z])|(?:t(?:{_TEX_T})|n(?:{_TEX_N})|r(?:{_TEX_R}))(?![A-Za-z])|n{_TEX_N_BEFORE})"
 )
 _SIMPLE: Final = {
     "n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "0": "\0",
     "\\": "\\", "'": "'", '"': '"', "/": "/", "\n": "",
 }  # fmt: skip
-_LISTS: Final = "[(\uff3b\uff08"
-_ENDS: Final = "])\uff3d\uff09"
+_LISTS: Final = "[(\uff3b\uff08【"
+_ENDS: Final = "])\uff3d\uff09】"
 _COMMAS: Final = ",\uff0c、"
 _COLONS: Final = ":："
 _CLOSING: Final = {
-    '"': '"', "'": "'", "“": "”", "”": "”", "‘": "’", "’": "’", "「": "」", "『": "』", "\uff02": "\uff02",
+    '"': '"', "'": "'", "«": "»", "»": "«", "‹": "›", "›": "‹", "„": "“", "‚": "‘",
+    "“": "”", "”": "”", "‘": "’", "’": "’", "「": "」", "『": "』", "\uff02": "\uff02",
 }  # fmt: skip
+# German and Polish writers open alike, and close each in their own way.
+_LOW: Final = {"„": re.compile("[“”]"), "‚": re.compile("[‘’]")}
 _NESTED: Final = {"「": re.compile("[「」]"), "『": re.compile("[『』]")}
 
 
@@ -45,11 +62,13 @@ class LiteralError(ValueError):
     Attributes:
         position: Where.
         unclosed: The quote that opens a string which never ends, if that is what is wrong.
+        opened: Where that string begins.
     """
 
-    def __init__(self, message: str, position: int, unclosed: str = "") -> None:
+    def __init__(self, message: str, position: int, unclosed: str = "", opened: int = -1) -> None:
         self.position = position
         self.unclosed = unclosed
+        self.opened = opened
         super().__init__(message)
 
 
@@ -102,7 +121,7 @@ class LiteralReader:
 
     def _list(self, at: int, depth: int) -> tuple[list[Any], int]:
         items: list[Any] = []
-        square = self.text[at] in "[\uff3b"
+        square = self.text[at] in "[\uff3b【"
         at = self._blank(at + 1)
         while not self._is(at, _ENDS):
             item, at = self._value(at, depth + 1)
@@ -110,7 +129,7 @@ class LiteralReader:
             at = self._separator(at, _ENDS, "]" if square else ")")
         if (
             depth == 0
-            and square != (self.text[at] in "]\uff3d")
+            and square != (self.text[at] in "]\uff3d】")
             and self._is(self._blank(at + 1), _COMMAS + _ENDS)
         ):
             raise self._broken(at, f"the list goes on behind a `{self.text[at]}` that closes nothing,")
@@ -134,7 +153,8 @@ class LiteralReader:
             return self._blank(at + 1)
         if not self._is(at, closing):
             # A closing quote that touches a word is none, or that of a string before it is missing.
-            quotes = end == at and self._is(at - 1, _CLOSING.values())
+            quotes = end == at < len(self.text) and self._is(at - 1, _CLOSING.values())
+            quotes = quotes and self.text[at] != "}"
             hint = (
                 " (quotes inside a string need a backslash, and each string its closing quote)"
                 if quotes
@@ -164,6 +184,8 @@ class LiteralReader:
         begin = search = at + len(quote)
         if opening in _NESTED:
             return self._nested(at)
+        if opening in _LOW and (closing := _LOW[opening].search(self.text, begin)):
+            return _unescape(self.text[begin : closing.start()]), closing.end()
         while (end := self.text.find(quote, search)) >= 0:
             if not _is_escaped(self.text, end, begin) and not self._apostrophe(end, quote):
                 return _unescape(self.text[begin:end]), end + len(quote)
@@ -182,7 +204,7 @@ class LiteralReader:
     def _endless(self, at: int, quote: str) -> LiteralError:
         begins = self.text[at : at + 30].replace("\n", " ")
         why = f"the string that begins with `{begins}` never ends: its closing quote is missing"
-        return LiteralError(why, len(self.text), quote)
+        return LiteralError(why, len(self.text), quote, at)
 
     def _apostrophe(self, at: int, quote: str) -> bool:
         # A closing quote is never followed by a letter, so in 'the user's name' the middle one is none.

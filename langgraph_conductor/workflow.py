@@ -131,7 +131,7 @@ class Workflow:
                 ids[i] = ordinal[step.worker]
         access = [[ALL] if step.access == ALL else list(step.access) for step in self.steps]
         return "\n".join(
-            f"{label} = {_literal(values)}"
+            f"{label} = {literal(values)}"
             for label, values in (
                 ("model_id", ids),
                 ("subtasks", [step.subtask for step in self.steps]),
@@ -246,7 +246,9 @@ def _clean_earlier(earlier: Any) -> tuple[tuple[int, int], ...]:
     return tuple(sorted(found))
 
 
-def _literal(values: Any) -> str:
+def literal(values: Any) -> str:
+    """JSON that readers of plans, which mend unescaped TeX, read as what it is."""
+
     # JSON strings are Python strings too, but readers that mend unescaped TeX take `\\f` before a letter
     # for a command; written by number, a control character stays one.
     def by_number(match: re.Match[str]) -> str:

@@ -7,20 +7,20 @@ from copy import copy
 from dataclasses import replace
 from itertools import count
 from os import PathLike
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langgraph.pregel.protocol import PregelProtocol
-from pydantic import BaseModel
 
 from langgraph_conductor.dialect import Accept, parse_workflow, workflow_schema
 from langgraph_conductor.driving import LateError, Wait, adrive, atimed, await_, drive, timed, wait
-from langgraph_conductor.errors import PlanError
+from langgraph_conductor.errors import ConductorError, PlanError
 from langgraph_conductor.planners.examples import EXAMPLES
 from langgraph_conductor.planners.profiles import Profiles
 from langgraph_conductor.planners.protocol import Attempt, Plan, PlanningError, PlanRequest, Reached
+from langgraph_conductor.planners.said import Said, said_before_cut, said_in
 from langgraph_conductor.planners.showing import Show, worker_lines
 from langgraph_conductor.prices import Price, price_table
 from langgraph_conductor.prompts import (
@@ -32,7 +32,7 @@ from langgraph_conductor.prompts import (
     with_attachments,
 )
 from langgraph_conductor.tags import escape
-from langgraph_conductor.usage import Usage, usage_of_message
+from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.composed import takes_schemas, under_schema
 from langgraph_conductor.workers.failures import wait_before_retry
 from langgraph_conductor.workers.models import chat_model
@@ -40,7 +40,15 @@ from langgraph_conductor.workflow import Workflow
 
 MAX_REPAIRS: Final = 2
 
-_Asked = list[BaseMessage] | Wait
+
+class _Call(NamedTuple):
+    """A prompt to be answered."""
+
+    model: Any
+    messages: list[BaseMessage]
+
+
+_Asked = _Call | Wait
 """What planning yields: a prompt to be answered, or something to wait for."""
 
 
@@ -54,8 +62,9 @@ class ChatPlanner:
             prices; or `"anonymous"`, their ordinals alone, which is how the paper's conductor is
             trained.
         structured: Whether decoding is bound to a JSON schema. Left out, it is where the model's
-            profile says that it supports it, and those of its fallbacks do. Trained conductors write plain
-            text: set `False`. A chain can only be asked for plain text.
+            profile says that it supports it, and those of its fallbacks do; if its client refuses to send
+            the schema (openai's does beside tools that are not strict), plain text is asked for. Trained
+            conductors write plain text: set `False`. A chain can only be asked for plain text.
         examples: Worked plans to show. Ones with more steps than allowed are left out.
         price: As of `Worker`.
         retries: Times a call is repeated after an outage, with growing, random waits.
@@ -117,6 +126,7 @@ class ChatPlanner:
         self.show_previous_plan = show_previous_plan
         self.profiles = None if profiles is None else Profiles.of(profiles)
         self.structured = takes_schemas(model) if structured is None else bool(structured)
+        self._may_write_text = structured is None
         if prefill and (self.structured or prefill != prefill.rstrip()):
             raise ValueError("prefill needs structured=False and must not end in whitespace")
         if self.structured:
@@ -191,43 +201,60 @@ class ChatPlanner:
             PlanningError: If no reply could be used.
             Exception: Whatever the model raises.
         """
-        model = self._model(request)
 
         def call(asked: _Asked) -> Any:
             if isinstance(asked, Wait):
                 return wait(asked)
             if self.timeout is None:
-                return model.invoke(asked)
-            return timed(_countdown(self.timeout), lambda: model.invoke(asked))
+                return asked.model.invoke(asked.messages)
+            return timed(_countdown(self.timeout), lambda: asked.model.invoke(asked.messages))
 
         return drive(self._logic(request), call)
 
     async def aplan(self, request: PlanRequest) -> Plan:
         """`plan`, awaited."""
-        model = self._model(request)
 
         async def call(asked: _Asked) -> Any:
             if isinstance(asked, Wait):
                 return await await_(asked)
             if self.timeout is None:
-                return await model.ainvoke(asked)
-            return await atimed(_countdown(self.timeout), lambda: model.ainvoke(asked))
+                return await asked.model.ainvoke(asked.messages)
+            return await atimed(_countdown(self.timeout), lambda: asked.model.ainvoke(asked.messages))
 
         return await adrive(self._logic(request), call)
 
     def _logic(self, request: PlanRequest) -> Generator[_Asked, Any, Plan]:
+        try:
+            return (yield from self._planned(request))
+        except _NoSchemaError:
+            in_text = copy(self)
+            in_text.structured = False
+            return (yield from in_text._planned(request))
+
+    def _planned(self, request: PlanRequest) -> Generator[_Asked, Any, Plan]:
+        model = self._model(request)
         prompt = self.render(request)
         opening = [AIMessage(self.prefill)] if self.prefill else []
         messages = list(prompt)
         attempts: list[Attempt] = []
         usage = Usage()
         while True:
-            text, used = yield from self._ask([*messages, *opening])
-            text = self.prefill + text
-            usage += used
+            try:
+                said = yield from self._ask(_Call(model, [*messages, *opening]))
+            except Exception as error:
+                if self.structured and self._may_write_text and not attempts and _refuses_schema(error):
+                    raise _NoSchemaError from error
+                raise
+            text = self.prefill + said.text
+            usage += said.usage
             try:
                 workflow = self.parse(text, request)
             except PlanError as error:
+                if said.tool:
+                    what = (
+                        f"the reply calls the tool {said.tool}, which nobody runs: write the plan as text"
+                    )
+                    error = PlanError(f"{error.reason}; {what}", step=error.step, text=text)
                 attempts.append(Attempt(self._mode, text, str(error)))
                 if len(attempts) > MAX_REPAIRS:
                     raise PlanningError(error, tuple(attempts), usage) from None
@@ -246,11 +273,11 @@ class ChatPlanner:
                 usage=usage,
             )
 
-    def _ask(self, messages: list[BaseMessage]) -> Generator[_Asked, Any, tuple[str, Usage]]:
+    def _ask(self, call: _Call) -> Generator[_Asked, Any, Said]:
         """One reply, asked for again after outages."""
         for tries in count(1):
             try:
-                return (yield from _reply(messages))
+                return (yield from _reply(call))
             except LateError as error:
                 failure: Exception = TimeoutError(f"no plan within {self.timeout:g} seconds")
                 failure.__cause__ = error
@@ -307,6 +334,10 @@ class ChatPlanner:
             return workflow.to_text()
 
 
+class _NoSchemaError(Exception):
+    """A plan cannot be asked for under a schema."""
+
+
 def _check_show(show: Any) -> None:
     if show not in ("anonymous", "described"):
         raise ValueError(f'show must be "anonymous" or "described", not {show!r}')
@@ -317,43 +348,23 @@ def _countdown(seconds: float) -> Callable[[], float]:
     return lambda: end - time.monotonic()
 
 
-def _reply(messages: list[BaseMessage]) -> Generator[_Asked, Any, tuple[str, Usage]]:
-    """One reply: its text and what it used."""
+def _reply(call: _Call) -> Generator[_Asked, Any, Said]:
+    """One reply."""
     try:
-        reply = yield messages
+        reply = yield call
     except Exception as error:
-        cut = _cut_reply(error)
+        cut = said_before_cut(error)
         if cut is None:
             raise
         return cut
-    message, parsed = _message_and_object(reply)
-    text = message if isinstance(message, str) else str(getattr(message, "text", ""))
-    if isinstance(parsed, dict):
-        text = json.dumps(parsed, ensure_ascii=False)  # some models give the object beside other text
-    return text, usage_of_message(getattr(message, "usage_metadata", None))
+    return said_in(reply)
 
 
-def _message_and_object(reply: Any) -> tuple[Any, Any]:
-    """What was said, and the object that was made of it, by a model or by what a chain ends with."""
-    if isinstance(reply, Mapping) and "messages" in reply:  # a graph's state
-        reply = reply["messages"]
-    if isinstance(reply, list):
-        return next((said for said in reversed(reply) if isinstance(said, AIMessage)), None), None
-    if isinstance(reply, Mapping):
-        return (reply["raw"], reply.get("parsed")) if "raw" in reply else (None, reply)
-    if isinstance(reply, BaseModel) and not isinstance(reply, BaseMessage):  # a parser's
-        return None, reply.model_dump(mode="json")
-    return reply, None
+def _refuses_schema(error: Exception) -> bool:
+    """Whether a client refused to send a request under a schema, such as openai's beside tools of one's own.
 
-
-def _cut_reply(error: Exception) -> tuple[str, Usage] | None:
-    """The reply inside the openai client's error for structured output that hit the length limit.
-
-    That client raises instead of returning what there is (openai.LengthFinishReasonError).
+    Clients tell it by Python's own exceptions; what a provider answers becomes an error of the client's own kind.
     """
-    completion = getattr(error, "completion", None)
-    if type(error).__name__ != "LengthFinishReasonError" or completion is None:
-        return None
-    used = completion.usage
-    tokens = {"input_tokens": used.prompt_tokens, "output_tokens": used.completion_tokens} if used else {}
-    return completion.choices[0].message.content or "", usage_of_message(tokens)
+    return isinstance(error, TypeError | ValueError | NotImplementedError) and not isinstance(
+        error, ConductorError | json.JSONDecodeError
+    )

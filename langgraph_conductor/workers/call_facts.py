@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
-from uuid import UUID
 
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
@@ -84,18 +83,6 @@ def worst_case(
                 limit="usd",
             )
     return Reservation(tokens=input_tokens + (output or 0), usd=usd)
-
-
-def is_cached(response: LLMResult, run_id: UUID) -> bool:
-    """Whether an answer is from LangChain's cache, so that no call was made.
-
-    LangChain sets `total_cost` of such an answer to 0. A provider may say the same of a call it gives away, but
-    then the answer tells of the call: it carries its id, or the result has an output of its own.
-    """
-    messages = _messages(response)
-    costs = [mapping(message.usage_metadata).get("total_cost") for message in messages]
-    marked = bool(costs) and all(type(cost) is int and cost == 0 for cost in costs)
-    return marked and not response.llm_output and not any(str(run_id) in str(m.id) for m in messages)
 
 
 def used_by(response: LLMResult, model: Model, prices: PriceTable) -> tuple[Usage, bool]:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Generator, Iterable
 from contextvars import ContextVar
 from inspect import CO_COROUTINE
 from types import FrameType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, BaseCallbackManager
@@ -24,6 +24,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tracers.context import register_configure_hook
 
 from langgraph_conductor.driving import Wait, adrive, await_, drive, wait
+from langgraph_conductor.workers.cache_hits import HitHandler
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import Redactor
 from langgraph_conductor.workers.unseen import unseen
@@ -70,8 +71,16 @@ def hook_doors(config: RunnableConfig) -> None:
     doors = {type(handler): handler for handler in _handlers(config)}
     if meter := meter_in(config):
         unseen.watch(meter)
+        unseen.enter(meter, doors)
     for kind, hook in _HOOKS.items():
         hook.set(doors.get(kind))
+
+
+def enter_step() -> None:
+    """Let calls in empty contexts be the step's, from here on in this task or thread, which was begun for it."""
+    doors = {kind: hook.get() for kind, hook in _HOOKS.items()}
+    if (door := doors[Door]) is not None:
+        unseen.enter(door.accounts.meters[-1], doors)
 
 
 async def watched(call: Awaitable[ResultT], config: RunnableConfig) -> ResultT:
@@ -176,6 +185,11 @@ class Accounts:
                 meter.drop(run_id)
             raise
 
+    def hit(self, run_id: UUID) -> None:
+        """Let a call that LangChain's cache answers cost nothing."""
+        for meter in self.meters:
+            meter.hit(run_id)
+
     def end(self, run_id: UUID, response: LLMResult) -> None:
         """Count what a call used."""
         self._beside.pop(run_id, None)
@@ -205,7 +219,7 @@ class Accounts:
         return calls
 
 
-class Door(BaseCallbackHandler):
+class Door(HitHandler):
     """Sees every call; makes the ones that are not awaited wait.
 
     LangChain takes its time for every handler, so this one also hears what a `Watcher` is told.
@@ -270,6 +284,10 @@ class Door(BaseCallbackHandler):
             handle_event(others, "on_llm_error", "ignore_llm", error, **told)
             raise
 
+    def on_cache_hit(self, run_id: UUID) -> None:
+        """LangChain's cache answers a call."""
+        self.accounts.hit(run_id)
+
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """A call is answered."""
         self._is_over(run_id)
@@ -321,12 +339,24 @@ class AsyncTextDoor(AsyncDoor):
         await self._begin(run_id, _as_messages(prompts), about)
 
 
-_HOOKS: Final[dict[type, ContextVar[Any]]] = {
-    kind: ContextVar(kind.__name__, default=None) for kind in (Door, AsyncDoor, AsyncTextDoor)
-}
+class _Hook:
+    """The door of one kind, as LangChain asks for it: by the context, or where that is empty by what runs."""
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+        self._var: ContextVar[Any] = ContextVar(kind.__name__, default=None)
+        self.set = self._var.set
+
+    def get(self, default: Any = None) -> Any:
+        """The door, if there is one."""
+        door = self._var.get()
+        return unseen.door(self.kind) or default if door is None else door
+
+
+_HOOKS: Final[dict[type, _Hook]] = {kind: _Hook(kind) for kind in (Door, AsyncDoor, AsyncTextDoor)}
 """The doors of the step that runs in a context. LangChain adds them to the handlers of a call that lacks them."""
 for _hook in _HOOKS.values():
-    register_configure_hook(_hook, inheritable=True)
+    register_configure_hook(cast("ContextVar[Any]", _hook), inheritable=True)
 
 
 def _told(run_id: UUID, about: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from langgraph_conductor.driving import awithin, in_thread, within
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replies import last_text, reply_text, storable
 from langgraph_conductor.usage import mapping
+from langgraph_conductor.workers.doors import enter_step
 from langgraph_conductor.workers.failures import RefusalError
 from langgraph_conductor.workers.memory import remembering
 from langgraph_conductor.workers.models import chat_model
@@ -90,7 +91,8 @@ def form_of(runnable: Any, name: str) -> Form:
 def text_of_result(result: Any) -> str:
     """The text a worker's result stands for.
 
-    A graph's state counts by its `structured_response` (as JSON), else by its last non-empty AI text.
+    A graph's state counts by its `structured_response` (as JSON), else by its last non-empty AI text; an object,
+    such as structured output and parsers give, by its JSON.
 
     Raises:
         RefusalError: If a message says that the model refused.
@@ -105,16 +107,25 @@ def text_of_result(result: Any) -> str:
     if isinstance(result, Mapping) and "messages" in result:
         structured = result.get("structured_response")
         return last_text(result["messages"]) if structured is None else storable(_json(structured))
+    if isinstance(result, Mapping) and "raw" in result and "parsed" in result:  # of `include_raw`
+        return text_of_result(result["raw"] if result["parsed"] is None else result["parsed"])
+    if isinstance(result, Mapping) and {"role", "content"} <= result.keys():
+        return text_of_result(convert_to_messages([dict(result)])[0])
     if isinstance(result, list) and all(isinstance(item, BaseMessage) for item in result):
         return last_text(result)
+    if isinstance(result, Mapping | BaseModel) or (is_dataclass(result) and not isinstance(result, type)):
+        return storable(_json(result))
     raise TypeError(
-        f"a worker must give a string, a message, or a state with `messages`, not {type(result).__name__}"
+        "a worker must give a string, a message, a state with `messages`, or an object that can be JSON, "
+        f"not {type(result).__name__}"
     )
 
 
 def _last_said(result: Any) -> BaseMessage | None:
     if isinstance(result, BaseMessage):
         return result
+    if isinstance(result, Mapping) and isinstance(raw := result.get("raw"), BaseMessage):
+        return raw
     messages = result.get("messages") if isinstance(result, Mapping) else result
     said = reversed(messages) if isinstance(messages, list) else ()
     return next((message for message in said if isinstance(message, AIMessage)), None)
@@ -148,16 +159,22 @@ def _function(function: Callable[[WorkerTask], Any], name: str) -> Form:
     _need_one_argument(function if inner is not function else target, name)
 
     def blocking(task: WorkerTask) -> Any:
+        enter_step()
         result = function(task)
         if inspect.iscoroutine(result):
             result.close()
             raise TypeError(async_only(name))
         return result
 
+    def in_step(task: WorkerTask) -> Any:
+        enter_step()
+        return function(task)
+
     async def awaited(task: WorkerTask) -> Any:
+        enter_step()
         if inspect.iscoroutinefunction(target):
             return await function(task)
-        result = await in_thread(function, task)
+        result = await in_thread(in_step, task)
         return await result if inspect.isawaitable(result) else result
 
     # LangChain gives runs to Runnables only: a function's is made here, and what it calls goes below.
@@ -217,4 +234,9 @@ def _json(structured: Any) -> str:
         return structured.model_dump_json()
     if is_dataclass(structured) and not isinstance(structured, type):
         structured = asdict(structured)
-    return json.dumps(structured, ensure_ascii=False, default=str)
+    structured = dict(structured) if isinstance(structured, Mapping) else structured
+    return json.dumps(structured, ensure_ascii=False, default=_part)
+
+
+def _part(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)

@@ -1,11 +1,8 @@
 """Names that keys stand under, and values that are no key whatever their name is."""
 
 import re
-<<<<<<< HEAD
-from functools import lru_cache
-=======
 from collections.abc import Sequence
->>>>>>> t-keys
+from functools import lru_cache
 from typing import Final
 
 _WORD: Final = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-z]+|[A-Z]")
@@ -105,15 +102,6 @@ def is_bare(name: str) -> bool:
     return len(words) == 1 and words[0] in _BARE
 
 
-<<<<<<< HEAD
-def _words(name: str) -> tuple[str, ...]:
-    return _words_of(name[:200])
-
-
-@lru_cache(maxsize=4096)  # the same few attributes, on every object that is looked through
-def _words_of(name: str) -> tuple[str, ...]:
-    return tuple(word.lower() for word in _WORD.findall(name))
-=======
 def tells_about_key(name: str) -> bool:
     """Whether `name` is of what is told about a key: who has it, where it is, how long it is."""
     words = _words(name)
@@ -137,9 +125,13 @@ def holds_pair(names: Sequence[str]) -> tuple[str, str] | None:
     return (name, value) if name is not None and value is not None else None
 
 
-def _words(name: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(name[:200])]
->>>>>>> t-keys
+def _words(name: str) -> tuple[str, ...]:
+    return _words_of(name[:200])
+
+
+@lru_cache(maxsize=4096)  # the same few attributes, on every object that is looked through
+def _words_of(name: str) -> tuple[str, ...]:
+    return tuple(word.lower() for word in _WORD.findall(name))
 
 
 def is_secret(value: str) -> bool:

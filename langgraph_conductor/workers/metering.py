@@ -21,7 +21,6 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.call_facts import (
     answers_in,
     extras,
-    is_cached,
     model_of,
     output_cap,
     used_by,
@@ -71,6 +70,7 @@ class _Running:
     kept: Reservation | None = None
     booked: Call | None = None
     over: bool = False
+    is_hit: bool = False
 
 
 @dataclass(eq=False)
@@ -247,6 +247,12 @@ class Meter:
         if self.limiter and call.booked:
             self.limiter.end(call.booked, 0, 0)
 
+    def hit(self, run_id: UUID) -> None:
+        """A call is answered by LangChain's cache, so that none is made."""
+        with self._lock:
+            if call := self._running.get(run_id):
+                call.is_hit = True
+
     def end(self, run_id: UUID, response: LLMResult) -> None:
         """Count what a call used, once."""
         with self._lock:
@@ -258,7 +264,7 @@ class Meter:
                 return  # it began after this try
             known = known or _Running(Model())
             self._ended.add(run_id)
-        if is_cached(response, run_id):
+        if known.is_hit:
             self._free(known)
             with self._lock:
                 self.usage += Usage(usd=Decimal())  # its cost is known, and none
@@ -297,6 +303,11 @@ class Meter:
     def is_over(self) -> bool:
         """Whether the try ended well, so that later calls are none of its own."""
         return self._is_over
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the try ended, well or not."""
+        return self._is_over or self._given_up
 
     def drop(self, run_id: UUID) -> None:
         """Give back what was set aside for a call that others refused: it was not made."""

@@ -15,6 +15,7 @@ from langgraph_conductor.containment import acontained, contained
 from langgraph_conductor.errors import GraderError
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.rewards import Task, grade
+from langgraph_conductor.testing import ScriptedModel
 from tests.helpers import Tooled, ask, beside, thread, tool_call
 
 
@@ -46,6 +47,23 @@ def araising(error):
         raise error
 
     return work
+
+
+@pytest.mark.parametrize("error", ENDS, ids=repr)
+@pytest.mark.parametrize("who", ["planner", "worker"])
+def test_what_a_model_raises_is_told_as_what_it_is(error, who, run):
+    model = ScriptedModel(replies=raising(error))
+    good = Worker("good", lambda task: "ok")
+    if who == "planner":
+        result = run(create_conductor(model, [good]), ask())
+        said = result["rounds"][0]["plan"]["error"]
+    else:
+        pool = [Worker("bad", model, retries=0), good]
+        result = run(create_conductor(beside("bad", "good"), pool), ask())
+        said = result["rounds"][0]["steps"][0]["error"]
+    assert result["answer"] == "ok"
+    assert f"{type(error).__name__} was raised" in str(said)
+    assert "generations" not in str(said)
 
 
 def steps_of(result):

@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage
 
 from langgraph_conductor import ACCEPT, PlanError, Step, Worker, WorkerPool, parse_workflow
 from langgraph_conductor.dialect import workflow_schema
+from langgraph_conductor.workflow import literal
 from tests.helpers import flow, question
 
 POOL = ["coder", "reasoner", "critic"]
@@ -62,7 +63,54 @@ def test_reads(text):
     assert parse_workflow(text.encode(), POOL) == TWO
 
 
+STEPS = [
+    {"worker": "critic", "subtask": "Plan it.", "access": []},
+    {"worker": 0, "subtask": "Do it.", "access": "all"},
+]
+CALLED = json.dumps({"name": "plan", "arguments": json.dumps({"steps": STEPS})})
+TWO_PLAIN = TWO_LISTS % '"Plan it.", "Do it."]'
 MENDED = {
+    "curly": TWO_LISTS % '"Plan it.", "Do it."}',
+    "curly ids": TWO_PLAIN.replace("[2, 0]", "[2, 0}"),
+    "no bracket": TWO_LISTS % '"Plan it.", "Do it."',
+    "no bracket of ids": TWO_PLAIN.replace("[2, 0]", "[2, 0"),
+    "no bracket of access": TWO_PLAIN[:-1],
+    "no bracket, JSON": '{"model_id": [2, 0, "subtasks": ["Plan it.", "Do it."], "access_list": [[], ["all"]]}',
+    "no bracket, JSON texts": '{"model_id": [2, 0], "subtasks": ["Plan it.", "Do it.", "access_list": [[], ["all"]]}',
+    "round, JSON": '{"model_id": [2, 0), "subtasks": ["Plan it.", "Do it."], "access_list": [[], ["all"]]}',
+    "stray quote": TWO_LISTS % '“ "Plan it.", "Do it."]',
+    "stray quote within": TWO_LISTS % """'"Plan it.", "Do it."]""",
+    "bare steps": json.dumps(STEPS),
+    "bare steps, fence": f"So:\n```json\n{json.dumps(STEPS, indent=1)}\n```\nDone.",
+    "another name": json.dumps({"plan": STEPS}),
+    "keys of lists": json.dumps(
+        {
+            "steps": [
+                dict(zip(("modelId", "Subtask", "access_list"), s.values(), strict=True)) for s in STEPS
+            ]
+        }
+    ),
+    "arguments in a string": f"<tool_call>\n{CALLED}\n</tool_call>",
+    "JSON in a string": json.dumps(json.dumps({"steps": STEPS})),
+    "other case": TWO_PLAIN.replace("[2, 0]", '["Critic", CODER]'),
+    "labels": TWO_PLAIN.replace("[2, 0]", '["Model 2", "0 (coder)"]'),
+    "labels with names": TWO_PLAIN.replace("[2, 0]", '["model_2: critic", "Worker #0"]'),
+    "guillemets": TWO_LISTS % "«Plan it.», »Do it.«]",
+    "German": TWO_LISTS % "„Plan it.“, ‚Do it.‘]",
+    "Polish": TWO_LISTS % "„Plan it.”, ‚Do it.’]",
+    "lenticular": TWO_PLAIN.replace("[", "【").replace("]", "】"),
+    "camelCase": TWO_PLAIN.replace("model_id", "modelId").replace("access_list", "accessList"),
+    "camelCase, JSON": json.dumps(
+        {"modelIds": [2, 0], "subTasks": ["Plan it.", "Do it."], "accessList": [[], "all"]}
+    ),
+    "headings": "### "
+    + TWO_PLAIN.replace(" = ", "\n").replace("\nsub", "\n**sub").replace("tasks", "tasks**"),
+    "escaped markdown": TWO_PLAIN.replace("[", "\\[").replace("]", "\\]").replace("_", "\\_"),
+    **{
+        f"access {none}": TWO_PLAIN.replace("[[], ", f"[{none}, ")
+        for none in ("[null]", "none", '"none"', '""', '"[]"', "[None]", '["none"]')
+    },
+    "access in a string": TWO_PLAIN.replace('["all"]', '"ALL"'),
     "no last quote": TWO_LISTS % '"Plan it.", "Do it.]',
     "no last quote, JSON": '{"model_id": [2, 0], "subtasks": ["Plan it.", "Do it.], "access_list": [[], ["all"]]}',
     "no last quote, fence": TWO_LISTS.replace("\n", "\n```\n**") % '"Plan it.", "Do it.]',
@@ -96,11 +144,24 @@ def test_a_position_alone_is_a_list_of_it():
         "[[], -1]",
         "[[], true]",
         "[[], 0.0]",
-        "[[], none]",
-        "[[], [null]]",
+        "[[], [null, 0]]",
+        "[[], [[0]]]",
     ):
         with pytest.raises(PlanError):
             parse_workflow(lists("[0, 0]", '["x", "y"]', access), POOL)
+
+
+def test_positions_in_a_string_are_positions():
+    wanted = flow(("coder", "x", []), ("coder", "y", [0]), ("coder", "z", [0, 1]))
+    assert parse_workflow(lists("[0, 0, 0]", '["x", "y", "z"]', '["[]", "[0]", "[0, 1]"]'), POOL) == wanted
+
+
+def test_names_that_are_alike_are_not_guessed():
+    for word in ("Web Search", "WEB_SEARCH", "web-search"):
+        with pytest.raises(PlanError, match=r"no worker '[wW]"):
+            parse_workflow(lists(models=f'["{word}"]'), ["web_search", "websearch"])
+        assert parse_workflow(lists(models=f'["{word}"]'), ["web_search"]).steps[0].worker == "web_search"
+    assert parse_workflow(lists(models='["Model 1"]'), ["model_1", "b"]).steps[0].worker == "model_1"
 
 
 def test_quotes_within_full_width_quotes_and_signs_within_strings_stay():
@@ -111,12 +172,12 @@ def test_quotes_within_full_width_quotes_and_signs_within_strings_stay():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (lists("[0, 0]", '["x", "y"', "[[], []]"), "subtasks` cannot be read: expected `,` or `]` at `access_list = "),
+        (lists("[0, 0]", '["x", "y" 7', "[[], []]"), "subtasks` cannot be read: expected `,` or `]` at `7"),
         (lists("[0, 0]", '["x", "y', "[[], []]"), 'subtasks` .*begins with `"y` never ends: its closing quote is missing'),
         (lists("[0, 0]", '["x", "y), "z"]', "[[], []]"), "each string its closing quote.* at `z"),
         (lists("[0, 0]", '["x, "y"]', "[[], []]"), "each string its closing quote.* at `y"),
         (lists("[0, 0]", '["x"), "y"]', "[[], []]"), "goes on behind a `\\)`"),
-        (lists("[0, 0", '["x", "y"]', "[[], []]"), "model_id` cannot be read: expected `,` or `]` at `subtasks"),
+        (lists("[0, 0 0", '["x", "y"]', "[[], []]"), "model_id` cannot be read: expected `,` or `]` at `0"),
         (lists("{0}"), "`model_id` must be followed by `=` and a list .*, not by `= .0.`"),
         (lists("0"), "`model_id` must be followed by `=` and a list .*, not by `= 0`"),
         (lists(subtasks='"x"'), "`subtasks` must be followed by `=` and a list .*, not by `= \"x\"`"),
@@ -177,7 +238,7 @@ y''']"""
         (lists("[0, 0]", '["x", "y"]', "[[], [2]]"), 1, "access to step 2"),
         (lists("[0, 0]", '["x", "y"]', "[[], [0.0]]"), 1, "whole positions"),
         (lists("[0, 0]", '["x", "y"]', "[[], [true]]"), 1, "whole positions"),
-        (lists(access="[none]"), 0, 'or "all"'),
+        (lists(access="[nothing]"), 0, 'or "all"'),
         (lists(access="[3]"), 0, "list of positions"),
         (
             lists("[0]*6".replace("[0]*6", str([0] * 6)), str(["x"] * 6), str([[]] * 6)),
@@ -186,8 +247,23 @@ y''']"""
         ),
         (lists("[]", "[]", "[]"), None, "no earlier answer"),
         ('{"steps": []}', None, "no earlier answer"),
-        ('{"steps": [{"worker": 0, "subtask": "x"}]}', 0, "each step is"),
-        ('{"steps": [{"worker": 0, "subtask": "x", "access": [], "k": 1}]}', 0, "each step is"),
+        ('{"steps": [{"worker": 0, "subtask": "x"}]}', 0, "key 'access' is missing; each step is"),
+        (
+            '{"steps": [{"worker": 0, "subtask": "x", "access": [], "id": 1}]}',
+            0,
+            "key 'id' does not belong",
+        ),
+        (
+            '{"steps": [{"worker": 0, "Worker": 0, "subtask": "x", "access": []}]}',
+            0,
+            "key 'Worker' .* twice",
+        ),
+        ('{"steps": [{"agent": 0, "subtask": "x", "access": []}]}', 0, "key 'agent' does not belong"),
+        ('{"steps": [{"worker": 0, "subtask": "x", "access": []}, 7]}', 1, "each step is .*, not 7"),
+        ('{"worker": 0, "subtask": "x", "access": []}', None, "steps must stand in one list"),
+        (lists(access="[['step 0']]"), 0, "whole positions"),
+        (lists(models='["model 7"]'), 0, "no worker 7"),
+        (lists(models='["0 (critic)"]'), 0, "no worker '0 .critic.'"),
         ('{"steps": [{"worker": true, "subtask": "x", "access": []}]}', 0, "no worker True"),
         ('{"steps": 3}', None, "no workflow found"),
         ("[" * 100_000, None, "no workflow found"),
@@ -207,7 +283,7 @@ def test_texts_that_cannot_be_stored_are_mended():
 
 
 def test_steps_as_json_read_the_same_with_and_without_words_around_them():
-    workflow = flow(("coder", "cols: a\tto\rb\x0cc\nu", []))
+    workflow = flow(("coder", "cols: a\tname\rback\x0c1\nThen", []))
     text = json.dumps(workflow.to_json())
     for shown in (text, f"Plan:\n```json\n{text}\n```"):
         assert parse_workflow(shown, POOL) == workflow
@@ -224,6 +300,49 @@ def test_unescaped_tex_is_kept():
     assert parse_workflow(text, POOL).steps[0].subtask == (
         r"$\frac{1}{2} \times \nu + \theta \neq \bar{x} \right)$" + "\nThen\tsay" + r"\n"
     )
+
+
+TEX = (
+    r"\frac{1}{2}", r"\boxed{x}", r"\beta", r"\theta_1", r"\text{a}", r"\textbf{a}", r"x \neq y", r"\nabla f", r"x \ne 0",
+    r"x \ne y", r"\rho", r"\rightarrow", r"\right)", r"\bar{x}", r"\forall", r"a \times b", r"\to 0", r"\tan x", r"\nu_1",
+    r"\not= 1", r"\notin S", r"\nexists x", r"\rceil", r"\triangle", r"\tfrac12",
+)  # fmt: skip
+PLAIN = (
+    r"\nThen",
+    r"\ne) last",
+    r"\nexists is a word",
+    r"\tname",
+    r"\nor",
+    r"\r\nNext",
+    r"\next",
+    r"\n\nuse",
+    r"\ttab",
+    r"\there",
+)
+IN_JSON = (
+    '{"steps": [{"worker": "coder", "subtask": "%s", "access": []}]}',
+    '{"model_id": [0], "subtasks": ["%s"], "access_list": [[]]}',
+    'So:\n```json\n{"steps": [{"worker": 0, "subtask": "%s", "access": []}]}\n``` done',
+    '[{"worker": 0, "subtask": "%s", "access": []}]',
+    lists(subtasks='["%s"]'),
+)
+
+
+@pytest.mark.parametrize("form", IN_JSON)
+def test_tex_with_single_backslashes_is_tex_in_every_form(form):
+    for written in TEX:
+        assert parse_workflow(form % f"Find {written}.", POOL).steps[0].subtask == f"Find {written}."
+        doubled = written.replace("\\", "\\\\")
+        assert parse_workflow(form % f"Find {doubled}.", POOL).steps[0].subtask == f"Find {written}."
+    for written in PLAIN:
+        meant = json.loads(f'"a{written}."')
+        assert parse_workflow(form % f"a{written}.", POOL).steps[0].subtask == meant
+
+
+def test_what_a_workflow_writes_is_read_as_it_is():
+    workflow = flow(("coder", "a\tto\x0cc\nu \\neq \\nu", []))
+    assert parse_workflow(workflow.to_text(), POOL) == workflow
+    assert parse_workflow(literal(workflow.to_json()), POOL) == workflow
 
 
 TIGHT = lists("[1]", '["fix it"]', '[["all"]]')
@@ -325,7 +444,7 @@ JUNK_UNITS = [
     "model_id=[", "subtasks=['", "access=['access=['", 'access=["a",', "access=[]\n", "model_id=[] ",
     'steps=[{"a":[', "<think>", "</think>", "[", '"', "\\", "{", "`", "# ", 'subtasks=["\\\\', "model_id = ['''",
     'subtasks=["a]\n', "subtasks=［「a」，", "「", "subtasks=[「「", "\\text{model\\_id}=[", "access_list=[[], 0]\n",
-    "access     ", "x' 'y", "model_id=[0]\nsubtasks=['a']\n",
+    "access     ", "model_id=[0}\n", "subtasks=[\"“", '[{"worker":', '"arguments": "', "subtasks\n[", "„a”", "x' 'y", "model_id=[0]\nsubtasks=['a']\n",
 ]  # fmt: skip
 
 

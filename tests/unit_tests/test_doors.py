@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import inspect
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
@@ -9,7 +10,9 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
-from langchain_core.messages import HumanMessage
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import RunnableLambda, RunnableParallel
 from langchain_core.runnables.config import ContextThreadPoolExecutor, ensure_config
 from langchain_core.tools import tool
@@ -17,6 +20,7 @@ from langchain_core.tools import tool
 from langgraph_conductor import Plan, Step, Worker, Workflow, create_conductor
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ScriptedModel
+from langgraph_conductor.workers.cache_hits import REPLAYS
 from tests.helpers import ask, flow
 
 
@@ -304,6 +308,71 @@ def test_an_awaited_answer_of_the_cache_costs_nothing():
     worker = Worker("w", work, price={"input": 1, "output": 9})
     result = asyncio.run(create_conductor(fixed.single("w"), [worker], budget={"calls": 2}).ainvoke(ask()))
     assert (result["stopped"], result["usage"]["total"]["calls"], len(model.calls)) == ("", 1, 1)
+
+
+class OfTexts(InMemoryCache):
+    """Gives `Generation`, as caches do that keep no messages."""
+
+    def lookup(self, prompt, llm_string):
+        found = super().lookup(prompt, llm_string)
+        return found and [Generation(text=one.text) for one in found]
+
+
+class Warm(InMemoryCache):
+    """Was filled by another process, which kept no ids."""
+
+    def lookup(self, prompt, llm_string):
+        return [ChatGeneration(message=AIMessage("warm"))]
+
+
+@pytest.mark.parametrize(("cache", "made"), [(InMemoryCache, 1), (OfTexts, 1), (Warm, 0)])
+@pytest.mark.parametrize("identity", [None, "resp_1"])
+@pytest.mark.parametrize("form", ["model", "bound", "function"])
+def test_what_any_cache_gives_costs_nothing(cache, made, identity, form, run):
+    used = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+    model = ScriptedModel(
+        replies=lambda _: AIMessage("hi", id=identity, usage_metadata=used), cache=cache()
+    )
+    worker = {"model": model, "bound": model.bind(stop=["END"]), "function": lambda _: model.invoke("q")}[
+        form
+    ]
+    # The same steps ask the same.
+    team = create_conductor(
+        fixed.workflow(flow(("w", "q", []))), [Worker("w", worker, price={"input": 1, "output": 1})],
+        budget={"calls": 1},
+    )  # fmt: skip
+    totals = [run(team, ask())["usage"]["total"] for _ in range(2)]
+    assert [(total["calls"], total["unpriced_calls"]) for total in totals] == [(made, 0), (0, 0)]
+    assert (totals[1]["usd"], len(model.calls)) == ("0", made)
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("cost", [0, 0.0])
+@pytest.mark.parametrize("identity", [None, "resp", "run", "lc_run-"])
+def test_calls_that_a_provider_gives_away_keep_to_the_budget(cost, identity, cached, run):
+    used = {"input_tokens": 10, "output_tokens": 20, "total_tokens": 30, "total_cost": cost}
+    # Chunks, put together, would lose the cost.
+    model = ScriptedModel(cache=InMemoryCache() if cached else None, disable_streaming=True)
+    model.replies = lambda _: AIMessage(
+        "hi", id=identity and f"{identity}-{len(model.calls)}", usage_metadata=used
+    )
+    steps = fixed.workflow(flow(*(("w", f"Do {i}.", []) for i in range(5))))
+    worker = Worker("w", model, price={"input": 1, "output": 10}, max_concurrency=1)
+    result = run(create_conductor(steps, [worker], budget={"calls": 2}), ask())
+    total = result["usage"]["total"]
+    assert (len(model.calls), total["calls"], total["input_tokens"], total["usd"]) == (
+        2,
+        2,
+        20,
+        "0.00042",
+    )
+    assert result["stopped"]
+
+
+def test_langchain_has_what_tells_of_hits():
+    """If this fails, answers of LangChain's cache count as calls."""
+    for name in REPLAYS:
+        assert "run_manager" in inspect.signature(getattr(BaseChatModel, name)).parameters
 
 
 def closed(model):

@@ -235,7 +235,7 @@ def test_several_answers_to_a_call_are_paid_once():
         ("m", {"x": (1, 2)}, {"cost": 0.25}, {}, "250000"),
         ("m", {}, {"response_cost": "0.5"}, {}, "500000"),
         ("m", {}, {}, {"total_cost": 0}, "0"),
-        ("m", {"": (1, 2)}, {}, {"total_cost": 0}, "0"),  # so LangChain marks what its cache gives
+        ("m", {"": (1, 2)}, {}, {"total_cost": 0}, "5000"),  # the user knows better
         ("m", {"": (1, 2)}, {}, {"total_cost": "0"}, "5000"),
         ("m", {"": (1, 2)}, {}, {"total_cost": False}, "5000"),
         ("m", {"": (1, 2)}, {}, {"total_cost": 0.5}, "5000"),
@@ -255,24 +255,22 @@ def test_what_a_cache_gives_is_no_call_and_frees_all_that_was_set_aside():
     ledger, limiter = Ledger(Budget(tokens=10_000, calls=5, usd=1)), Limiter(tokens_per_minute=1000)
     meter = Meter(prices={"": Price(1, 2)}, ledger=ledger, limiter=limiter)
     begun(meter)
-    cached = AIMessage("a", id="lc_run--another-0", usage_metadata=tokens_of(1000, 2000, total_cost=0))
-    meter.end("call", answered(cached, cached))
+    meter.hit("call")
+    meter.hit("another")  # one that is not this meter's
+    meter.end("call", answered(AIMessage("a", usage_metadata=tokens_of(1000, 2000))))
     assert ledger.left == BudgetLeft(tokens=10_000, calls=5, usd=Decimal(1))
     assert [booked.amount for booked in limiter._tokens._bookings] == [0]
     assert (meter.usage, meter.records, meter.most) == (Usage(usd=Decimal()), [], [])
 
 
-@pytest.mark.parametrize("about_the_call", ["id", "output", "mixed"])
-def test_a_call_that_a_provider_gives_away_is_a_call(about_the_call):
+@pytest.mark.parametrize("identity", [None, "lc_run--call-0", "lc_run--another-0", "resp_1"])
+@pytest.mark.parametrize("cost", [0, 0.0])
+def test_a_call_that_a_provider_gives_away_is_a_call(identity, cost):
     meter = Meter()
     begun(meter)
-    free = tokens_of(10, 20, total_cost=0)
-    messages = [AIMessage("a", id="lc_run--call-0" if about_the_call == "id" else "x", usage_metadata=free)]
-    if about_the_call == "mixed":
-        messages.append(AIMessage("b"))
-    response = answered(*messages)
-    response.llm_output = {"model_name": "m"} if about_the_call == "output" else None
-    meter.end("call", response)
+    meter.end(
+        "call", answered(AIMessage("a", id=identity, usage_metadata=tokens_of(10, 20, total_cost=cost)))
+    )
     assert (meter.usage.calls, meter.usage.total_tokens, meter.usage.usd) == (1, 30, Decimal())
 
 

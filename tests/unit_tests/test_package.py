@@ -36,6 +36,7 @@ FLOORS = [
         "usage",
         "prices",
         "literals",
+        "mending",
         "replies",
         "driving",
         "containment",

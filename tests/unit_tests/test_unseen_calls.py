@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from langchain.agents import create_agent
@@ -11,7 +12,7 @@ from langchain_core.callbacks import CallbackManager
 from langchain_core.runnables.config import ContextThreadPoolExecutor, ensure_config
 from langchain_core.tracers import context as hooks
 
-from langgraph_conductor import Worker, create_conductor
+from langgraph_conductor import BudgetExceededError, Worker, create_conductor
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ScriptedModel
 from langgraph_conductor.workers.unseen import unseen
@@ -100,6 +101,66 @@ def test_a_call_that_is_given_the_config_of_its_step_is_not_told_of(model, run, 
 
     result = run(conductor(work, {"calls": 1}), ask())
     assert (told(caplog), result["usage"]["total"]["calls"]) == ([], 1)
+
+
+@pytest.mark.parametrize("call", [lambda m: m.invoke("q"), lambda m: list(m.stream("q")), in_agent])
+@pytest.mark.parametrize("way", ["sync", "async", "in a thread"])
+def test_a_call_in_an_empty_context_of_the_same_thread_is_counted(way, call, model, caplog):
+    def work(task):
+        for _ in range(3):
+            with suppress(BudgetExceededError):
+                contextvars.Context().run(call, model)
+        return "x"
+
+    async def awaited(task):
+        return work(task)
+
+    form = awaited if way == "async" else work
+    graph = conductor(form, {"calls": 1})
+    result = graph.invoke(ask()) if way == "sync" else asyncio.run(graph.ainvoke(ask()))
+    assert result["usage"]["total"]["calls"] == len(model.calls) == 1
+    assert told(caplog) == []
+    assert not unseen._here
+
+
+def test_a_call_in_a_task_with_a_context_of_its_own_is_told_of(model, caplog):
+    async def work(task):
+        await asyncio.create_task(model.ainvoke("q"), context=contextvars.Context())
+        return "x"
+
+    asyncio.run(conductor(work, {"calls": 1}).ainvoke(ask()))
+    (message,) = told(caplog)
+    assert "called in task" in message
+
+
+def test_tasks_that_a_step_did_not_begin_are_left_alone(model, caplog):
+    async def app():
+        begun, over = asyncio.Event(), asyncio.Event()
+
+        async def outside():
+            await begun.wait()
+            await model.ainvoke("q")
+            over.set()
+
+        async def work(task):
+            begun.set()
+            await over.wait()
+            return "x"
+
+        task = asyncio.create_task(outside(), context=contextvars.Context())
+        result = await conductor(work, {"calls": 1}).ainvoke(ask())
+        await task
+        return result
+
+    result = asyncio.run(app())
+    assert (told(caplog), result["usage"]["total"]["calls"], len(model.calls)) == ([], 0, 1)
+
+
+def test_a_thread_that_ran_a_step_is_free_again(model):
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(conductor(lambda task: "x", {"calls": 1}).invoke, ask()).result()
+        answers = [pool.submit(contextvars.Context().run, model.invoke, "q").result() for _ in range(2)]
+    assert [answer.text for answer in answers] == ["hi", "hi"]
 
 
 def test_without_a_budget_nothing_is_told(model, run, caplog):

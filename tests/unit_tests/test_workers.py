@@ -517,3 +517,36 @@ def test_the_keys_of_a_model():
     assert secrets_of(model) == ("abc7ef",)
     assert secrets_of(model.bind(stop=["x"]).with_config(tags=["t"])) == ("abc7ef",)
     assert secrets_of(Keyed()) == secrets_of(lambda task: "") == ()
+
+
+@dataclass
+class City:
+    name: str
+
+
+class Town(BaseModel):
+    name: str
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (Town(name="Köln"), '{"name":"Köln"}'),
+        (City("Köln"), '{"name": "Köln"}'),
+        ({"name": "Köln", "parts": [Town(name="Deutz")]}, '{"name": "Köln", "parts": [{"name": "Deutz"}]}'),
+        ({"raw": AIMessage(""), "parsed": Town(name="Köln"), "parsing_error": None}, '{"name":"Köln"}'),
+        ({"raw": AIMessage("Köln"), "parsed": None, "parsing_error": ValueError("x")}, "Köln"),
+        ({"role": "assistant", "content": "Köln"}, "Köln"),
+    ],
+)
+def test_an_object_counts_by_its_json(given, text, run):
+    for form in (lambda task: given, RunnableLambda(lambda messages: given)):
+        team = create_conductor(fixed.single("w"), [Worker("w", form)])
+        assert run(team, ask())["answer"] == text
+
+
+def test_a_refusal_beside_no_object_is_a_refusal(run):
+    said = AIMessage("", additional_kwargs={"refusal": "I will not."})
+    given = {"raw": said, "parsed": None, "parsing_error": None}
+    with pytest.raises(WorkerError, match="I will not"):
+        run(create_conductor(fixed.single("w"), [Worker("w", lambda task: given)]), ask())
