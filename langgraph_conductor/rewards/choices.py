@@ -6,7 +6,7 @@ from typing import Final
 
 from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.foreign_text import normalized
-from langgraph_conductor.rewards.answers import LINE, announces, final_answer, unwrapped
+from langgraph_conductor.rewards.answers import LINE, Found, announces, find_answer, unwrapped
 from langgraph_conductor.rewards.task import Task
 
 _QUOTES: Final = "\"'`“”‘’«»"
@@ -47,13 +47,8 @@ _OTHERS: Final = re.compile(
 )
 """Signs that a text behind a letter names a second option, or takes back the first."""
 
-_SAYS: Final = re.compile(
-    r"(?:^[#*_ ]{0,4}(?:ans|selected|selection)|\banswer(?=[*_ ]{0,4}：)"
-    r"|\b(?:Antwort|(?:r[ée]ponse|respuesta|risposta|resposta)(?: correct[ae]| corretta| correta| finale?)?)"
-    r"|答案|答え|正解)\.?([*_ ]{0,4})(?:(?:ist|est|es)\b|[èé](?= )|[是为為は][:：]?|[:：])",
-    re.IGNORECASE | re.MULTILINE,
-)
-"""Short and foreign words for "answer is"."""
+_DASH: Final = re.compile(r"^([#*_ ]{0,4}(?:the )?(?:final )?answer[*_]{0,4}) ?(?:=|[-\u2013\u2014](?= )|>)", re.I | re.M)
+"""A dash for "answer:", which before a number may be a sign."""
 
 
 def choice(answer: str, task: Task) -> bool:
@@ -82,7 +77,7 @@ def choice(answer: str, task: Task) -> bool:
     return same(choices, gold)(text)
 
 
-def finals(reply: str, task: Task) -> Iterator[str]:
+def finals(reply: str, task: Task) -> Iterator[Found]:
     """What of a reply may count as the answer of a multiple-choice question.
 
     It is the final answer on one line, and as many lines as the right option has. An option's own words announce
@@ -94,17 +89,18 @@ def finals(reply: str, task: Task) -> Iterator[str]:
     hidden = {
         f"\ue000{i}\ue000": text
         for i, text in enumerate(choices)
-        if text.strip() and (announces(text) or _SAYS.search(text))
+        if text.strip() and announces(text)
     }
     for place, text in hidden.items():
         reply = reply.replace(text, place)
-    reply = _SAYS.sub(r"answer\1: ", reply)
+    reply = _DASH.sub(r"\1: ", reply)
     for lines in sorted({1, right.strip().count("\n") + 1}):
-        final = final_answer(reply, lines=lines, longest=longest)
+        final = find_answer(reply, lines=lines, longest=longest, question=task.question)
         if final is not None:
+            answer, behind = final.answer, final.behind
             for place, text in hidden.items():
-                final = final.replace(place, text)
-            yield final
+                answer, behind = answer.replace(place, text), behind.replace(place, text)
+            yield Found(answer, behind)
 
 
 def options(task: Task) -> tuple[str, list[str]]:
