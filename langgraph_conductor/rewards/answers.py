@@ -40,7 +40,9 @@ _ANSWER_IS: Final = re.compile(
 )
 """Words that announce an answer, in several languages."""
 
-_COPULA: Final = re.compile(r"(?:\u3067\u3059|\u3067\u3042\u308b|\u3060|\uc785\ub2c8\ub2e4|\uc774\ub2e4|\u0964)\Z")
+_COPULA: Final = re.compile(
+    r"(?:\u3067\u3059|\u3067\u3042\u308b|\u3060|\uc785\ub2c8\ub2e4|\uc774\ub2e4|\u0964)\Z"
+)
 """What ends a sentence behind its answer where the verb comes last."""
 
 _OPENING: Final = re.compile(r"\A(?:[*_:\s]|```[a-z]*\n|\\\[ *\n|\$\$ *\n)*")

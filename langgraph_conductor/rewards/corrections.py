@@ -32,7 +32,9 @@ _DENIAL: Final = re.compile(
 
 _YES: Final = re.compile(
     r"(?:(?:so|and|ok|okay|yes|indeed),? ?){0,3}"
-    r"(?:yes|confirmed|verified|(?:" + _HERE + r"|everything|all)(?:['\u2019]s| is| was| checks| holds| stands| still)"
+    r"(?:yes|confirmed|verified|(?:"
+    + _HERE
+    + r"|everything|all)(?:['\u2019]s| is| was| checks| holds| stands| still)"
     r"(?: (?:still|indeed|all|out|up|fine|correct|right|consistent|stands|holds|good)){0,4})",
     re.IGNORECASE,
 )
@@ -46,7 +48,7 @@ _BAD: Final = (
 _BELIED: Final = re.compile(
     rf"\b({_BAD})(?:[ -]\w{{1,15}})?[*_ ]{{1,4}}\Z"
     r"|\b(not|never|n['\u2019]t|no)(?: (?:the|an?|my|one|correct|right|best|final|possible|valid)){0,3}[*_ ]{1,4}\Z"
-    r"|([\u9519\u8bef\u932f\u8aa4\u4e0d\u975e])(?:\u7684|\u6b63\u786e)?\Z",
+    r"|([\u9519\u8bef\u932f\u8aa4\u4e0d\u975e])(?:\u6b63\u786e)?\u7684?\Z",
     re.IGNORECASE,
 )
 """What names an answer as one that is not given, right before the word "answer"."""

@@ -49,7 +49,7 @@ _WRONG: Final = (
 )
 _ONE: Final = r"\(?[A-Z]\b\)?"
 _DISMISSED: Final = re.compile(
-    rf"(?<![\w(])(?:(?i:options?|choices?|answers?) )?"
+    rf"(?<![\w(])(?!I was)(?:(?i:options?|choices?|answers?) )?"
     rf"({_ONE}(?:(?:, ?(?:and |or )?| and | or ){_ONE}){{0,9}}|(?i:the others?|others|the rest|all others)"
     rf"|(?i:(?:the |all )?(?:other|remaining) (?:options|choices|answers|ones)))"
     rf" (?:is|are|was|were)(?: (?:all|both|clearly|therefore|thus|simply))? {_WRONG}"
@@ -137,7 +137,15 @@ def _another(behind: str, gold: str, choices: Sequence[str]) -> bool:
         f"{text} is {praise}" in behind
         for text in texts
         if len(text) > 2
-        for praise in ("the correct", "the right", "the best", "the answer", "correct.", "right.", "better.")
+        for praise in (
+            "the correct",
+            "the right",
+            "the best",
+            "the answer",
+            "correct.",
+            "right.",
+            "better.",
+        )
     )
 
 

@@ -16,7 +16,8 @@ _REASONS: Final = re.compile(
 _UNITS: Final = frozenset({"unit", "units", "currency"})
 _FENCE: Final = "```"
 _END: Final = re.compile(
-    r"(?:<[|\uff5c][^\n<>|\uff5c]{1,64}[|\uff5c]>|</s>|<(?:eos|end_of_turn|endoftext|eot|im_end)>)\Z", re.IGNORECASE
+    r"(?:<[|\uff5c][^\n<>|\uff5c]{1,64}[|\uff5c]>|</s>|<(?:eos|end_of_turn|endoftext|eot|im_end)>)\Z",
+    re.IGNORECASE,
 )
 """A token of a chat template that ends a message."""
 
