@@ -18,7 +18,10 @@ LINE: Final = 200
 _TAG: Final = re.compile(r"< ?(?:answer ?>|(/) ?answer ?(?:>|\Z))", re.IGNORECASE | re.ASCII)
 _BOX: Final = re.compile(r"\\(?:boxed|fbox) ?\{")
 _THOUGHT: Final = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
-_NEXT: Final = r"(?=[\s*_:(\[\"'$\\-]{0,8}(?:[\d\u20ac\u00a3\u00a5\u2212\\]|(?-i:[A-Z])(?![A-Za-z])|(?:option|choice|letter) ))"
+_NEXT: Final = (
+    r"(?=[\s*_:(\[\"'$\\-]{0,8}"
+    r"(?:[\d\u20ac\u00a3\u00a5\u2212\\]|(?-i:[A-Z])(?![A-Za-z])|(?:option|choice|letter) ))"
+)
 """What looks like an answer: a number, a formula, a single capital."""
 
 _LATIN: Final = (
@@ -33,9 +36,12 @@ _ANSWER_IS: Final = re.compile(
     rf"\banswer[*_ ]{{0,4}}(?:is\b|[:\uff1a]|(?:should|would|must|will|has to) be\b{_NEXT})"
     r"|^[#*_ ]*(?:the )?(?:final )?answer[*_ ]*$"
     r"|^[#*_ ]{0,4}(?:ans|selected|selection)\.?[*_ ]{0,4}[:\uff1a]"
-    rf"|\b{_LATIN}[*_ ]{{0,4}}(?:(?:ist|est|es|[\u00e8\u00e9](?= ))\b(?:{_NEXT}| (?:la|le|el|die|der|a|o){_NEXT})?|[:\uff1a])"
-    rf"|(?:{_OTHER})[*_ ]{{0,4}}(?:[\u662f\u4e3a\u70ba\u306f\uc740\u9009\u9078]?[:\uff1a]|[\u662f\u4e3a\u70ba\u306f\uc740\u9009\u9078]|\u3011[:\uff1a]?)"
-    r"|(?:^|[\u6545\u5e94\u61c9]|\u56e0\u6b64|\u6240\u4ee5)[*_ ]{0,4}[\u9009\u9078]\u62e9?[:\uff1a]?(?=[\s*_(\uff08]{0,4}(?-i:[A-Z]))",
+    rf"|\b{_LATIN}[*_ ]{{0,4}}"
+    rf"(?:(?:ist|est|es|[\u00e8\u00e9](?= ))\b(?:{_NEXT}| (?:la|le|el|die|der|a|o){_NEXT})?|[:\uff1a])"
+    rf"|(?:{_OTHER})[*_ ]{{0,4}}(?:[\u662f\u4e3a\u70ba\u306f\uc740\u9009\u9078]?[:\uff1a]"
+    r"|[\u662f\u4e3a\u70ba\u306f\uc740\u9009\u9078]|\u3011[:\uff1a]?)"
+    r"|(?:^|[\u6545\u5e94\u61c9]|\u56e0\u6b64|\u6240\u4ee5)[*_ ]{0,4}"  # Chinese: hence choose A
+    r"[\u9009\u9078]\u62e9?[:\uff1a]?(?=[\s*_(\uff08]{0,4}(?-i:[A-Z]))",
     re.IGNORECASE | re.MULTILINE,
 )
 """Words that announce an answer, in several languages."""

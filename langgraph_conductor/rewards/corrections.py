@@ -11,11 +11,12 @@ _TURN: Final = re.compile(
     r"(?:wait\b|actually\b|hm+\b|w?h?oops\b|sorry\b(?! for)|(?:my )?apologies\b(?! for the l)|my (?:mistake|bad)\b"
     r"|correct(?:ion|ed)\b|errat(?:um|a)\b|no(?=\s*(?:[,.:;!\u2013-]|\Z|wait|actually|sorry))|nope\b"
     r"|(?:scratch|strike) that\b|never ?mind\b|(?:ignore|disregard) (?:that|this|the|my)\b"
-    r"|on (?:second thoughts?|reflection|further|closer)\b|(?:after|upon) (?:re-?\w{3,}|further|closer|reflection)\b"
-    r"|i (?:made an?|was wrong|mean|meant|mis\w{3,}|take (?:it|that) back|(?:have )?changed? my mind|should have|forgot"
-    r"|stand corrected|now think)\b"
-    r"|let(?:['\u2019]s| me| us) (?:correct|fix|revise|redo|start over|try again|rethink|recheck|double|check again"
-    r"|re-?(?:calc|comp|consider|eval|exam|do|think|count|check)\w*)"
+    r"|on (?:second thoughts?|reflection|further|closer)\b"
+    r"|(?:after|upon) (?:re-?\w{3,}|further|closer|reflection)\b"
+    r"|i (?:made an?|was wrong|mean|meant|mis\w{3,}|take (?:it|that) back|(?:have )?changed? my mind"
+    r"|should have|forgot|stand corrected|now think)\b"
+    r"|let(?:['\u2019]s| me| us) (?:correct|fix|revise|redo|start over|try again|rethink|recheck|double"
+    r"|check again|re-?(?:calc|comp|consider|eval|exam|do|think|count|check)\w*)"
     r"|(?:edit|update|revised?(?: answer)?|revision|amended|rather|instead)\s?[:,])",
     re.IGNORECASE,
 )
@@ -47,7 +48,8 @@ _BAD: Final = (
 )
 _BELIED: Final = re.compile(
     rf"\b({_BAD})(?:[ -]\w{{1,15}})?[*_ ]{{1,4}}\Z"
-    r"|\b(not|never|n['\u2019]t|no)(?: (?:the|an?|my|one|correct|right|best|final|possible|valid)){0,3}[*_ ]{1,4}\Z"
+    r"|\b(not|never|n['\u2019]t|no)(?: (?:the|an?|my|one|correct|right|best|final|possible|valid)){0,3}"
+    r"[*_ ]{1,4}\Z"
     r"|([\u9519\u8bef\u932f\u8aa4\u4e0d\u975e])(?:\u6b63\u786e)?\u7684?\Z",
     re.IGNORECASE,
 )

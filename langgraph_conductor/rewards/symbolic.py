@@ -63,7 +63,7 @@ def _roots(text: str) -> tuple[str, str] | None:
     if len(parts) == 2:
         before, after = parts
         plus = "" if not before.strip() or before.rstrip().endswith("=") else "+"
-        return f"{before}{plus}{after}", f"{before}-{after}"
+        return f"{before}{plus}{after.lstrip()}", f"{before}-{after.lstrip()}"
     parts = _BETWEEN.split(text)
     if len(parts) != 2 or re.search(r"[()\[\]|]", text):
         return None
