@@ -54,8 +54,9 @@ _SIGNS = (
 """Signs that can make one answer out of several. Each line is one kind."""
 
 _UNICODE = {
-    "\u2212": "-", "\u221e": r"\infty ", "\u222a": r"\cup ", "\u2229": r"\cap ", "\u03c0": r"\pi ", "\u2264": r"\leq ",
-    "\u2265": r"\geq ", "\u2260": r"\neq ", "\u00d7": r"\times ", "\u00b7": r"\cdot ", "\u2208": r"\in ",
+    "\u2212": "-", "\u221e": r"\infty ", "\u222a": r"\cup ", "\u2229": r"\cap ", "\u03c0": r"\pi ",
+    "\u2264": r"\leq ", "\u2265": r"\geq ",
+    "\u2260": r"\neq ", "\u00d7": r"\times ", "\u00b7": r"\cdot ", "\u2208": r"\in ",
 }  # fmt: skip
 """Signs as LaTeX writes them."""
 
