@@ -53,6 +53,17 @@ _SIGNS = (
 )
 """Signs that can make one answer out of several. Each line is one kind."""
 
+_UNICODE = {
+    "\u2212": "-", "\u221e": r"\infty ", "\u222a": r"\cup ", "\u2229": r"\cap ", "\u03c0": r"\pi ",
+    "\u2264": r"\leq ", "\u2265": r"\geq ",
+    "\u2260": r"\neq ", "\u00d7": r"\times ", "\u00b7": r"\cdot ", "\u2208": r"\in ",
+}  # fmt: skip
+"""Signs as LaTeX writes them."""
+
+_AND = re.compile(r"\$?,?\s?(?:\band\b|\\(?:text|mathrm|mbox)\s?\{\s?,?\s?and\s?\})\s?\$?|\$,\s?\$")
+"""Between the parts of a list."""
+_RELATION = re.compile(r"[=<>]|\\(?:[lg]eq?|neq?|in)\b|\bor\b")
+
 _SUBSCRIPT = re.compile(r"_\s*+\{?+\s*+(\w+)")
 """Bases of numbers and of logarithms, indices of variables: math-verify may pass over them."""
 
@@ -66,6 +77,8 @@ def math(answer: str, gold: str) -> bool:
     answer, gold = _plain(answer), _plain(gold)
     if answer == gold:
         return bool(gold)
+    if "," in gold and not _RELATION.search(answer):
+        answer = _AND.sub(", ", answer)
     if any(re.search(sign, answer) and not re.search(sign, gold) for sign in _SIGNS):
         return False
     if not _paired(answer) or not set(_SUBSCRIPT.findall(answer)) <= set(_SUBSCRIPT.findall(gold)):
@@ -93,8 +106,14 @@ def _paired(text: str) -> bool:
 
 def _plain(text: str) -> str:
     """Without dollar signs, thousands separators, a unit at the end, `x =` or `x in` at the start."""
-    text = text.strip().strip("$").strip().removesuffix(".").replace("\u2212", "-")
-    text = re.sub(r"\\left\b|\\right\b|\\[,;!: ]|\\displaystyle", " ", text).replace("{,}", ",")
+    text = text.strip().strip("$").strip().removesuffix(".")
+    for sign, name in _UNICODE.items():
+        text = text.replace(sign, name)
+    text = re.sub(r"(?<![A-Za-z\\])inf(?:inity)?\b", r"\\infty", text)
+    text = re.sub(r"(?<=[)\]]) ?U ?(?=[(\[])", r"\\cup ", text)
+    text = re.sub(r"\{[bp]matrix\}", "{pmatrix}", text)
+    text = re.sub(r"\\(?:text|mathrm|mbox)\s?\{\s?([ie])\s?\}", r"\1", text)
+    text = re.sub(r"\\left\b|\\right\b|(?<!\\)\\[,;!: ]|\\displaystyle", " ", text).replace("{,}", ",")
     text = re.sub(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])", lambda m: m[0].replace(",", ""), text)
     text = re.sub(
         r"(?<=\S)\s*\\(?:text|mathrm|mbox)\s*\{(?!\s*(?:or|and|not)\b)[a-zA-Z. ]{1,20}\}$", "", text

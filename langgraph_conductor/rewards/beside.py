@@ -21,7 +21,7 @@ _FUNCTION: Final = r"(?:sin|cos|tan|log|ln|exp|sqrt|arcsin|arccos|arctan)"
 _OPERATOR_BEFORE: Final = re.compile(
     r"(?:[-+/*^_<>~\u2212\u2013\u00d7\u00f7\u00b1\u2260\u2264\u2265\u221a\u00ac]"
     r"|\\(?:cdot|times|div|pm|mp|neq?|not|leq?|geq?|lt|gt|pi|lnot|neg|over|" + _FUNCTION + r")"
-    r"|[\^_]\s*\{|\\sqrt(?:\[\w*\])?\s*\{|\\[dtc]?frac\s*+(?:\w|\{[^{}]*+\})?+\s*+\{?"
+    r"|\\[bx]?cancel\s*\{|\\sout\s*\{|[\^_]\s*\{|\\sqrt(?:\[\w*\])?\s*\{|\\[dtc]?frac\s*+(?:\w|\{[^{}]*+\})?+\s*+\{?"
     r"|(?<![A-Za-z\\])" + _FUNCTION + r"|(?<![A-Za-z\\])[A-Za-z]\(|[0-9)]\()\(*\Z"
 )
 _TOUCHES_BEFORE: Final = re.compile(r"(?:[0-9][.,]?|\.|(?<![A-Za-z\\])[A-Za-z]|[}\])\u03c0])\Z")
@@ -31,7 +31,9 @@ _OPERATOR_AFTER: Final = re.compile(
     r"|\\(?:cdot|times|div|pm|mp|pi|sqrt|[dt]?frac|over|bmod|pmod|leq?|geq?|lt|gt|neq?|choose|"
     r"alpha|beta|theta)(?![A-Za-z]))"
 )
-_TOUCHES_AFTER: Final = re.compile(r"[.,]?[0-9]|[A-Za-z](?![A-Za-z])|[?\u221e\u2030(]")
+_DIGITS_AFTER: Final = re.compile(r"(?:\\[,;:! ]|\{,\}|[ ~]|\u00a0|\u202f|\u2009)[0-9]")
+"""More digits of the same number, set apart."""
+_TOUCHES_AFTER: Final = re.compile(r"[.,'_]?[0-9]|[A-Za-z](?![A-Za-z])|[?\u221e\u2030(]")
 _DEGREES: Final = re.compile(r"\s*\^\s*(?:\\circ|\{\s*\\circ\s*\})")
 _SHARE: Final = r"(?:half|third|thirds|quarter|quarters|fourth|fifth|tenth|percent|%|fraction|multiple|power|root|square|cube|reciprocal|inverse|opposite|negative)"  # noqa: E501
 _WORDS_BEFORE: Final = re.compile(
@@ -53,6 +55,7 @@ _WORDS_AFTER: Final = re.compile(
     r"(?:,\s*)?(?:(?:"
     + _SCALE
     + r"|[kKMB]|squared|cubed|factorial|(?:more|less|fewer|greater|larger|smaller) than"
+    r"|(?:less|fewer|more)(?! than)(?= (?:[0-9$]|one\b|two\b))|(?:in|de)creased by|reduced by|raised to|taken from"
     r"|minus|plus|divided by|multiplied by|over|mod|choose|of (?:that|this|it)|below (?:zero|freezing|sea level)"
     r"|in (?:debt|the red)|and a (?:half|third|quarter)|or|per ?cent of"
     r"|"
@@ -64,7 +67,7 @@ _WORDS_AFTER: Final = re.compile(
 )
 _UNIT_BEFORE: Final = re.compile(r"(?:\\\$|[\u20ac\u00a3\u00a5])\s?\Z")
 _UNIT_AFTER: Final = re.compile(
-    r"(?:(?:square|cubic|sq|cu)\.?\s)?(?:[A-Za-z]{1,12}|\\?[%\u00b0\u20ac\u00a3\u00a5\u00a2])(?:\s?\^?\s?\{?[23\u00b2\u00b3]\}?)?(?![^\W_])"
+    r"(?:(?:square|cubic|sq|cu)\.?\s)?(?:[^\W\d_](?:[^\W\d_]|[\u0300-\u036f\u093c-\u094d\u0e31-\u0e4e]){0,11}|\\?[%\u00b0\u20ac\u00a3\u00a5\u00a2])(?:\s?\^?\s?\{?[23\u00b2\u00b3]\}?)?(?![^\W_])"
 )
 _SIMPLE: Final = re.compile(
     r"\\?[$\u20ac\u00a3\u00a5]?[0-9][0-9.,]*|\\[dt]?frac(?:\{\w+\}|\w)(?:\{\w+\}|\w)|[0-9 ]*+[A-Za-z][A-Za-z0-9 ]*+"  # noqa: E501
@@ -103,6 +106,8 @@ def with_sides(before: str, held: str, after: str, *, units: bool, box: bool) ->
         first = _from_segment(left) if operator else ""
         last = _to_segment(after) if behind or first.count("{") > first.count("}") or "(" in first else ""
         return f"{first}{_grouped(first, held, last)}{last}"
+    if left.endswith("|") and after.lstrip("$ ").startswith("|") and held.lstrip("$( ").startswith("-"):
+        return f"|{held}|"
     words = _WORDS_BEFORE.search(left)
     said = _CLOSING.sub("", after, count=1)
     more = _WORDS_AFTER.match(said)
@@ -176,8 +181,10 @@ def _operates(left: str, *, touching: bool, math: bool, box: bool) -> bool:
 
 def _acts(after: str, *, box: bool, math: bool) -> bool:
     """Whether an operator, digit or variable is behind the answer."""
-    closed = re.match(r"(?:\*\*|__|`|\\[)\]]|\$|\})*", after)
+    closed = re.match(r"(?:\*\*|__|`|\\[)\]]|\$|\}|\\right|(?<=\\right)\.|[)|]|\])*", after)
     touching = after[closed.end() if closed else 0 :]
+    if box and _DIGITS_AFTER.match(touching):
+        return True
     if _TOUCHES_AFTER.match(touching) and not (touching[:1] == "(" and not math):
         return True
     found = _OPERATOR_AFTER.match(touching)

@@ -1,6 +1,5 @@
 """Options that a reply names together with its reasons: a letter before them, behind them, or in JSON."""
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -16,13 +15,13 @@ from langgraph_conductor.rewards.choices import (
     readable,
     same,
 )
+from langgraph_conductor.rewards.corrections import taken_back
+from langgraph_conductor.rewards.stated import stated, without_end_marks
 from langgraph_conductor.rewards.task import Task
 
-_KEYS: Final = {"answer", "final answer", "correct answer", "choice", "option", "letter", "selected"}
-_FENCE: Final = "```"
 _BEFORE: Final = re.compile(
-    r"(?:(?:[✅✔☑👉➡→]\ufe0f?|[-*•+]) ?){0,2}"
-    r"(?:(?i:so|thus|therefore|hence|finally|in conclusion|clearly),? )?(?:(?i:it is|it's) )?"
+    r"(?:[✅✔✓☑👉➡→]\ufe0f? ?|[-*+] |• ?){0,2}(?:(?i:so|thus|therefore|hence|finally|in conclusion|clearly|indeed)"
+    r",? )?(?:(?i:it is|it's|it must be) )?"
 )
 """What may stand before an option on its line and says nothing against it."""
 
@@ -35,11 +34,12 @@ _SHAPE: Final = re.compile(
 _BARE: Final = re.compile(r"$|[.:)\]]|,? - ")
 _WHY: Final = re.compile(r"[,;.]? ?[(-]? ?(?i:because|since|as it|as this|due to)\b")
 _NOT: Final = re.compile(
-    r"[,;]? (?i:and not|not|rather than|instead of) (?:(?i:option|choice) )?\(?[A-Z](?!\w)\)?"
+    r"[,;]? (?i:and not|not|rather than) (?:(?i:option|choice) )?\(?[A-Z](?!\w)\)?"
     r"(?=$|[.!]|,? (?:because|since|as)\b)"
 )
 _MORE: Final = re.compile(
-    r"[.!] (?:(?i:explanation|reason|reasoning|confidence):|I(?!\.)\b|(?:This|It|That|Here|My)\b)"
+    r"[.!] (?:(?i:explanation|reason|reasoning|confidence):|I(?!\.)\b|(?:This|It|That|Here|My)\b"
+    r"|(?:Options?|Choices?) [A-Z]\b)"
 )
 """The three ways in which reasons follow an option on its line."""
 
@@ -49,7 +49,7 @@ _WRONG: Final = (
 )
 _ONE: Final = r"\(?[A-Z]\b\)?"
 _DISMISSED: Final = re.compile(
-    rf"(?<![\w(])(?:(?i:options?|choices?|answers?) )?"
+    rf"(?<![\w(])(?!I was)(?:(?i:options?|choices?|answers?) )?"
     rf"({_ONE}(?:(?:, ?(?:and |or )?| and | or ){_ONE}){{0,9}}|(?i:the others?|others|the rest|all others)"
     rf"|(?i:(?:the |all )?(?:other|remaining) (?:options|choices|answers|ones)))"
     rf" (?:is|are|was|were)(?: (?:all|both|clearly|therefore|thus|simply))? {_WRONG}"
@@ -60,8 +60,8 @@ _REFUSED: Final = re.compile(
     r"(\(?[A-Z]\b\)?)"
 )
 _BACK: Final = re.compile(
-    r"\b(?i:incorrect\w*|wrong\w*|untrue|mistak\w+|error|eliminated?|excluded?|ruled out|rejected|not (?:the )?"
-    r"(?:correct|right|best|true|valid|answer|it)|n['’]t (?:the )?(?:correct|right|best|true|valid|answer|it))\b"
+    r"\b(?i:incorrect\w*|wrong\w*|untrue|mistak\w+|error|eliminated?|excluded?|ruled out|rejected"
+    r"|(?:not|n['’]t) (?:the |this )?(?:correct|right|best|true|valid|answer|it|one|this|that|option|choice))\b"
     r"|\b(?i:wait|actually|hmm+|oops|sorry|correction|second thoughts?|alternatively|scratch|change my mind"
     r"|changed my mind|reconsider\w*|not sure|unsure|uncertain|guess\w*|disregard|ignore|except|either|maybe"
     r"|perhaps|all of the above|none of|cannot decide|can['’]t decide)\b"
@@ -82,6 +82,18 @@ _ARTICLE: Final = re.compile(
 _CAPITAL: Final = re.compile(r"\b[A-Z]\b")
 _AGAINST: Final = re.compile(r"\b(?i:not|never|no|reject|least|worst|except|\w+n['’]t)\b")
 _SENTENCE: Final = re.compile(r"[.!?;\n] ?")
+_HEADING: Final = re.compile(
+    r"(?i:explanation|reason(?:s|ing)?|justification|rationale|analysis|why(?: [\w ,']{1,40})?)\W{0,3}(?::|\n|\Z)"
+)
+"""What opens reasons that may speak of every option."""
+
+_CLAIM: Final = re.compile(
+    r"(?:\b(?i:option|choice) )?(?<![\w'’])\(?([A-Z])\)? (?:is|was|seems?|looks|must be|should be)"
+    r"(?: (?:actually|really|in fact|clearly|also|indeed|a|an|the|probably)){0,3}"
+    r" (?:correct|right|better|best|more likely|(?:correct|right|best|better) (?:answer|option|choice|one)"
+    r"|answer|option to|choice)\b(?! (?:only )?(?:if|when|unless|but|that|in)\b)"
+)
+"""A letter that is said to be right."""
 
 
 def chosen(reply: str, task: Task) -> bool:
@@ -95,32 +107,46 @@ def chosen(reply: str, task: Task) -> bool:
         ConfigError: If the right answer is no letter, or there is no option for it.
     """
     gold, choices = options(task)
-    text = without_thoughts(visible(reply)).strip()
-    text = _field(text) or text
+    text = without_end_marks(without_thoughts(visible(reply)).strip())
+    field = stated(text)
+    if field is not None:
+        text = field.strip()
     found = list(finals(text, task))
-    if any(choice(final, task) for final in found):
-        return True
-    if found and (announces(text) or unwrapped(text).rstrip(".*") != found[0]):
-        behind = text.rpartition(found[0])[2] if found[0] in text else ""
-        return _before(_field(found[0]) or found[0], gold, choices, task, behind)
+    for final in found:
+        if choice(final.answer, task):
+            return not _another(final.behind, gold, choices)
+    if found and (announces(text) or unwrapped(text).rstrip(".*") != found[0].answer):
+        answer = found[0].answer
+        behind = text.rpartition(answer)[2] if answer in text else ""
+        if _another(behind, gold, choices) or taken_back(answer, behind):
+            return False
+        return _before(stated(answer) or answer, gold, choices, task, behind)
     if announces(text):
         return False
     return _before(text, gold, choices, task) or _behind(text, gold, choices, task)
 
 
-def _field(text: str) -> str | None:
-    """The answer that JSON states, if the text is JSON, or ends with a fence around it."""
-    if text.endswith(_FENCE):
-        text = text[: -len(_FENCE)].rpartition(_FENCE)[2].removeprefix("json")
-    text = text.strip()
-    if not (text.startswith("{") and text.endswith("}")):
-        return None
-    try:
-        pairs = json.loads(text, object_pairs_hook=tuple)
-    except (ValueError, RecursionError):
-        return None
-    said = [value for key, value in pairs if key.strip().casefold().replace("_", " ") in _KEYS]
-    return said[0] if len(said) == 1 and isinstance(said[0], str) else None
+def _another(behind: str, gold: str, choices: Sequence[str]) -> bool:
+    """Whether what stands behind an answer says that another option is right."""
+    behind = readable(behind)
+    if any(found[1] != gold for found in _CLAIM.finditer(behind)):
+        return True
+    texts = (readable(text).casefold().strip(" .") for text in choices[1:] and _first(choices, gold)[1:])
+    behind = behind.casefold()
+    return any(
+        f"{text} is {praise}" in behind
+        for text in texts
+        if len(text) > 2
+        for praise in (
+            "the correct",
+            "the right",
+            "the best",
+            "the answer",
+            "correct.",
+            "right.",
+            "better.",
+        )
+    )
 
 
 def _lines(text: str) -> list[str]:
@@ -242,6 +268,9 @@ def _kept(reasons: str, gold: str, choices: Sequence[str]) -> bool:
     if _BACK.search(reasons):
         return False
     letters = _letters(choices)
+    open_ = _HEADING.match(reasons.lstrip(" .:"))
+    if open_ and _CLAIM.search(reasons) is None and len(reasons[open_.end() :].split()) > 2:
+        return not choices or not _told(reasons, _first(choices, gold)[1:])
     for found in _MENTION.finditer(reasons):
         letter = next(filter(None, found.groups())).upper()
         article = found[1] == "A" and _ARTICLE.match(reasons, found.end())

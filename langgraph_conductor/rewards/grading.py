@@ -54,7 +54,7 @@ def grade(answer: str, task: Task) -> float:
     if kind == "choice":
         return float(chosen(answer, task))
     lines = task.answer.strip().count("\n") + 1
-    final = final_answer(answer, lines=lines, units=kind in ("number", "math"))
+    final = final_answer(answer, lines=lines, units=kind in ("number", "math"), question=task.question)
     if final is None:
         return 0.0
     return float(gym(final, task) if kind == "gym" else GRADERS[kind](final, task))

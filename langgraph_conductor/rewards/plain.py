@@ -1,6 +1,7 @@
 """Graders that need no library: the same text, one option of several, one number."""
 
 import re
+import unicodedata
 from fractions import Fraction
 from math import gcd
 from typing import Final
@@ -41,11 +42,12 @@ _LETTER: Final = "[^\\W\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]"
 """A letter, digit or underscore that belongs to a number it touches, as East Asian counters do not."""
 _NUMBER: Final = re.compile(
     rf"""(?<!{_LETTER})(?<![.,/^:)-])[-+]?(?:[$€£¥]\s?)?[-+]?
-        (?P<whole>[0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]{{1,3}}(?:[ ][0-9]{{3}})+(?![ ]?[0-9])|[0-9]+|(?=\.[0-9]))
+        (?P<whole>[0-9]{{1,3}}(?:,[0-9]{{3}})+|[0-9]{{1,3}}(?:['\u2019][0-9]{{3}})+
+            |[0-9]{{1,3}}(?:[ ][0-9]{{3}})+(?![ ]?[0-9])|[0-9]+|(?=\.[0-9]))
         (?P<decimals>\.[0-9]+)?
         (?:[eE](?P<power>[-+]?[0-9]{{1,3}}))?
         (?:\s?/\s?(?P<below>[0-9]{{1,30}}))?
-        (?!{_LETTER}|[(^:/*+=<>!-])(?![.,][0-9])""",
+        (?!{_LETTER}|[(^:*+=<>!-]|/(?!\s?[A-Za-z]{{2}}))(?![.,'\u2019][0-9])""",
     re.VERBOSE,
 )
 _FRACTION: Final = re.compile(
@@ -56,16 +58,28 @@ _POWER: Final = re.compile(
 )
 _LONGEST: Final = 1000
 """Characters of an answer with one number; a longer text takes ever longer to read."""
+_WIDE: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+"""Full-width signs, as they are written among East Asian ones."""
 _SPACE: Final = re.compile(r"[\u00a0\u2009\u202f]|\\[,;!]|\\ ")
-_MINUS: Final = re.compile("[\u2010-\u2013\u2212\ufe63\uff0d]|\\A\u2014(?=[$€£¥]?[0-9.])")
+_MINUS: Final = re.compile(
+    "[\u2010-\u2013\u2212\u207b\u208b\u02d7\u2796\ufe63\uff0d]|\\A\u2014(?=[$€£¥]?[0-9.])"
+)
 _SAID_MINUS: Final = re.compile(
     r"(\A|[=:]|\b(?:is|be|are|was|equals|of)\b)\s*(?:minus|negative)\s+(?=[$€£¥]?\s?[0-9.])", re.IGNORECASE
 )
 _SCALES: Final = re.compile(
-    r"\b(?:(?:m|b|tr|quadr|quint)ill?i[oó]n(?:es|en|s)?|milliard\w*|hundreds?|thousands?|lakhs?|crores?|dozens?|grand|bn|mln?"
-    r"|mio|(?:ten|hundred|thousand|million|billion)ths?)\b",
+    r"\b(?:(?:m|b|tr|quadr|quint)ill?i[oó]n(?:es|en|er|s)?|milliard\w*|hundreds?|thousands?|lakhs?|crores?|dozens?|grand|bn|mln?"
+    r"|mio|(?:ten|hundred|thousand|million|billion)ths?"
+    # thousands and more in other languages
+    r"|mil|mille|mila|milhar\w*|millar\w*|milh(?:ões|ão)|bilh(?:ões|ão)|millon\w*|milion\w*|miliard\w*|miljo\w+|miljard\w*|mrd|mld"
+    r"|tausend\w*|tsd|hundert|dutzend|duizend|tusen\w*|tusind\w*|þúsund\w*|tuhat\w*|tuhan\w+|tuhansi\w*|tys|tysi\w+|tis[íi]c\w*|ezer"
+    r"|bin|milyon|milyar|ribu|juta|miliar|elfu|libo|nghìn|ngàn|triệu|tỷ|тыс\w*|миллион\w*|миллиард\w*|млн|млрд|тисяч\w*|мільйон\w*"
+    r"|хиляд\w*|хиљад\w*|χιλι\w+|εκατομμ\w+|אלף|אלפים|מיליון|ألف|آلاف|الف|مليون|مليار|هزار|میلیون|میلیارد)\b"
+    r"|ह[ज़]़?ार|लाख|करोड़|হাজার|লক্ষ|ஆயிரம்|พัน|หมื่น|แสน|ล้าน",
     re.IGNORECASE,
 )
+_MYRIADS: Final = re.compile(r"\s?[천만억조](?=\W|\Z|원|달러|명|개|불|엔|유로|위안|톤|마리|대|장|번)")
+"""Korean for thousands and more, behind a number."""
 _SMALL: Final = (
     r"(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|twenty|thirty|forty|fifty|sixty|seventy"
     r"|eighty|ninety|\w{2,5}teen|x|y|z|n|k|pi)"
@@ -76,24 +90,43 @@ _HEDGES: Final = re.compile(
     r"|minus|negative|plus|divided|multiplied|doubled?|twice|thrice|tripled?|half|halves|halved|squared|cubed"
     r"|(?:square|cube|third|quarter|fifth|quarters|fraction|multiple|power|percent|reciprocal|inverse|opposite) of"
     r"|root|sqrt|cbrt|factorial|modulo|mod|log|ln|sin|cos|tan|exp|pi|infinity|point)\b"
-    r"|[%\u00b0] of\b|\bpercent of\b"
+    r"|[%\u00b0] of\b|\bpercent of\b|%\s?%"
     r"|[<>≤≥≠~±^*|?#\\{}\[\];…+π‰√∛∜负負半约約]|\.\.|(?<![a-z])/|/(?![a-z])",
     re.IGNORECASE,
 )
 _BEFORE: Final = re.compile(
-    r"(?:\b(?:about|around|approximately|approx\.?|roughly|nearly|almost|over|under|above|below|beyond|within|exceed\w*"
+    r"(?:\b(?:nearly|almost|over|under|above|below|beyond|within|exceed\w*"
     r"|before|after|until|less|" + _SMALL + r")|(?<!\w)-|[^\s=:$(]\(|\(-)\s*-?[$€£¥]?\s?\Z",
     re.IGNORECASE,
 )
 """What makes another number of the one behind it."""
 _AFTER: Final = re.compile(
-    r"\s*(?:-\s*)?" + _SMALL + r"\b|\s+(?:times|over|by)\s+" + _SMALL + r"\b|\s*-\s*\w\b|\s+i\b|\s+e\b",
+    r"\s*(?:[-/]\s*)?" + _SMALL + r"\b|\s+(?:times|over|by)\s+" + _SMALL + r"\b|\s*-\s*\w\b|\s+i\b|\s+e\b",
     re.IGNORECASE,
 )
 _COUNTED: Final = re.compile(
     r"(?<=[0-9}])\s+(tens|scores?|gross|pairs?|basis\s+points?|bps)\b", re.IGNORECASE
 )
 """What is counted by the several, behind a number."""
+_AROUND: Final = re.compile(
+    r"(?<![~\w\d])(?:~|\u2248|\\approx\b|\\sim\b)\s?(?=[-$\u20ac\u00a3\u00a5]{0,2}[0-9.])"
+)
+"""A rounded number is the number."""
+_N: Final = r"[$\u20ac\u00a3\u00a5]?[0-9][0-9,]{0,20}(?:\.[0-9]{1,20})?"
+_SUM: Final = re.compile(
+    rf"(?<![\w.,+*/^(\u00d7\u00f7\u00b7-])(?<![+*/^(\u00d7\u00f7\u00b7-]\s)({_N}(?:\s?[-+*/x\u00d7\u00f7\u00b7]\s?{_N}){{1,12}}+)\s?=\s?(?={_N})"
+)
+"""A computation before its result."""
+_ASIDE: Final = re.compile(rf"\s?\(\s?({_N}(?:\s?[-+*/x\u00d7\u00f7\u00b7]\s?{_N}){{1,12}})\s?\)\s?\.?\Z")
+"""The computation behind its result."""
+_UNLIKE: Final = re.compile(rf",? (?:and )?not ([-]?{_N})%?\Z|\bnot ([-]?{_N}),? but (?=[-]?{_N})")
+"""Another number that is said to be wrong."""
+_MIXED: Final = re.compile(
+    r"(?<![\w.,/+*=-])([-]?)([0-9]{1,9}) ([0-9]{1,9})/([0-9]{1,9})(?![\w/]|[.,][0-9])"
+)
+"""A whole number and a fraction, such as 1 1/2."""
+_HAT: Final = frozenset("=\u2248\u2192\u21d2\u27f9\u2234\u2261+~<>|^")
+_PERCENT: Final = re.compile(r"%|\bper ?cent|\bpct\b", re.IGNORECASE)
 _DEBT: Final = re.compile(
     r"\b(?:loss|debt|deficit|shortfall) of\b|\bbelow (?:zero|freezing|sea level)\b|\bin (?:debt|the red)\b",
     re.IGNORECASE,
@@ -123,6 +156,13 @@ def number(answer: str, task: Task) -> bool:
             f"task {task.id}: the answer of grader 'number' is one number, not {task.answer!r:.80}"
         )
     tolerance = _tolerance(task)
+    answer = answer.translate(_WIDE)
+    if (
+        0 < abs(gold) < 1
+        and _PERCENT.search(answer)
+        and not _PERCENT.search(f"{task.answer} {task.question}")
+    ):
+        return False  # 0.5% is not 0.5
     found = value(_unscaled(answer, task))
     if found is None or clash(answer, task.answer, task.question):
         return False
@@ -170,7 +210,8 @@ def value(text: str) -> Fraction | None:
     """
     if len(text) > _LONGEST:
         return None
-    text = _SPACE.sub(" ", text.strip()).replace("{,}", ",").replace("**", "")
+    text = text.translate(_WIDE).replace("{,}", ",").replace(",\\!", ",").replace("**", "")
+    text = _SPACE.sub(" ", text.strip())
     text = _SAID_MINUS.sub(r"\1 -", _MINUS.sub("-", text))
     text = text.replace("\\%", "%").replace("\\$", "$").replace("^\\circ", "").replace("^{\\circ}", "")
     text = re.sub(r"\\(?:text|textbf|mathrm|mathbf|mbox)\s*\{([\w\s.]*)\}", r" \1", text.strip())
@@ -178,18 +219,80 @@ def value(text: str) -> Fraction | None:
     text = text[1:-1] if len(text) > 2 and text[0] == text[-1] == "$" else text
     text = _FRACTION.sub(_slashed, text)
     text = _POWER.sub(lambda m: f"e{m[1] or m[2]}", text)
+    text = _plainly(text.strip().removesuffix(".").rstrip())
     found = list(_NUMBER.finditer(text))
     if len(found) != 1:
         return None
     before, after = text[: found[0].start()], text[found[0].end() :]
+    after = after[1:] if re.match(r"/\s?[A-Za-z]", after) else after  # $18/day
     rest = f"{before} {after}"
     if any(c.isnumeric() for c in rest) or _HEDGES.search(rest) or _SCALES.search(rest):
         return None
-    if _BEFORE.search(before) or _AFTER.match(after) or _COUNTED.search(text):
+    if _BEFORE.search(before) or _AFTER.match(after) or _COUNTED.search(text) or _MYRIADS.match(after):
         return None
+    signs = found[0][0][: found[0].start("whole") - found[0].start()]
+    if signs.count("-") + signs.count("+") > 1:
+        return None
+    if (
+        before
+        and before[-1] not in _HAT
+        and unicodedata.category(before[-1]) in ("Sm", "Sk", "Pd", "Lm", "Mn")
+    ):
+        return None  # a sign of which nothing is known
     if any(sign in found[0][0] for sign in "$€£¥") and _SHORT_SCALE.match(after):
         return None
     return None if _equation(before) else _fraction(found[0])
+
+
+def _plainly(text: str) -> str:
+    """A text without a computation that has the number as its result, and other numbers that it says it is not."""
+    text = _AROUND.sub("", text)
+    text = _SUM.sub(lambda sum_: "" if _result(sum_[1]) == _leading(text[sum_.end() :]) else sum_[0], text)
+    if (aside := _ASIDE.search(text)) and _result(aside[1]) == _trailing(text[: aside.start()]):
+        text = text[: aside.start()]
+    unlike = _UNLIKE.search(text)
+    if unlike:
+        rest = text[: unlike.start()] + text[unlike.end() :]
+        kept = re.search(_N, rest)
+        if kept and _result(kept[0]) != _result((unlike[1] or unlike[2]).lstrip("-")):
+            text = rest
+    return _MIXED.sub(_improper, text)
+
+
+def _improper(mixed: "re.Match[str]") -> str:
+    sign, whole, above, below = mixed[1], *map(int, mixed.groups()[1:])
+    return f"{sign}{whole * below + above}/{below}" if 0 < above < below else mixed[0]
+
+
+def _leading(text: str) -> Fraction | None:
+    found = re.match(_N, text)
+    return _result(found[0]) if found else None
+
+
+def _trailing(text: str) -> Fraction | None:
+    found = re.search(_N + r"\Z", text[-40:])
+    return _result(found[0]) if found else None
+
+
+def _result(computation: str) -> Fraction | None:
+    """What a sum of products of numbers is."""
+    total, term, sign = Fraction(), None, "+"
+    for part in re.findall(r"[0-9][0-9,]*(?:\.[0-9]+)?|[-+*/x\u00d7\u00f7\u00b7]", computation):
+        if not part[0].isdigit():
+            if part in "+-":
+                total, term = total + (term or 0), None
+            sign = part
+            continue
+        number_ = Fraction(part.replace(",", ""))
+        if term is None:
+            term = -number_ if sign == "-" else number_
+        elif sign in "/\u00f7":
+            if not number_:
+                return None
+            term /= number_
+        else:
+            term *= number_
+    return total + (term or 0)
 
 
 def _slashed(fraction: "re.Match[str]") -> str:
@@ -213,7 +316,7 @@ def _equation(before: str) -> bool:
 
 
 def _fraction(found: "re.Match[str]") -> Fraction | None:
-    digits = re.sub("[, ]", "", found["whole"]) + (found["decimals"] or "")
+    digits = re.sub("[, '\u2019]", "", found["whole"]) + (found["decimals"] or "")
     above = Fraction(digits) * Fraction(10) ** int(found["power"] or 0)
     if "-" in found[0][: found.start("whole") - found.start()]:
         above = -above

@@ -1,6 +1,7 @@
 """The grader of mathematical expressions, by math-verify in a process of its own."""
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from langgraph_conductor.rewards import plain, processes
@@ -16,6 +17,9 @@ _TOWER: Final = re.compile(
     r"\d\s*+(?:\^|\*\*)[{(\s]*+-?\d++[})\s]*+(?:\^|\*\*)|(?:\^|\*\*)[{(\s]*+-?\d{4}|\d{400}"
 )
 """A power of a power, or one that fills the memory: no answer needs it whose right answer has none."""
+_PLUS_MINUS: Final = re.compile(r"\\pm(?![A-Za-z])|\u00b1")
+_BETWEEN: Final = re.compile(r"[,;]|\b(?:and|or)\b")
+_BRACE: Final = re.compile(r"\\(?:text|mathrm|mbox|textrm)\s?\{\s?,?\s?(and|or)\s?\}|\\q?quad\b")
 _LONGEST: Final = 1000
 """Characters of an answer; a longer one is no simpler than the question."""
 
@@ -36,6 +40,9 @@ def math(answer: str, task: Task) -> bool:
     if word is not None:
         return _as_word(answer) == word
     gold = unwrapped(task.answer)
+    right, said = _roots(gold), _roots(answer)
+    if right and said and ("pm" in gold or "\u00b1" in gold or "pm" in answer or "\u00b1" in answer):
+        return _same_roots(said, right, task)
     if plain.value(gold) is not None:
         return plain.number(answer, task)
     if len(answer) > max(_LONGEST, 2 * len(gold)):
@@ -45,6 +52,32 @@ def math(answer: str, task: Task) -> bool:
     if _OPERATOR.search(answer) and _squeezed(answer) in _squeezed(task.question):
         return _squeezed(answer) == _squeezed(gold)
     return processes.pool().ask("math", {"answer": answer, "gold": gold})
+
+
+def _roots(text: str) -> tuple[str, str] | None:
+    """The two values that a text gives, by a plus-minus sign or one after the other."""
+    text = _BRACE.sub(r" \1 ", text)
+    if len(text) > _LONGEST or re.search(r"\\mp|\u2213|\d,\d{3}|\\begin", text):
+        return None
+    parts = _PLUS_MINUS.split(text)
+    if len(parts) == 2:
+        before, after = parts
+        plus = "" if not before.strip() or before.rstrip().endswith("=") else "+"
+        return f"{before}{plus}{after.lstrip()}", f"{before}-{after.lstrip()}"
+    parts = _BETWEEN.split(text)
+    if len(parts) != 2 or re.search(r"[()\[\]|]", text):
+        return None
+    return parts[0].strip(" $"), parts[1].strip(" $")
+
+
+def _same_roots(said: tuple[str, str], right: tuple[str, str], task: Task) -> bool:
+    """Whether two values are the right two, in any order."""
+
+    def same(one: str, other: str) -> bool:
+        return bool(one and other) and math(one, replace(task, answer=other))
+
+    one, two = said
+    return any(same(one, first) and same(two, second) for first, second in (right, right[::-1]))
 
 
 def _word(gold: str) -> str | None:

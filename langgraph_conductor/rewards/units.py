@@ -54,6 +54,8 @@ def clash(answer: str, gold: str, question: str = "") -> bool:
     asked = None if right else _asked(question)
     if said and right and said != right:
         return True
+    if right and right[0] == "angle" and re.search(r"^[^'\u2032\"\u2033]*\d\s?['\u2032\"\u2033]", answer):
+        return True  # minutes or seconds of arc
     if said and asked and said[0] == asked[0] and said != asked:
         return True
     return _names_clash(answer, gold)

@@ -111,7 +111,7 @@ RIGHT = {
     ("exact", "Hello world"): ["hello  World.", '"Hello world"', "\uff28ello world", "hello\u00a0world", "hel\u200blo world"],
     ("choice", "A"): ["A", "a", "(A)", "A)", "A.", "A. Paris", "Option A", "(A) Paris", "Paris", "paris.", "the correct answer is A", "A - Paris", "**A**", "**A.** Paris", "\\text{A}", "\\text{(A) Paris}"],
     ("choice", "D"): ["D", "D. B"],
-    ("number", "42"): ["The answer is 42.", "$42", "42.0", "**42**", "\\boxed{42}", "4.2e1", "42%", "42 \\%", "x = 42", "42 (forty-two)", "She has 42 apples in total.", "42 times", "42 more", "42 square meters", "42\u500b", "42 in."],
+    ("number", "42"): ["The answer is 42.", "$42", "42.0", "**42**", "\\boxed{42}", "4.2e1", "42%", "42 \\%", "x = 42", "42 (forty-two)", "She has 42 apples in total.", "42 times", "42 more", "42 square meters", "42\u500b", "42 in.", "about 42", "~42", "\u2248 42"],
     ("number", "-3"): ["-3", "\u22123", "\u20133", "\uff0d3", "minus 3", "negative 3", "The answer is minus 3.", "x = -3"],
     ("number", "1000"): ["1,000", "1 000", "$1,000.00"],
     ("number", "42 cm"): ["42", "42 cm", "42 centimeters", "42 centimetres", "42\\text{ cm}", "42 wide"],
@@ -129,7 +129,7 @@ WRONG = {
     ("number", "2"): ["2\u03c0", "2 \u03c0", "2 pi", "2\u207f", "2\u00e9"],
     ("number", "42"): [
         "minus 42", "negative 42", "- 42", "\u221242", "\u201342", "\u201442", "-(42)", "f(42)", "sin(42)", "sqrt(42)", "\u221a42", "log 42", "square root of 42", "42 million", "42 millions", "42 thousand", "42 dozen", "$42k", "$42 k", "$42 M",
-        "42 hundredths", "42 two", "42 point five", "42 times two", "half of 42", "half 42", "42 and a half", "a third of 42", "double 42", "twice 42", "42 squared", "42 factorial", "about 42", "over 42", "under 42", "x + 42", "42 + x", "42 - x",
+        "42 hundredths", "42 two", "42 point five", "42 times two", "half of 42", "half 42", "42 and a half", "a third of 42", "double 42", "twice 42", "42 squared", "42 factorial", "nearly 42", "over 42", "under 42", "x + 42", "42 + x", "42 - x",
         "x - y = 42", "-x = 42", "42 x", "42i", "42 i", "42 is wrong", "can't be 42", "it isn\u2019t 42", "anything but 42", "never 42", "42\u2030", "the opposite of 42", "9**9**9", "10**400", "1e999", "\ud800", "42\0\ud8003", "(" * 500,
     ],
     ("number", "42 cm"): ["42 km", "42\\text{ km}", "42 m", "42 square cm", "42 cm^2", "42 kg"],
@@ -137,7 +137,7 @@ WRONG = {
     ("number", "y = 42"): ["x = 42"],
     ("number", "12"): [
         "112", "121", "12.5", "12 or 13", "13, 12", "12 13", "12 12", "12/13", "1/12", "-12", "1 2", "1,2", "12,0", "12-13", "10-20", "12..13", "not 12", "neither 12", "less than 12", "at most 12",
-        "up to 12", "<12", "\u226512", "~12", "12?", "12|", "12e3", "x12", "12x", "12:30", "24/2", "12/1", "6*2", "6+6", "12=12", "13=12", "12!", "3^2", "12(13)", "12\u00b2", "\u00bd", "12 \u00bd", "\u0661\u0662", "12\u200b3",
+        "up to 12", "<12", "\u226512", "~~12~~", "12?", "12|", "12e3", "x12", "12x", "12:30", "24/2", "12/1", "6*2", "6+6", "12=12", "13=12", "12!", "3^2", "12(13)", "12\u00b2", "\u00bd", "12 \u00bd", "\u0661\u0662", "12\u200b3",
         "\\{12,13\\}", "[12]", "nan", "inf", "1e400", "1e999999999", "9" * 5000, "twelve", " ".join(map(str, range(1001))), "[" + ",".join(map(str, range(1001))) + "]",
     ],
     ("number", "-3.5"): ["3.5", "-3", "-14/4"],
