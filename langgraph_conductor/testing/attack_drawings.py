@@ -7,7 +7,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from langgraph_conductor.display import describe, run_page
-from langgraph_conductor.display.progress import Progress, line
+from langgraph_conductor.display.progress import Progress
 from langgraph_conductor.foreign_text import json_of
 from langgraph_conductor.workflow import Workflow
 
@@ -27,7 +27,7 @@ class Drawings:
     """What a turn looks like.
 
     Args:
-        lines: A line for each event.
+        lines: The lines of its events.
         trees: The tree of the run, as it is drawn while models speak and when the run is over.
         told: Its description.
         as_json: The JSON of its answer, rounds and use.
@@ -37,7 +37,7 @@ class Drawings:
         seconds: What drawing each took of the processor.
     """
 
-    lines: list[str]
+    lines: str
     trees: str
     told: str
     as_json: str
@@ -49,10 +49,12 @@ class Drawings:
     @property
     def terminal(self) -> list[str]:
         """All that is for a terminal."""
-        return [*self.lines, self.trees, self.told, self.as_json]
+        return [self.lines, self.trees, self.told, self.as_json]
 
 
-def drawings(result: Mapping[str, Any], events: Sequence[Any], printers: Sequence[Printer] = ()) -> Drawings:
+def drawings(
+    result: Mapping[str, Any], events: Sequence[Any], printers: Sequence[Printer] = ()
+) -> Drawings:
     """What a turn looks like.
 
     Args:
@@ -64,7 +66,7 @@ def drawings(result: Mapping[str, Any], events: Sequence[Any], printers: Sequenc
     workflows = [Workflow.from_json(one["workflow"]) for one in result["rounds"] if one["workflow"]]
     shown = {key: result[key] for key in ("answer", "rounds", "usage")}
     return Drawings(
-        lines=timed(seconds, "terminal", lambda: list(map(line, events))),
+        lines=timed(seconds, "terminal", lambda: _lines(events)),
         trees=timed(seconds, "terminal", lambda: _trees(events)),
         told=timed(seconds, "terminal", lambda: describe(result)),
         as_json=timed(seconds, "terminal", lambda: json_of(shown, indent=2)),
@@ -81,6 +83,19 @@ def timed(seconds: dict[str, float], part: str, call: Callable[[], _T]) -> _T:
     given = call()
     seconds[part] = seconds.get(part, 0.0) + time.process_time() - begun
     return given
+
+
+def _lines(events: Sequence[Any]) -> str:
+    """What a terminal without a tree shows."""
+    from rich.console import Console
+
+    from langgraph_conductor.display.live import live
+
+    told = StringIO()
+    with live(Console(file=told, color_system=None, force_terminal=False)) as show:
+        for event in events:
+            show(event)
+    return told.getvalue()
 
 
 def _trees(events: Sequence[Any]) -> str:

@@ -13,6 +13,9 @@ from functools import lru_cache
 from typing import Final
 
 _LEFT_OUT: Final = re.compile(r"[\\'\"\x00-\x20\x7f]+")
+# JSON has two ways to write these.
+_NUMBERED: Final = re.compile(r"\\u00(08|09|0a|0c|0d)")
+_LETTERS: Final = {"08": "b", "09": "t", "0a": "n", "0c": "f", "0d": "r"}
 
 
 def likened(
@@ -76,7 +79,7 @@ def _ways(text: str) -> frozenset[str]:
 
 @lru_cache(maxsize=1024)
 def _bare(text: str) -> str:
-    text = _LEFT_OUT.sub("", text)
+    text = _LEFT_OUT.sub("", _NUMBERED.sub(lambda found: _LETTERS[found[1]], text))
     if text.isascii():
         return text
     return "".join(sign for sign in text if sign != "\ufffd" and not _is_unseen(sign))

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.tools import StructuredTool
 from langgraph.types import Command
 
 from langgraph_conductor.testing.attack_drawings import Printer, drawings, timed
@@ -28,6 +29,7 @@ ROUTES: Final = (
     "whole question",
     "worker to answer",
     "worker to tool",
+    "tool name to display",
     "planner to repair",
     "person to planner",
 )
@@ -43,12 +45,14 @@ ROUTES: Final = (
 - `"worker to answer"`: the last worker's output, which is the answer, and which the planner of the next round
   reads; in a second turn, the assistant's earlier message.
 - `"worker to tool"`: what a worker's model gives its tool.
+- `"tool name to display"`: the name of a tool, as somebody's MCP server may choose it.
 - `"planner to repair"`: in replies of the planner that cannot be used, which are quoted when it is asked again.
 - `"person to planner"`: in a workflow that a person rejects, and in what the person wishes instead. Conductors
   that ask nobody (`approve=True`) do not have it.
 """
 
 ASKS: Final = "person to planner"
+NAME: Final = "tool name to display"
 _REPAIR: Final = "planner to repair"
 _REMEMBERED: Final = ("worker to worker", "question to planner", "whole question", "worker to answer")
 _ELSEWHERE: Final = "as usual"
@@ -73,7 +77,7 @@ class Team:
     make: MakeConductor
     route: str
     printers: Sequence[Printer] = ()
-    text: str = ""
+    text: str = "quite ordinary"
     plans: int = 0
     asked: int = 0
     wished: bool = False
@@ -84,12 +88,15 @@ class Team:
         self.speaker = ScriptedModel(replies=lambda _: self._at("worker to worker"))
         self.looker = ScriptedModel(replies=self._look)
         self.reader = ScriptedModel(replies=lambda _: self._at("worker to answer", but="It is four."))
+        self.conductor = self._conductor()
+
+    def _conductor(self) -> Any:
         workers = [
             Worker("speaker", self.speaker, description="Speaks.", retries=0),
             Worker("looker", self.looker, tools=[self._tool()], description="Looks things up.", retries=0),
             Worker("reader", self.reader, description="Reads.", retries=0),
         ]
-        self.conductor = self.make(self.planner, workers)
+        return self.make(self.planner, workers)
 
     def forms(self, text: str) -> tuple[str, ...]:
         """The text as it is said on the way: whole, and where only a part or another form of it can be, that."""
@@ -103,6 +110,8 @@ class Team:
             Exception: Whatever the conductor raises.
         """
         self.text, self.asked = text, 0
+        if self.route == NAME:
+            self.conductor = self._conductor()
         models = (self.planner, self.speaker, self.looker, self.reader)
         for model in models:
             model.calls.clear()
@@ -193,7 +202,9 @@ class Team:
         found = [message for message in messages if isinstance(message, ToolMessage)]
         if not found:
             asked = {"what": self._at("worker to tool", but="it")}
-            return AIMessage("", tool_calls=[{"name": "look", "args": asked, "id": "1"}])
+            return AIMessage(
+                "", tool_calls=[{"name": self._at(NAME, but="look"), "args": asked, "id": "1"}]
+            )
         return f"I found: {self._at('tool to worker')}"
 
     def _tool(self) -> Any:
@@ -201,7 +212,7 @@ class Team:
             """Look something up."""
             return self._at("tool to worker")
 
-        return look
+        return StructuredTool.from_function(look, name=self._at(NAME, but="look"))
 
 
 def _head(text: str) -> str:

@@ -165,7 +165,7 @@ _TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _LENGTH: Final = 16_000
 _PUMPED: Final = (
-    ("<a", "\u0300\u0316"), ("", "\\"), ("", "<"), ("<", " "), ("", "<turn "), ("", "&lt;"), ("", "<|"),
+    ("<a", "\u0300\u0316"), ("<", "\\"), ("", "<"), ("<", " "), ("", "<turn "), ("", "&lt;"), ("", "<|"),
     ("", '{"a":['), ("model_id = ", "["), ("", "<think>"), ("", "%%{"), ("", "\u202e"),
 )  # fmt: skip
 """What stands once, and what is repeated: texts that take quadratic time where they are read carelessly."""

@@ -13,14 +13,17 @@ LONG: Final = 4_000
 _SHARE: Final = 0.5
 _GROWTH: Final = 7
 """Of the time of four times the text: 4 is linear, 16 quadratic."""
-_TIMES: Final = 3
+_TIMES: Final = 2
 
 Seconds = Mapping[str, float]
 """Part -> seconds of the processor; the part `"run"` is the conductor's own."""
 
 
 def grown(
-    timed: Callable[[str], Seconds], hostile: str, harmless: Callable[[int], str], first: tuple[Seconds, Seconds]
+    timed: Callable[[str], Seconds],
+    hostile: str,
+    harmless: Callable[[int], str],
+    first: tuple[Seconds, Seconds],
 ) -> tuple[dict[str, float], dict[str, float]]:
     """The parts in which a hostile text takes more than linear time: what a harmless one takes there, and what it does.
 

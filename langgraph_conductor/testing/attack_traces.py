@@ -178,8 +178,8 @@ def _terminal(turn: Turn) -> list[Any]:
     drawn = turn.drawn
     same = json.loads(drawn.as_json)["answer"] == turn.result["answer"]
     return [
-        [one.count("\n") for one in drawn.lines],
-        *map(_commands, ("\n".join(drawn.lines), drawn.trees, drawn.told, drawn.as_json)),
+        drawn.lines.count("\n"),
+        *map(_commands, (drawn.lines, drawn.trees, drawn.told, drawn.as_json)),
         len(drawn.told.splitlines()),
         same,
     ]

@@ -22,7 +22,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph_conductor.testing.attack_canary import baited, leaks, planted
 from langgraph_conductor.testing.attack_drawings import Printer
 from langgraph_conductor.testing.attack_likeness import likened
-from langgraph_conductor.testing.attack_team import ASKS, ROUTES, MakeConductor, Team
+from langgraph_conductor.testing.attack_team import ASKS, NAME, ROUTES, MakeConductor, Team
 from langgraph_conductor.testing.attack_texts import CATEGORIES, PAYLOADS, Attack
 from langgraph_conductor.testing.attack_times import LONG, Seconds, grown
 from langgraph_conductor.testing.attack_traces import TEXTS, Trace, shown, trace
@@ -177,9 +177,7 @@ def _ours(route: str) -> MakeConductor:
 
         if route != ASKS:
             return create_conductor(planner, workers, max_rounds=2)
-        return create_conductor(
-            planner, workers, max_rounds=2, approve=True, checkpointer=InMemorySaver()
-        )
+        return create_conductor(planner, workers, max_rounds=2, approve=True, checkpointer=InMemorySaver())
 
     return make
 
@@ -214,7 +212,7 @@ class _Trial:
 
     def of(self, one: Attack) -> list[Finding]:
         """What a text changes."""
-        lines = one.text.strip().count("\n") + 1
+        lines = 1 if self.team.route == NAME else one.text.strip().count("\n") + 1
         size = len(one.text) if len(one.text) >= LONG else 0
         harmless = _harmless(lines, size)
         if (lines, size) not in self.expected:
