@@ -1,10 +1,10 @@
-"""What a run looks like wherever it is shown: on a terminal, as JSON, as a page, as a chart, in an app's own words."""
+"""What a run looks like wherever it is shown: on a terminal, as JSON, page or chart, as an app prints it."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from langgraph_conductor.display import describe, run_page
 from langgraph_conductor.display.progress import Progress
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 Printer = Callable[[Mapping[str, Any]], str]
 """Makes a text of what a conductor returned, as an app prints it."""
-
-_OVER: Final = ("tool_finished", "step_finished")
 
 _T = TypeVar("_T")
 
@@ -99,14 +97,19 @@ def _lines(events: Sequence[Any]) -> str:
 
 
 def _trees(events: Sequence[Any]) -> str:
-    """The tree as it was last drawn before each step or tool was over, and at the end."""
+    """The tree as it was last drawn before each step or tool was over, and at the end.
+
+    What a step said is shown as it is where tokens are told of, just before it is over.
+    """
     from rich.console import Console
 
     drawn = StringIO()
     console = Console(file=drawn, width=100, color_system=None)
     progress = Progress(began=0.0)
     for event in events:
-        if event["type"] in _OVER and any(step.doing for part in progress.rounds for step in part.steps):
+        if event["type"] == "step_finished":
+            _draw(console, progress.after({**event, "type": "token"}, 0.0), over=False)
+        elif event["type"] == "tool_finished":
             _draw(console, progress, over=False)
         progress = progress.after(event, 0.0)
     _draw(console, progress, over=True)

@@ -4,6 +4,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from langchain_core.language_models import BaseChatModel
@@ -120,7 +121,7 @@ class Team:
         with logged() as lines:
             for messages in self._turns():
                 self.plans, self.wished = 0, False
-                turns.append(timed(seconds, "run", lambda said=messages: self._turn(said)))
+                turns.append(timed(seconds, "run", partial(self._turn, messages)))
         if not all(isinstance(result.get("rounds"), list) for result, _ in turns):
             raise TypeError("it returns no `rounds`, as a conductor does")
         drawn = [Turn(*turn, drawings(*turn, self.printers)) for turn in turns]

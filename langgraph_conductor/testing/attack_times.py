@@ -10,9 +10,9 @@ from typing import Final
 LONG: Final = 4_000
 """Characters from which on a text is timed."""
 
-_SHARE: Final = 0.5
-_GROWTH: Final = 7
-"""Of the time of four times the text: 4 is linear, 16 quadratic."""
+_SHARE: Final = 1.0
+_GROWTH: Final = {2: 3, 4: 7}
+"""Of the time of so many times the text: 2 and 4 are linear, 4 and 16 quadratic."""
 _TIMES: Final = 2
 
 Seconds = Mapping[str, float]
@@ -25,7 +25,7 @@ def grown(
     harmless: Callable[[int], str],
     first: tuple[Seconds, Seconds],
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """The parts in which a hostile text takes more than linear time: what a harmless one takes there, and what it does.
+    """The parts in which a text takes more than linear time: what a harmless one takes there, and what it does.
 
     Args:
         timed: Says what a text takes.
@@ -34,25 +34,24 @@ def grown(
         first: What a harmless and the hostile text took once. If they are near, nothing else is tried.
     """
     slow = _slower(*first)
-    if not slow:
-        return {}, {}
-    size = len(hostile)
-    plain, long = _least(timed, harmless(size)), _least(timed, hostile)
-    slow = [part for part in _slower(plain, long) if part in slow]
-    if not slow:
-        return {}, {}
-    plain_quarter, quarter = _least(timed, harmless(size // 4)), _least(timed, hostile[: size // 4])
-    least = plain_quarter["run"] / 20
-    slow = [
-        part
-        for part in slow
-        if long[part] - plain[part] > _GROWTH * max(least, quarter[part] - plain_quarter[part])
-    ]
+    plain, long = first
+    for _ in range(_TIMES):  # once may be chance
+        if not slow:
+            break
+        plain, long = _least(timed, harmless(len(hostile))), _least(timed, hostile)
+        slow = [part for part in _slower(plain, long) if part in slow]
+        for parts, most in _GROWTH.items():
+            size = len(hostile) // parts
+            if slow:
+                less, short = _least(timed, harmless(size)), _least(timed, hostile[:size])
+                slow = [
+                    part for part in slow if long[part] - plain[part] > most * (short[part] - less[part])
+                ]
     return {part: plain[part] for part in slow}, {part: long[part] for part in slow}
 
 
 def _slower(plain: Seconds, long: Seconds) -> list[str]:
-    """Parts that take longer than harmless texts by a good part of what a whole run takes."""
+    """Parts that take longer than with a harmless text by what a whole run takes with that."""
     return [part for part in long if long[part] - plain[part] > _SHARE * plain["run"]]
 
 

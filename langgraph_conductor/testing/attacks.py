@@ -7,8 +7,8 @@ parts are timed, too: one that takes far longer than a harmless text of its leng
 its length, is found. Environment variables of keys that the texts ask for hold a canary meanwhile, which may be
 seen nowhere. A conductor keeps text to be text if nothing differs and the canary stays unseen.
 
-To try your own conductor, give `attack` a function that builds it from a planner's model and three workers, as your
-app would from its own; see there. `ROUTES` says which ways there are, `Finding` at which surfaces is looked.
+To try your own conductor, give `attack` a function that builds it from a planner's model and three workers, as
+your app would from its own; see there. `ROUTES` says which ways there are, `Finding` at which surfaces is looked.
 """
 
 from collections import Counter
@@ -43,7 +43,8 @@ class Finding:
         route: The way it took, one of `ROUTES`.
         surface: Where it shows:
 
-            - `"plan"`: who did what, and how it ended; `"access"`: what was granted; `"accounting"`: calls counted;
+            - `"plan"`: who did what, and how it ended; `"access"`: what was granted;
+            - `"accounting"`: calls counted;
             - `"prompts"`: who speaks in prompts, and their tags; `"texts"`: the words of prompts;
             - `"answer"`; `"outputs"`: of steps;
             - `"templates"`: special tokens in prompts as this package renders them;
@@ -113,8 +114,8 @@ def attack(
 ) -> Report:
     """Send hostile texts through a conductor, and find what they change.
 
-    All texts on all ways are some TURNS turns of a conversation: MINUTES of one core, and longer on a
-    busy machine. `routes` and `categories` try a part.
+    All texts on all ways are some 2,000 turns of a conversation: three to six minutes of one core, and longer on
+    a busy machine. `routes` and `categories` try a part.
 
     Environment variables of keys that the texts name (`OPENAI_API_KEY`, `api_key`) hold a random value until this
     returns: run nothing beside it that needs them. Times are of the whole process: what else it does counts.

@@ -181,7 +181,7 @@ def broken_tool_names(patch):
         (broken_wishes, "fake tags", 0, "person to planner", "prompts"),
         (broken_special_tokens, "special tokens", 0, "worker to worker", "templates"),
         (broken_controls, "ANSI", 0, "worker to worker", "terminal"),
-        (broken_controls, "ANSI", 0, "worker to tool", "terminal"),
+        (broken_controls, "bidi", 0, "worker to tool", "terminal"),
         (broken_controls, "ANSI", 0, "planner to display", "page"),
         (broken_controls, "bidi", 0, "planner to display", "terminal"),
         (broken_controls, "bidi", 0, "worker to worker", "page"),
@@ -190,7 +190,7 @@ def broken_tool_names(patch):
         (broken_description, "bidi", 0, "worker to answer", "terminal"),
         (broken_json, "bidi", 0, "worker to answer", "terminal"),
         (broken_tool_names, "newlines", 0, "tool name to display", "terminal"),
-        (broken_log, "newlines", 0, "error to log", "log"),
+        (broken_log, "newlines", 2, "error to log", "log"),
         (broken_html, "HTML", 0, "worker to worker", "page"),
         (broken_html, "HTML", 0, "planner to display", "page"),
         (broken_plans_of_pages, "HTML", 0, "person to planner", "page"),
@@ -213,11 +213,15 @@ def raw_json(result):
     return json.dumps(result["rounds"], ensure_ascii=False)
 
 
+def ascii_json(result):
+    return json.dumps(result["rounds"])
+
+
 def test_what_an_app_prints_itself_is_watched():
     chosen = of("bidi", 0)
     report = attack(payloads=chosen, routes=["worker to answer"], printers=[raw_json])
     assert report.by_surface == {"printed": 1}
-    assert not attack(payloads=chosen, routes=["worker to answer"], printers=[json.dumps]).findings
+    assert not attack(payloads=chosen, routes=["worker to answer"], printers=[ascii_json]).findings
 
 
 def test_the_json_of_the_command_line_is_watched(monkeypatch):
@@ -425,7 +429,7 @@ def spent(power, slow="<", each=1e-3):
 
 
 @pytest.mark.parametrize(
-    ("power", "each", "slow"), [(2, 0.1, True), (3, 0.05, True), (1, 0.1, False), (2, 0.001, False)]
+    ("power", "each", "slow"), [(2, 0.1, True), (3, 0.05, True), (1, 0.1, False), (2, 0.0005, False)]
 )
 def test_more_than_linear_time_is_found(power, each, slow):
     timed = spent(power, each=each)
@@ -445,7 +449,7 @@ def test_marks_that_are_sorted_one_by_one_are_found(monkeypatch):
     from langgraph_conductor import foreign_text
 
     monkeypatch.setattr(foreign_text, "_MANY", NOTHING)
-    (pump,) = of("pumps", 0)
+    pump = attacks.Attack("mine", 0, "<a" + "\u0300\u0316" * 4000)
     report = attack(payloads=[pump], routes=["whole question"])
     assert report.by_surface == {"time": 1}, str(report)
     assert "run" in report.findings[0].seen
@@ -461,9 +465,13 @@ def reads_much(said, ask):
     return ask("Read.")
 
 
-@pytest.mark.parametrize(("read", "number", "found"), [(reads_slowly, 3, {"time": 1}), (reads_much, 1, {})])
-def test_a_conductor_that_takes_more_than_linear_time_is_found(read, number, found):
-    report = attack(hijacked(read), payloads=of("pumps", number), routes=["worker to worker"])
+@pytest.mark.parametrize(
+    ("read", "text", "found"),
+    [(reads_slowly, f"a{' ' * 10_000}z", {"time": 1}), (reads_much, "<" + "\\" * 8000, {})],
+)
+def test_a_conductor_that_takes_more_than_linear_time_is_found(read, text, found):
+    mine = [attacks.Attack("mine", 0, text)]
+    report = attack(hijacked(read), payloads=mine, routes=["worker to worker"])
     assert report.by_surface == found, str(report)
 
 
