@@ -108,7 +108,8 @@ def _trees(events: Sequence[Any]) -> str:
     progress = Progress(began=0.0)
     for event in events:
         if event["type"] == "step_finished":
-            _draw(console, progress.after({**event, "type": "token"}, 0.0), over=False)
+            token: Any = {**event, "type": "token"}
+            _draw(console, progress.after(token, 0.0), over=False)
         elif event["type"] == "tool_finished":
             _draw(console, progress, over=False)
         progress = progress.after(event, 0.0)

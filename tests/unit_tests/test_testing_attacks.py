@@ -5,6 +5,7 @@ import logging
 import os
 import re
 from collections import Counter
+from importlib import import_module
 
 import pytest
 
@@ -142,9 +143,7 @@ def broken_waterfall(patch):
 
 
 def broken_tree(patch):
-    from langgraph_conductor.display import live
-
-    patch.setattr(live, "printable", raw)
+    patch.setattr(import_module("langgraph_conductor.display.live"), "printable", raw)
 
 
 def broken_description(patch):
