@@ -160,7 +160,7 @@ def _after(
         case "token":
             return replace(step, doing=(step.doing + event["text"])[-_SAYING:])
         case "tool_started":
-            return replace(step, doing=f"{event['tool']}({short(event['input'], _WIDTH)})")
+            return replace(step, doing=f"{_tool(event)}({short(event['input'], _WIDTH)})")
         case "tool_finished":
             return replace(step, doing="")
         case "step_finished":
@@ -202,13 +202,18 @@ def line(event: Event) -> str:
         case "tool_finished":
             told = f"failed: {event['error']}" if event["error"] else f"{event['seconds']:.1f} s"
             return (
-                f"{_where(event)}: {event['tool']}({short(event['input'], _WIDTH)}): {short(told, _WIDTH)}"
+                f"{_where(event)}: {_tool(event)}({short(event['input'], _WIDTH)}): {short(told, _WIDTH)}"
             )
         case "fallback" if event["step"] is not None:
             return f"{_where(event)}: {event['instead']} is asked instead: {why(event['error'], _WIDTH)}"
         case "budget" if event["refusal"]:
             return f"round {event['round']}: {why(event['refusal'], _WIDTH)}"
     return ""
+
+
+def _tool(event: ToolStarted | ToolFinished) -> str:
+    """The name of a tool, which somebody's MCP server may have chosen."""
+    return short(event["tool"], _WIDTH)
 
 
 def _where(event: StepStarted | StepFinished | ToolFinished | Fallback) -> str:

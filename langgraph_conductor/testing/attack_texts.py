@@ -163,11 +163,21 @@ _TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
 }  # fmt: skip
 
+_LENGTH: Final = 16_000
+_PUMPED: Final = (
+    ("<a", "\u0300\u0316"), ("<", "\\"), ("", "<"), ("<", " "), ("", "<turn "), ("", "&lt;"), ("", "<|"),
+    ("", '{"a":['), ("model_id = ", "["), ("", "<think>"), ("", "%%{"), ("", "\u202e"),
+)  # fmt: skip
+"""What stands once, and what is repeated: texts that take quadratic time where they are read carelessly."""
+
+_ALL: Final = {
+    **_TEXTS,
+    "pumps": tuple(f"a {head}{unit * (_LENGTH // len(unit))} z" for head, unit in _PUMPED),
+}
+
 PAYLOADS: Final[tuple[Attack, ...]] = tuple(
-    Attack(category, number, text)
-    for category, texts in _TEXTS.items()
-    for number, text in enumerate(texts)
+    Attack(category, number, text) for category, texts in _ALL.items() for number, text in enumerate(texts)
 )
 """All texts that are tried."""
 
-CATEGORIES: Final = tuple(_TEXTS)
+CATEGORIES: Final = tuple(_ALL)

@@ -8,19 +8,18 @@ import json
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from html.parser import HTMLParser
-from io import StringIO
 from typing import Any, Final
 
 from langchain_core.messages import BaseMessage
 
-from langgraph_conductor.display import describe, run_page
-from langgraph_conductor.display.progress import Progress, line
-from langgraph_conductor.foreign_text import json_of, normalized
+from langgraph_conductor.foreign_text import normalized
 from langgraph_conductor.special_tokens import without_special_tokens
 from langgraph_conductor.tags import ALL_TAGS
+from langgraph_conductor.testing.attack_drawings import Drawings
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workflow import Workflow
 
@@ -39,29 +38,52 @@ _BOX: Final = re.compile(r'    s\d+\["([^"]*)"\]')
 _ARROW: Final = re.compile(r"    s\d+ --> s\d+")
 
 
-def trace(
-    result: Mapping[str, Any],
-    events: Iterable[Any],
-    planner: Sequence[Sequence[BaseMessage]],
-    workers: Sequence[Sequence[BaseMessage]],
-    logged: Sequence[str],
-    tags: tuple[str, ...] = (),
-    later: Sequence[Mapping[str, Any]] = (),
-) -> dict[str, Any]:
-    """What a run shows at each surface; of `TEXTS` the texts themselves.
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn of a conversation.
 
     Args:
         result: What the conductor returned.
-        events: What it told while it ran.
-        planner: The prompts of its planner.
-        workers: The prompts of its workers.
-        logged: What was logged, each record as one text.
-        tags: Tags of prompts beside the package's own.
-        later: What the conductor returned in later turns.
+        events: What it told meanwhile.
+        drawn: What that looks like.
     """
+
+    result: Mapping[str, Any]
+    events: Sequence[Any]
+    drawn: Drawings
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that was seen of a conversation.
+
+    Args:
+        turns: Its turns, of which the first is looked at closely.
+        planner: The prompts of the planner.
+        workers: The prompts of the workers.
+        logged: What was logged, each record as one text.
+    """
+
+    turns: Sequence[Turn]
+    planner: Sequence[Sequence[BaseMessage]]
+    workers: Sequence[Sequence[BaseMessage]]
+    logged: Sequence[str]
+
+    @property
+    def prompts(self) -> list[Sequence[BaseMessage]]:
+        """What models were sent."""
+        return [*self.planner, *self.workers]
+
+
+def trace(seen: Seen, tags: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What a run shows at each surface; of `TEXTS` the texts themselves.
+
+    Args:
+        seen: What was seen of it.
+        tags: Tags of prompts beside the package's own.
+    """
+    result = seen.turns[0].result
     rounds = result["rounds"]
-    results = (result, *later)
-    workflows = [Workflow.from_json(one["workflow"]) for one in rounds if one["workflow"]]
     return {
         "plan": [
             [
@@ -72,45 +94,36 @@ def trace(
         ],
         "access": [[step["granted"] for step in one["steps"]] for one in rounds],
         "accounting": {who: _counts(result["usage"][who]) for who in ("planner", "workers", "total")},
-        "prompts": [_structure(prompt, tags) for prompt in (*planner, *workers)],
-        "texts": [str(message.text) for prompt in (*planner, *workers) for message in prompt],
-        "answer": [_answer(one) for one in results],
+        "prompts": [_structure(prompt, tags) for prompt in seen.prompts],
+        "texts": [str(message.text) for prompt in seen.prompts for message in prompt],
+        "answer": [_answer(turn.result) for turn in seen.turns],
         "outputs": [
             str(step["text"])
-            for one in results
-            for said in one.get("rounds") or ()
+            for turn in seen.turns
+            for said in turn.result.get("rounds") or ()
             for step in said["steps"]
         ],
-        "templates": [_rendered(prompt) for prompt in (*planner, *workers)],
-        "terminal": _terminal(result, events),
-        "log": [(text.count("\n"), _commands(text)) for text in logged],
-        "page": _page(run_page(result)),
-        "chart": [_chart(workflow) for workflow in workflows],
+        "templates": [_rendered(prompt) for prompt in seen.prompts],
+        "terminal": [_terminal(turn) for turn in seen.turns],
+        "log": [(text.count("\n"), _commands(text)) for text in seen.logged],
+        "page": [_page(turn.drawn.page) for turn in seen.turns],
+        "chart": [_charts(turn) for turn in seen.turns],
+        "printed": [list(map(_commands, turn.drawn.printed)) for turn in seen.turns],
     }
 
 
-def shown(
-    results: Sequence[Mapping[str, Any]],
-    events: Sequence[Any],
-    prompts: Iterable[Sequence[BaseMessage]],
-    logged: Sequence[str],
-) -> dict[str, list[str]]:
-    """Everything that was said or shown, by place.
-
-    Args:
-        results: What the conductor returned, turn by turn.
-        events: What it told while it ran.
-        prompts: What its models were sent.
-        logged: What was logged.
-    """
+def shown(seen: Seen) -> dict[str, list[str]]:
+    """Everything that was said or shown, by place."""
+    turns = seen.turns
     return {
-        "answer": list(map(_answer, results)),
-        "events": list(map(repr, events)),
-        "log": list(logged),
-        "page": [run_page(result) for result in results],
-        "prompts": [repr(message) for prompt in prompts for message in prompt],
-        "records": [repr(result.get("rounds")) for result in results],
-        "terminal": [text for result in results for text in _drawn(result, events)],
+        "answer": [_answer(turn.result) for turn in turns],
+        "events": [repr(event) for turn in turns for event in turn.events],
+        "log": list(seen.logged),
+        "page": [turn.drawn.page for turn in turns],
+        "printed": [text for turn in turns for text in turn.drawn.printed],
+        "prompts": [repr(message) for prompt in seen.prompts for message in prompt],
+        "records": [repr(turn.result.get("rounds")) for turn in turns],
+        "terminal": [text for turn in turns for text in turn.drawn.terminal],
     }
 
 
@@ -161,31 +174,15 @@ def _rendered(prompt: Sequence[BaseMessage]) -> int:
     return sum(len(_SPECIAL.findall(without_special_tokens(str(message.text)))) for message in prompt)
 
 
-def _terminal(result: Mapping[str, Any], events: Iterable[Any]) -> list[Any]:
-    *lines, drawn, told, as_json = _drawn(result, events)
-    same = json.loads(as_json)["answer"] == result["answer"]
+def _terminal(turn: Turn) -> list[Any]:
+    drawn = turn.drawn
+    same = json.loads(drawn.as_json)["answer"] == turn.result["answer"]
     return [
-        [one.count("\n") for one in lines],
-        *map(_commands, ("\n".join(lines), drawn, told, as_json)),
-        len(told.splitlines()),
+        drawn.lines.count("\n"),
+        *map(_commands, (drawn.lines, drawn.trees, drawn.told, drawn.as_json)),
+        len(drawn.told.splitlines()),
         same,
     ]
-
-
-def _drawn(result: Mapping[str, Any], events: Iterable[Any]) -> list[str]:
-    """What a terminal shows: a line for each event, the tree of the run, its description, its JSON."""
-    from rich.console import Console
-
-    from langgraph_conductor.display.live import tree
-
-    progress, lines = Progress(began=0.0), []
-    for event in events:
-        progress = progress.after(event, 0.0)
-        lines.append(line(event))
-    drawn = StringIO()
-    Console(file=drawn, width=100, color_system=None).print(tree(progress, 0.0, over=True))
-    as_json = json_of({key: result[key] for key in ("answer", "rounds", "usage")}, indent=2)
-    return [*lines, drawn.getvalue(), describe(result), as_json]
 
 
 class _Elements(HTMLParser):
@@ -227,10 +224,15 @@ def _page(page: str) -> list[Any]:
     return [read.found, sorted(read.drawn), _commands("".join(read.data))]
 
 
-def _chart(workflow: Workflow) -> list[Any]:
+def _charts(turn: Turn) -> list[Any]:
+    workflows = [Workflow.from_json(one["workflow"]) for one in turn.result["rounds"] if one["workflow"]]
+    return [_chart(*pair) for pair in zip(turn.drawn.charts, workflows, strict=True)]
+
+
+def _chart(chart: str, workflow: Workflow) -> list[Any]:
     """The kinds of lines of a Mermaid chart; and whether its labels say what the workflow says."""
     kinds, labels = [], []
-    for drawn in workflow.to_mermaid().split("\n"):
+    for drawn in chart.split("\n"):
         box = _BOX.fullmatch(drawn)
         if box:
             labels.append(box[1])

@@ -2,45 +2,36 @@
 
 Models, tools and users are scripted; they say a hostile text, and a harmless one of as many lines in its place.
 Whatever differs between the two runs, apart from the text itself, the hostile text has changed: the plan, what was
-granted, what was counted, prompts, outputs and answers, what a terminal, a log or a page shows. Environment
-variables of keys that the texts ask for hold a canary meanwhile, which may be seen nowhere. A conductor keeps text
-to be text if nothing differs and the canary stays unseen.
+granted, what was counted, prompts, outputs and answers, what a terminal, a log or a page shows. Long texts of like
+parts are timed, too: one that takes far longer than a harmless text of its length, and more than in proportion to
+its length, is found. Environment variables of keys that the texts ask for hold a canary meanwhile, which may be
+seen nowhere. A conductor keeps text to be text if nothing differs and the canary stays unseen.
+
+To try your own conductor, give `attack` a function that builds it from a planner's model and three workers, as
+your app would from its own; see there. `ROUTES` says which ways there are, `Finding` at which surfaces is looked.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langgraph.checkpoint.memory import InMemorySaver
 
 from langgraph_conductor.testing.attack_canary import baited, leaks, planted
+from langgraph_conductor.testing.attack_drawings import Printer
 from langgraph_conductor.testing.attack_likeness import likened
+from langgraph_conductor.testing.attack_team import ASKS, NAME, ROUTES, MakeConductor, Team
 from langgraph_conductor.testing.attack_texts import CATEGORIES, PAYLOADS, Attack
-from langgraph_conductor.testing.attack_traces import TEXTS, Trace, logged, shown, trace
-from langgraph_conductor.testing.plans import ACCEPT_TEXT, plan_text
-from langgraph_conductor.testing.scripted import ScriptedModel
+from langgraph_conductor.testing.attack_times import LONG, Seconds, grown
+from langgraph_conductor.testing.attack_traces import TEXTS, Trace, shown, trace
 from langgraph_conductor.workers import Worker
 
 __all__ = ["CATEGORIES", "PAYLOADS", "ROUTES", "Attack", "Finding", "Report", "attack"]
 
-MakeConductor = Callable[[BaseChatModel, list[Worker]], Any]
-"""Builds what is attacked from a planner's model and workers: a graph, as `create_conductor` returns one."""
-
-ROUTES: Final = (
-    "worker to worker",
-    "tool to worker",
-    "question to planner",
-    "planner to display",
-    "error to log",
-)
-"""Ways of a text: from who says it to who is shown it."""
-
-_REMEMBERED: Final = ("worker to worker", "question to planner")
 _HARMLESS: Final = "quite ordinary"
-_ELSEWHERE: Final = "as usual"
-"""What is said on the other ways: it stays when the harmless text gives way to a hostile one."""
+_WORDS: Final = "words and more words "
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +41,20 @@ class Finding:
     Args:
         attack: The text.
         route: The way it took, one of `ROUTES`.
-        surface: Where it shows: `"plan"`, `"access"`, `"accounting"`, `"prompts"` (who speaks, and tags),
-            `"texts"` (the words of prompts), `"answer"`, `"outputs"` (of steps), `"templates"`, `"terminal"`,
-            `"log"`, `"page"`, `"chart"`; `"secrets"`, if a key of the environment was seen, with the
-            places where it was; or `"run"`, if the run failed.
+        surface: Where it shows:
+
+            - `"plan"`: who did what, and how it ended; `"access"`: what was granted;
+            - `"accounting"`: calls counted;
+            - `"prompts"`: who speaks in prompts, and their tags; `"texts"`: the words of prompts;
+            - `"answer"`; `"outputs"`: of steps;
+            - `"templates"`: special tokens in prompts as this package renders them;
+            - `"terminal"`: lines of events, the tree of the run while it goes on and when it is over, its
+              description, its JSON; `"log"`; `"page"`: the run's page, and `"chart"`: the Mermaid chart;
+            - `"printed"`: signs that command a terminal in what your own `printers` make of results;
+            - `"time"`: more than linear time, with the seconds of the parts that take it (`"run"` is the
+              conductor itself, the others are surfaces);
+            - `"secrets"`: a key of the environment was seen, with the places where it was;
+            - `"run"`: the run failed.
         expected: What was seen there with a harmless text.
         seen: What was seen there with the hostile one.
     """
@@ -79,10 +80,12 @@ class Report:
     Args:
         findings: All that was changed.
         tried: How many texts took a way: texts times ways.
+        missing: Ways that the conductor does not have, so that no text took them.
     """
 
     findings: tuple[Finding, ...]
     tried: int
+    missing: tuple[str, ...] = ()
 
     @property
     def by_category(self) -> Mapping[str, int]:
@@ -107,23 +110,27 @@ def attack(
     routes: Sequence[str] = ROUTES,
     tags: Sequence[str] = (),
     categories: Sequence[str] | None = None,
+    printers: Sequence[Printer] = (),
 ) -> Report:
     """Send hostile texts through a conductor, and find what they change.
 
-    All texts on all ways are some 850 turns of a conversation: one to two minutes of one core, and several on a
-    busy machine. `routes` and `categories` try a part.
+    All texts on all ways are some 2,000 turns of a conversation: three to six minutes of one core, and longer on
+    a busy machine. `routes` and `categories` try a part.
 
     Environment variables of keys that the texts name (`OPENAI_API_KEY`, `api_key`) hold a random value until this
-    returns: run nothing beside it that needs them.
+    returns: run nothing beside it that needs them. Times are of the whole process: what else it does counts.
 
     Args:
         make_conductor: Builds the conductor from a planner's model and three workers (`speaker`, `looker` with a
             tool, `reader`); it is called once for each way. Without one, `create_conductor` with two rounds is
-            attacked. It has to answer without a person, without a network, and the same to the same question.
-        payloads: The texts.
-        routes: The ways.
+            attacked. It has to answer without a network, and the same to the same question. If it asks a person
+            (`approve=True`, with a checkpointer), the suite answers; each turn is a thread of its own.
+        payloads: The texts. Those of 4,000 characters or more are timed, too; they should be of like parts.
+        routes: The ways, of `ROUTES`.
         tags: Names of the tags that prompts of your own use, to be watched beside the package's.
         categories: Categories of the texts that are tried, such as `["plans", "ANSI"]`; all if left out.
+        printers: Functions with which your app makes text of a result for a terminal, such as
+            `lambda result: json.dumps(result["rounds"])`.
 
     Returns:
         What was found: `report.findings` is empty if text stayed text.
@@ -152,22 +159,100 @@ def attack(
             raise ValueError(f"there is no category {sorted(unknown)[0]!r}; choose from {', '.join(known)}")
         payloads = tuple(one for one in payloads if one.category in categories)
     findings: list[Finding] = []
+    missing = []
     with planted(baited(payloads)) as canary:
         for route in routes:
-            team = _Team(make_conductor or _ours, route, tuple(tags), canary)
+            team = Team(make_conductor or _ours(route), route, tuple(printers))
+            trial = _Trial(team, tuple(tags), canary)
+            if payloads and not trial.can_be_taken():
+                missing.append(route)
+                continue
             for one in payloads:
-                findings += team.attacked(one)
-    return Report(tuple(findings), len(payloads) * len(routes))
+                findings += trial.of(one)
+    return Report(tuple(findings), len(payloads) * (len(routes) - len(missing)), tuple(missing))
 
 
-def _ours(planner: BaseChatModel, workers: list[Worker]) -> Any:
-    from langgraph_conductor.graph import create_conductor
+def _ours(route: str) -> MakeConductor:
+    def make(planner: BaseChatModel, workers: list[Worker]) -> Any:
+        from langgraph_conductor.graph import create_conductor
 
-    return create_conductor(planner, workers, max_rounds=2)
+        if route != ASKS:
+            return create_conductor(planner, workers, max_rounds=2)
+        return create_conductor(planner, workers, max_rounds=2, approve=True, checkpointer=InMemorySaver())
+
+    return make
 
 
-def _harmless(lines: int) -> str:
-    return "\n".join([_HARMLESS] * lines)
+def _harmless(lines: int, size: int = 0) -> str:
+    """A harmless text of so many lines, and if it is long, of so many characters."""
+    text = "\n".join([_HARMLESS] * lines)
+    if size <= len(text):
+        return text
+    return f"{text} {_WORDS * (size // len(_WORDS))}"[: size - 1].rstrip() + "y"
+
+
+@dataclass
+class _Trial:
+    """Texts that a team says, one after the other.
+
+    Args:
+        team: The conductor and who speaks.
+        tags: Tags to be watched.
+        canary: A value that may be seen nowhere.
+    """
+
+    team: Team
+    tags: tuple[str, ...]
+    canary: str
+    expected: dict[tuple[int, int], tuple[Trace, Seconds]] = field(default_factory=dict)
+
+    def can_be_taken(self) -> bool:
+        """Whether the conductor has the way; what is logged only once is not taken for a change later."""
+        self._harmless_run(_HARMLESS)
+        return self.team.route != ASKS or self.team.asked > 0
+
+    def of(self, one: Attack) -> list[Finding]:
+        """What a text changes."""
+        lines = 1 if self.team.route == NAME else one.text.strip().count("\n") + 1
+        size = len(one.text) if len(one.text) >= LONG else 0
+        harmless = _harmless(lines, size)
+        if (lines, size) not in self.expected:
+            trace, seconds = self._harmless_run(harmless)
+            # A key that is seen with harmless texts too is seen none the less.
+            self.expected[lines, size] = {**trace, "secrets": []}, seconds
+        expected, plain = self.expected[lines, size]
+        route = self.team.route
+        try:
+            seen, seconds = self._run(one.text)
+            forms = self.team.forms(harmless), self.team.forms(one.text)
+            for surface in TEXTS:
+                seen[surface] = likened(expected[surface], seen[surface], *forms)
+            found = [
+                Finding(one, route, surface, expected[surface], seen[surface])
+                for surface in seen
+                if seen[surface] != expected[surface]
+            ]
+            if size:
+                usual, slow = grown(
+                    lambda text: self.team.run(text)[1],
+                    one.text,
+                    lambda size: _harmless(lines, size),
+                    (plain, seconds),
+                )
+                found += [Finding(one, route, "time", usual, slow)] if slow else []
+        except Exception as error:  # noqa: BLE001 - that it fails is what was looked for
+            return [Finding(one, route, "run", "an answer", repr(error))]
+        return found
+
+    def _harmless_run(self, text: str) -> tuple[dict[str, Any], Seconds]:
+        try:
+            return self._run(text)
+        except Exception as error:
+            raise ValueError(f"the conductor does not run with harmless texts: {error}") from error
+
+    def _run(self, text: str) -> tuple[dict[str, Any], Seconds]:
+        seen, seconds = self.team.run(text)
+        return {**trace(seen, self.tags), "secrets": leaks(shown(seen), self.canary)}, seconds
 
 
 def _apart(before: Any, after: Any) -> tuple[Any, Any]:
@@ -181,120 +266,3 @@ def _apart(before: Any, after: Any) -> tuple[Any, Any]:
             if one != other:
                 return _apart(one, other)
     return before, after
-
-
-@dataclass
-class _Team:
-    """A conductor of scripted models, of which one says the text.
-
-    Args:
-        make: Builds it.
-        route: The way of the text.
-        tags: Tags to be watched.
-        canary: A value that may be seen nowhere.
-    """
-
-    make: MakeConductor
-    route: str
-    tags: tuple[str, ...]
-    canary: str
-    text: str = _HARMLESS
-    plans: int = 0
-    expected: dict[int, Trace] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.planner = ScriptedModel(replies=self._plan)
-        self.speaker = ScriptedModel(replies=lambda _: self._at("worker to worker"))
-        self.looker = ScriptedModel(replies=self._look)
-        self.reader = ScriptedModel(replies=["It is four."])
-        workers = [
-            Worker("speaker", self.speaker, description="Speaks.", retries=0),
-            Worker("looker", self.looker, tools=[self._tool()], description="Looks things up.", retries=0),
-            Worker("reader", self.reader, description="Reads.", retries=0),
-        ]
-        self.conductor = self.make(self.planner, workers)
-
-    def attacked(self, one: Attack) -> list[Finding]:
-        """What a text changes."""
-        lines = max(1, len(one.text.strip().splitlines()))
-        if lines not in self.expected:
-            self.text = _harmless(lines)
-            try:
-                if not self.expected:
-                    self._run()  # what is logged only once is not taken for a change
-                # A key that is seen with harmless texts too is seen none the less.
-                self.expected[lines] = {**self._run(), "secrets": []}
-            except Exception as error:
-                raise ValueError(f"the conductor does not run with harmless texts: {error}") from error
-        self.text = one.text
-        expected = self.expected[lines]
-        try:
-            seen = dict(self._run())
-        except Exception as error:  # noqa: BLE001 - that it fails is what was looked for
-            return [Finding(one, self.route, "run", "an answer", repr(error))]
-        for surface in TEXTS:
-            seen[surface] = likened(expected[surface], seen[surface], _harmless(lines), one.text)
-        return [
-            Finding(one, self.route, surface, expected[surface], seen[surface])
-            for surface in seen
-            if seen[surface] != expected[surface]
-        ]
-
-    def _run(self) -> Trace:
-        models = (self.planner, self.speaker, self.looker, self.reader)
-        for model in models:
-            model.calls.clear()
-        self.plans = 0
-        said = {"role": "user", "content": f"What is it? {self._at('question to planner')}"}
-        later = []
-        with logged() as lines:
-            result, events = self._asked([said])
-            if self.route in _REMEMBERED:  # as a turn of a conversation
-                answer = {"role": "assistant", "content": self._at("worker to worker")}
-                self.plans = 0
-                later.append(self._asked([said, answer, {"role": "user", "content": "And now?"}]))
-        if not isinstance(result.get("rounds"), list):
-            raise TypeError("it returns no `rounds`, as a conductor does")
-        results = [result, *(one for one, _ in later)]
-        told = [*events, *(event for _, more in later for event in more)]
-        prompts = [prompt for model in models for prompt in model.calls]
-        workers = prompts[len(self.planner.calls) :]
-        traced = trace(result, events, self.planner.calls, workers, lines, self.tags, results[1:])
-        return {**traced, "secrets": leaks(shown(results, told, prompts, lines), self.canary)}
-
-    def _asked(self, messages: list[Any]) -> tuple[Mapping[str, Any], list[Any]]:
-        result: Mapping[str, Any] = {}
-        events = []
-        for mode, part in self.conductor.stream({"messages": messages}, stream_mode=["custom", "values"]):
-            if mode == "custom":
-                events.append(part)
-            else:
-                result = part
-        return result, events
-
-    def _at(self, route: str) -> str:
-        return self.text if self.route == route else _ELSEWHERE
-
-    def _plan(self, _: list[BaseMessage]) -> Any:
-        self.plans += 1
-        if self.plans > 1:
-            return ACCEPT_TEXT
-        if self.route == "error to log":
-            return RuntimeError(f"refused: {self.text}")
-        asked = f"Say it. {self._at('planner to display')}".replace("\0", "")
-        return plan_text(
-            ("looker", "Look it up.", []), ("speaker", asked, []), ("reader", "Read and answer.", "all")
-        )
-
-    def _look(self, messages: list[BaseMessage]) -> Any:
-        found = [message for message in messages if isinstance(message, ToolMessage)]
-        if not found:
-            return AIMessage("", tool_calls=[{"name": "look", "args": {"what": "it"}, "id": "1"}])
-        return f"I found: {self._at('tool to worker')}"
-
-    def _tool(self) -> Any:
-        def look(what: str) -> str:
-            """Look something up."""
-            return self._at("tool to worker")
-
-        return look

@@ -12,13 +12,14 @@ SIZE = 16_000
 def main() -> bool:
     report = attacks.attack()
     print(f"{report}  (limit 0)")
+    print(f"ways that were not there: {len(report.missing)}  (limit 0)")
     slowest = max(
         (least(read, unit * (SIZE // len(unit))), name) for name, read in SCANNERS.items() for unit in UNITS
     )
     print(
         f"16 kB of any text: {1000 * slowest[0]:.1f} ms at most, by {slowest[1]}  (limit {1000 * LIMIT:.0f} ms)"
     )
-    return not report.findings and slowest[0] < LIMIT
+    return not report.findings and not report.missing and slowest[0] < LIMIT
 
 
 def least(read: object, text: str) -> float:

@@ -5,22 +5,25 @@ import logging
 import os
 import re
 from collections import Counter
+from importlib import import_module
 
 import pytest
 
 from langgraph_conductor import Worker, create_conductor
 from langgraph_conductor.planners import ChatPlanner, fixed
 from langgraph_conductor.tags import escape
-from langgraph_conductor.testing import attacks
+from langgraph_conductor.testing import attack_likeness, attacks
 from langgraph_conductor.testing.attack_likeness import likened
-from langgraph_conductor.testing.attacks import CATEGORIES, PAYLOADS, ROUTES, attack
+from langgraph_conductor.testing.attack_times import grown
+from langgraph_conductor.testing.attacks import PAYLOADS, ROUTES, attack
+from tests.pumping import grows
 
 KEYS = [one for one in PAYLOADS if one.category == "secrets bait" and one.number in (1, 4)]
 NOTHING = re.compile(r"(?!)()()()")
 
 
-def of(category, most=3):
-    return [one for one in PAYLOADS if one.category == category][:most]
+def of(category, *numbers):
+    return [one for one in PAYLOADS if one.category == category and one.number in numbers]
 
 
 def test_there_are_many_of_each_kind():
@@ -31,12 +34,13 @@ def test_there_are_many_of_each_kind():
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_nothing_changes_our_own_conductor(route):
-    """Every text on one way, and every way by texts of every kind; the benchmark tries all on all."""
+    """Every text on one way, and every way by texts of many kinds; the benchmark tries all on all."""
     chosen = PAYLOADS[ROUTES.index(route) :: len(ROUTES)]
-    assert {one.category for one in chosen} == set(CATEGORIES)
+    assert len({one.category for one in chosen}) >= 8
     report = attack(payloads=chosen, routes=[route])
     assert report.tried == len(chosen)
     assert not report.findings, str(report)
+    assert not report.missing
     assert str(report) == f"injection suite: 0 of {len(chosen)} changed anything"
 
 
@@ -89,35 +93,152 @@ def broken_names(patch):
     patch.setattr(ChatPlanner, "parse", parse)
 
 
+def raw(text, *_):
+    return text
+
+
+def broken_whole_questions(patch):
+    from langgraph_conductor import conversation
+
+    patch.setattr(conversation, "_unlike_a_conversation", raw)
+
+
+def broken_prompts(patch):
+    from langgraph_conductor import prompts
+
+    patch.setattr(prompts, "escape", raw)
+
+
+def broken_quotes(patch):
+    """What the planner wrote is quoted to it as it was."""
+    from langgraph_conductor.planners import chat
+
+    patch.setattr(chat, "escape", raw)
+
+
+def broken_reasons(patch):
+    from langgraph_conductor import prompts
+    from langgraph_conductor.planners import chat
+
+    patch.setattr(chat, "repair_prompt", lambda reason: prompts._REPAIR.format(reason=reason))
+
+
+def broken_wishes(patch):
+    from langgraph_conductor import prompts
+    from langgraph_conductor.planners import chat
+
+    patch.setattr(chat, "rejected_prompt", lambda reason: prompts._REJECTED.format(reason=reason))
+
+
+def broken_plans_of_pages(patch):
+    from langgraph_conductor.display import run_plans
+
+    patch.setattr(run_plans, "in_html", raw)
+
+
+def broken_waterfall(patch):
+    from langgraph_conductor.display import waterfall
+
+    patch.setattr(waterfall, "in_html", raw)
+
+
+def broken_tree(patch):
+    patch.setattr(import_module("langgraph_conductor.display.live"), "printable", raw)
+
+
+def broken_description(patch):
+    from langgraph_conductor.display import text
+
+    patch.setattr(text, "printable", raw)
+
+
+def broken_json(patch):
+    from langgraph_conductor import foreign_text
+
+    patch.setattr(foreign_text, "_NOT_IN_JSON", NOTHING)
+
+
+def broken_tool_names(patch):
+    from langgraph_conductor.display import progress
+
+    patch.setattr(progress, "_tool", lambda event: event["tool"])
+
+
 @pytest.mark.parametrize(
-    ("broken", "category", "route", "surface"),
+    ("broken", "category", "number", "route", "surface"),
     [
-        (broken_tags, "fake tags", "worker to worker", "prompts"),
-        (broken_tags, "fake tags", "tool to worker", "prompts"),
-        (broken_tags, "fake tags", "question to planner", "prompts"),
-        (broken_tags, "roles", "worker to worker", "prompts"),
-        (broken_tags, "zero-width", "worker to worker", "prompts"),
-        (broken_special_tokens, "special tokens", "worker to worker", "templates"),
-        (broken_controls, "ANSI", "worker to worker", "terminal"),
-        (broken_controls, "ANSI", "planner to display", "page"),
-        (broken_controls, "bidi", "planner to display", "terminal"),
-        (broken_controls, "bidi", "worker to worker", "page"),
-        (broken_controls, "bidi", "error to log", "log"),
-        (broken_log, "newlines", "error to log", "log"),
-        (broken_html, "HTML", "worker to worker", "page"),
-        (broken_html, "HTML", "planner to display", "page"),
-        (broken_mermaid, "Mermaid", "planner to display", "chart"),
-        (broken_mermaid, "HTML", "planner to display", "chart"),
-        (broken_mermaid, "secrets bait", "planner to display", "chart"),
-        (broken_names, "plans", "worker to worker", "plan"),
+        (broken_tags, "fake tags", 0, "worker to worker", "prompts"),
+        (broken_tags, "fake tags", 0, "tool to worker", "prompts"),
+        (broken_tags, "fake tags", 0, "question to planner", "prompts"),
+        (broken_tags, "roles", 0, "worker to worker", "prompts"),
+        (broken_tags, "zero-width", 4, "worker to worker", "prompts"),
+        (broken_whole_questions, "roles", 6, "whole question", "prompts"),
+        (broken_prompts, "fake tags", 0, "worker to answer", "prompts"),
+        (broken_quotes, "fake tags", 0, "planner to repair", "prompts"),
+        (broken_quotes, "fake tags", 0, "person to planner", "prompts"),
+        (broken_reasons, "fake tags", 0, "planner to repair", "prompts"),
+        (broken_wishes, "fake tags", 0, "person to planner", "prompts"),
+        (broken_special_tokens, "special tokens", 0, "worker to worker", "templates"),
+        (broken_controls, "ANSI", 0, "worker to worker", "terminal"),
+        (broken_controls, "bidi", 0, "worker to tool", "terminal"),
+        (broken_controls, "ANSI", 0, "planner to display", "page"),
+        (broken_controls, "bidi", 0, "planner to display", "terminal"),
+        (broken_controls, "bidi", 0, "worker to worker", "page"),
+        (broken_controls, "bidi", 0, "error to log", "log"),
+        (broken_tree, "bidi", 0, "worker to answer", "terminal"),
+        (broken_description, "bidi", 0, "worker to answer", "terminal"),
+        (broken_json, "bidi", 0, "worker to answer", "terminal"),
+        (broken_tool_names, "newlines", 0, "tool name to display", "terminal"),
+        (broken_log, "newlines", 2, "error to log", "log"),
+        (broken_html, "HTML", 0, "worker to worker", "page"),
+        (broken_html, "HTML", 0, "planner to display", "page"),
+        (broken_plans_of_pages, "HTML", 0, "person to planner", "page"),
+        (broken_waterfall, "HTML", 0, "tool name to display", "page"),
+        (broken_mermaid, "Mermaid", 1, "planner to display", "chart"),
+        (broken_mermaid, "HTML", 0, "planner to display", "chart"),
+        (broken_mermaid, "secrets bait", 2, "planner to display", "chart"),
+        (broken_names, "plans", 0, "worker to worker", "plan"),
     ],
 )
-def test_what_is_not_escaped_is_found(broken, category, route, surface, monkeypatch):
+def test_what_is_not_escaped_is_found(broken, category, number, route, surface, monkeypatch):
     broken(monkeypatch)
-    report = attack(payloads=of(category), routes=[route])
+    report = attack(payloads=of(category, number), routes=[route])
     assert surface in report.by_surface, str(report)
     assert report.by_category == {category: len(report.findings)}
     assert f"changed the {surface}" in str(report)
+
+
+def raw_json(result):
+    return json.dumps(result["rounds"], ensure_ascii=False)
+
+
+def ascii_json(result):
+    return json.dumps(result["rounds"])
+
+
+def test_what_an_app_prints_itself_is_watched():
+    chosen = of("bidi", 0)
+    report = attack(payloads=chosen, routes=["worker to answer"], printers=[raw_json])
+    assert report.by_surface == {"printed": 1}
+    assert not attack(payloads=chosen, routes=["worker to answer"], printers=[ascii_json]).findings
+
+
+def test_the_json_of_the_command_line_is_watched(monkeypatch):
+    app = pytest.importorskip("langgraph_conductor.cli.app")
+    chosen = of("bidi", 0)
+    assert not attack(payloads=chosen, routes=["worker to answer"], printers=[app._json]).findings
+    monkeypatch.setattr(app, "json_of", lambda shown, **_: raw_json(shown))
+    report = attack(payloads=chosen, routes=["worker to answer"], printers=[app._json])
+    assert report.by_surface == {"printed": 1}
+
+
+def test_a_way_that_a_conductor_does_not_have_is_said():
+    def unasked(planner, workers):
+        return create_conductor(planner, workers)
+
+    report = attack(unasked, payloads=PAYLOADS[:1], routes=["person to planner", "planner to display"])
+    assert report.missing == ("person to planner",)
+    assert report.tried == 1
 
 
 def test_ones_own_conductor_is_attacked_with_its_own_tags():
@@ -242,7 +363,7 @@ def logs_raw(said, ask):
 )
 def test_whoever_does_as_a_text_says_is_found(read, category, surfaces):
     report = attack(
-        hijacked(read), payloads=of(category, 2), routes=["worker to worker"], categories=[category]
+        hijacked(read), payloads=of(category, 0, 1), routes=["worker to worker"], categories=[category]
     )
     assert surfaces == set(report.by_surface), str(report)
 
@@ -255,13 +376,13 @@ def test_a_log_that_goes_nowhere_else_is_watched():
         logger.warning("read %s", said)
         return ask("Read.")
 
-    report = attack(hijacked(read), payloads=of("ANSI", 1), routes=["worker to worker"])
+    report = attack(hijacked(read), payloads=of("ANSI", 0), routes=["worker to worker"])
     assert set(report.by_surface) == {"log"}
 
 
 def test_a_part_can_be_tried():
     report = attack(categories=["Mermaid"], payloads=PAYLOADS, routes=["error to log"])
-    assert report.tried == len(of("Mermaid", 99))
+    assert report.tried == len(of("Mermaid", *range(99)))
     with pytest.raises(ValueError, match="there is no category 'x'; choose from fake tags"):
         attack(categories=["x"])
 
@@ -270,9 +391,87 @@ def test_a_part_can_be_tried():
 @pytest.mark.parametrize("text", [one.text for one in PAYLOADS[::7]])
 def test_texts_are_alike_however_a_text_is_written(spell, text):
     harmless, hostile = f"a {spell('mild words')} b", f"a {spell(text)} b"
-    assert likened([harmless], [hostile], "mild words", text) == [harmless]
+    assert likened([harmless], [hostile], ["mild words"], [text]) == [harmless]
     for other in (f"{hostile} PWNED", f"a {spell('mild words')} c", "a  b", hostile.replace("a ", "x ", 1)):
-        assert likened([harmless], [other], "mild words", text) == [other]
+        assert likened([harmless], [other], ["mild words"], [text]) == [other]
+
+
+def test_a_text_may_stand_there_in_several_forms():
+    forms = ["mild words"], ["<b>bold</b>", "<b>"]
+    seen = "1 <b>bold</b> 2 <b> 3"
+    assert likened(["1 mild words 2 mild words 3"], [seen], *forms) == ["1 mild words 2 mild words 3"]
+    assert likened(["1 mild words 2 mild words 3"], ["1 <b>bold 2 <b> 3"], *forms) == ["1 <b>bold 2 <b> 3"]
+
+
+@pytest.mark.parametrize("unit", ["<", "ab ", "\x1b[31m", "n", "\n", "\\u", "\u0300\u0316"])
+def test_comparing_takes_linear_time(unit):
+    def compare(text):
+        attack_likeness._bare.cache_clear()
+        attack_likeness._ways.cache_clear()
+        seen = f"a {json.dumps(text)} b {text} c"
+        assert likened(["a mild b mild c"], [seen], ["mild"], [text]) == ["a mild b mild c"]
+
+    assert not grows(compare, lambda size: unit * (size // len(unit)), small=0.05, suspect=0.05)
+
+
+# ---------------------------------------------------------------- time
+
+
+def spent(power, slow="<", each=1e-3):
+    """Seconds of a conductor that takes a power of the length of texts with a sign."""
+
+    def timed(text):
+        took = 0.1 + (each * len(text) / 1000) ** power * 1000 if slow in text else 0.1
+        return {"run": took, "page": 0.001}
+
+    return timed
+
+
+@pytest.mark.parametrize(
+    ("power", "each", "slow"), [(2, 0.1, True), (3, 0.05, True), (1, 0.1, False), (2, 0.0005, False)]
+)
+def test_more_than_linear_time_is_found(power, each, slow):
+    timed = spent(power, each=each)
+    harmless = lambda size: "w" * size  # noqa: E731
+    usual, seen = grown(timed, "<" * 8000, harmless, (timed("w" * 8000), timed("<" * 8000)))
+    assert bool(seen) is slow
+    assert list(usual) == list(seen) == (["run"] if slow else [])
+
+
+def test_what_is_slow_with_harmless_texts_too_is_not_found():
+    timed = spent(2, slow="", each=0.1)
+    harmless = lambda size: "w" * size  # noqa: E731
+    assert grown(timed, "<" * 8000, harmless, (timed("w" * 8000), timed("<" * 8000))) == ({}, {})
+
+
+def test_marks_that_are_sorted_one_by_one_are_found(monkeypatch):
+    from langgraph_conductor import foreign_text
+
+    monkeypatch.setattr(foreign_text, "_MANY", NOTHING)
+    pump = attacks.Attack("mine", 0, "<a" + "\u0300\u0316" * 4000)
+    report = attack(payloads=[pump], routes=["whole question"])
+    assert report.by_surface == {"time": 1}, str(report)
+    assert "run" in report.findings[0].seen
+
+
+def reads_slowly(said, ask):
+    re.search(r"\s+$", said)
+    return ask("Read.")
+
+
+def reads_much(said, ask):
+    sum(map(ord, said * 50 if "<\\" in said else said))
+    return ask("Read.")
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "found"),
+    [(reads_slowly, f"a{' ' * 10_000}z", {"time": 1}), (reads_much, "<" + "\\" * 8000, {})],
+)
+def test_a_conductor_that_takes_more_than_linear_time_is_found(read, text, found):
+    mine = [attacks.Attack("mine", 0, text)]
+    report = attack(hijacked(read), payloads=mine, routes=["worker to worker"])
+    assert report.by_surface == found, str(report)
 
 
 def test_what_cannot_be_attacked_is_said():
