@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from uuid import UUID
 
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
@@ -83,6 +84,25 @@ def worst_case(
                 limit="usd",
             )
     return Reservation(tokens=input_tokens + (output or 0), usd=usd)
+
+
+def may_be_cached(response: LLMResult, run_id: UUID) -> bool:
+    """Whether an answer bears the signs of LangChain's cache, so that no call was made.
+
+    What a provider says gets an id, that of the run where it has none, and LangChain's cache leaves a missing one
+    missing. Of answers with an id the cache sets `total_cost` to 0. A provider that gives a call away may say the
+    same, so the signs count only where there may be a cache.
+
+    Args:
+        response: What the call gave.
+        run_id: Its run.
+    """
+    messages = _messages(response)
+    if not messages or response.llm_output or any(str(run_id) in str(m.id) for m in messages):
+        return False
+    costs = [mapping(message.usage_metadata).get("total_cost") for message in messages]
+    free = all(type(cost) is int and cost == 0 for cost in costs)
+    return free or all(message.id is None for message in messages)
 
 
 def used_by(response: LLMResult, model: Model, prices: PriceTable) -> tuple[Usage, bool]:

@@ -24,7 +24,6 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tracers.context import register_configure_hook
 
 from langgraph_conductor.driving import Wait, adrive, await_, drive, wait
-from langgraph_conductor.workers.cache_hits import HitHandler
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import Redactor
 from langgraph_conductor.workers.unseen import unseen
@@ -185,11 +184,6 @@ class Accounts:
                 meter.drop(run_id)
             raise
 
-    def hit(self, run_id: UUID) -> None:
-        """Let a call that LangChain's cache answers cost nothing."""
-        for meter in self.meters:
-            meter.hit(run_id)
-
     def end(self, run_id: UUID, response: LLMResult) -> None:
         """Count what a call used."""
         self._beside.pop(run_id, None)
@@ -219,7 +213,7 @@ class Accounts:
         return calls
 
 
-class Door(HitHandler):
+class Door(BaseCallbackHandler):
     """Sees every call; makes the ones that are not awaited wait.
 
     LangChain takes its time for every handler, so this one also hears what a `Watcher` is told.
@@ -283,10 +277,6 @@ class Door(HitHandler):
             others, told = self.accounts.others(run_id), _told(run_id, about)
             handle_event(others, "on_llm_error", "ignore_llm", error, **told)
             raise
-
-    def on_cache_hit(self, run_id: UUID) -> None:
-        """LangChain's cache answers a call."""
-        self.accounts.hit(run_id)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """A call is answered."""

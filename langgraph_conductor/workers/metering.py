@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from langchain_core.globals import get_llm_cache
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 
@@ -21,6 +22,7 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.call_facts import (
     answers_in,
     extras,
+    may_be_cached,
     model_of,
     output_cap,
     used_by,
@@ -49,11 +51,13 @@ class Bounds(NamedTuple):
         model: Its name.
         max_input_tokens: Longest prompt, if it is known.
         output_cap: Most tokens of a reply, where a call itself does not say.
+        caches: Whether it has a cache of its own (`cache=...`).
     """
 
     model: str = ""
     max_input_tokens: int | None = None
     output_cap: int | None = None
+    caches: bool = False
 
 
 Most = tuple[int | None, int | None, str]
@@ -70,7 +74,6 @@ class _Running:
     kept: Reservation | None = None
     booked: Call | None = None
     over: bool = False
-    is_hit: bool = False
 
 
 @dataclass(eq=False)
@@ -247,11 +250,10 @@ class Meter:
         if self.limiter and call.booked:
             self.limiter.end(call.booked, 0, 0)
 
-    def hit(self, run_id: UUID) -> None:
-        """A call is answered by LangChain's cache, so that none is made."""
-        with self._lock:
-            if call := self._running.get(run_id):
-                call.is_hit = True
+    def _caches(self, model: Model) -> bool:
+        """Whether answers of a model may be of LangChain's cache; of one in a function or agent, nobody knows."""
+        known = (bounds.caches for bounds in (self.own, *self.others) if bounds.model == model.name)
+        return get_llm_cache() is not None or next(known, True)
 
     def end(self, run_id: UUID, response: LLMResult) -> None:
         """Count what a call used, once."""
@@ -264,7 +266,7 @@ class Meter:
                 return  # it began after this try
             known = known or _Running(Model())
             self._ended.add(run_id)
-        if known.is_hit:
+        if self._caches(known.model) and may_be_cached(response, run_id):
             self._free(known)
             with self._lock:
                 self.usage += Usage(usd=Decimal())  # its cost is known, and none

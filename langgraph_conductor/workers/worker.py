@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
+from langchain_core.caches import BaseCache
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 
@@ -247,7 +248,12 @@ def bounds_of(model: Any) -> Bounds:
     if not isinstance(model, BaseChatModel):
         return Bounds()
     name = str(model._get_ls_params().get("ls_model_name") or "")
-    return Bounds(name, _profile(model, "max_input_tokens"), _profile(model, "max_output_tokens"))
+    return Bounds(
+        name,
+        _profile(model, "max_input_tokens"),
+        _profile(model, "max_output_tokens"),
+        caches=isinstance(model.cache, BaseCache),
+    )
 
 
 def cost_of(usage: Usage, model: BaseChatModel, prices: PriceTable) -> Usage:

@@ -42,6 +42,11 @@ def tokens_of(sent, said, **details):
 
 
 def answered(*messages):
+    """An answer, which LangChain gives an id where the provider gave none."""
+    return from_cache(*(m if m.id else m.model_copy(update={"id": "lc_run--call-0"}) for m in messages))
+
+
+def from_cache(*messages):
     return LLMResult(generations=[[ChatGeneration(message=message) for message in messages]])
 
 
@@ -251,27 +256,41 @@ def test_what_an_answer_costs(asked, prices, metadata, details, usd):
     assert meter.usage.unpriced_calls == (usd is None)
 
 
-def test_what_a_cache_gives_is_no_call_and_frees_all_that_was_set_aside():
+CACHING = Bounds("m", output_cap=9, caches=True)
+HIT = AIMessage("a", id="resp_1", usage_metadata=tokens_of(1000, 2000, total_cost=0))
+
+
+@pytest.mark.parametrize("answers", [[HIT], [HIT, HIT], [AIMessage("plain")]])
+def test_what_a_cache_gives_is_no_call_and_frees_all_that_was_set_aside(answers):
     ledger, limiter = Ledger(Budget(tokens=10_000, calls=5, usd=1)), Limiter(tokens_per_minute=1000)
-    meter = Meter(prices={"": Price(1, 2)}, ledger=ledger, limiter=limiter)
-    begun(meter)
-    meter.hit("call")
-    meter.hit("another")  # one that is not this meter's
-    meter.end("call", answered(AIMessage("a", usage_metadata=tokens_of(1000, 2000))))
+    meter = Meter(prices={"m": Price(1, 2)}, ledger=ledger, limiter=limiter, own=CACHING)
+    begun(meter, told=about({"ls_model_name": "m"}))
+    meter.end("call", from_cache(*answers))
     assert ledger.left == BudgetLeft(tokens=10_000, calls=5, usd=Decimal(1))
     assert [booked.amount for booked in limiter._tokens._bookings] == [0]
     assert (meter.usage, meter.records, meter.most) == (Usage(usd=Decimal()), [], [])
 
 
+@pytest.mark.parametrize("own", [Bounds(), CACHING])
 @pytest.mark.parametrize("identity", [None, "lc_run--call-0", "lc_run--another-0", "resp_1"])
 @pytest.mark.parametrize("cost", [0, 0.0])
-def test_a_call_that_a_provider_gives_away_is_a_call(identity, cost):
-    meter = Meter()
-    begun(meter)
-    meter.end(
-        "call", answered(AIMessage("a", id=identity, usage_metadata=tokens_of(10, 20, total_cost=cost)))
-    )
+def test_a_call_that_a_provider_gives_away_is_a_call(identity, cost, own):
+    meter = Meter(own=own)
+    begun(meter, told=about({"ls_model_name": "m"}))
+    message = AIMessage("a", id=identity, usage_metadata=tokens_of(10, 20, total_cost=cost))
+    response = answered(message, AIMessage("b", id="lc_run--call-1"))
+    meter.end("call", response)
     assert (meter.usage.calls, meter.usage.total_tokens, meter.usage.usd) == (1, 30, Decimal())
+
+
+@pytest.mark.parametrize("about_the_call", ["no cache", "its output"])
+def test_an_answer_like_one_of_a_cache_is_a_call_where_none_can_be(about_the_call):
+    meter = Meter(own=CACHING if about_the_call == "its output" else Bounds("m"))
+    begun(meter, told=about({"ls_model_name": "m"}))
+    response = answered(HIT)
+    response.llm_output = {"model_name": "m"} if about_the_call == "its output" else None
+    meter.end("call", response)
+    assert meter.usage.calls == 1
 
 
 def test_a_price_is_told_without_tokens_too():
