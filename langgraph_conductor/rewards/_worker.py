@@ -238,7 +238,7 @@ def _failure(error: BaseException, grader: Any = None) -> "_OwnError":
     """What failed, in a few words, without the keys of `grader`: its text may be long, and may fail itself."""
     try:
         said = str(error)
-    except Exception:  # noqa: BLE001 - of any type's own
+    except BaseException:  # noqa: BLE001 - of any type's own, and this process is ended from outside
         said = ""
     if grader is not None:
         from langgraph_conductor.workers.known_secrets import redacted, secrets_of
