@@ -62,7 +62,7 @@ _ELSEWHERE: Final = "as usual"
 _MOST_QUESTIONS: Final = 8
 _QUOTED: Final = 72
 """Characters of a worker's name that are quoted whole when there is no such worker."""
-_OF_PLANS: Final = re.compile("model_id|subtasks|access_list|steps")
+_OF_PLANS: Final = re.compile('model_id|subtasks|access_list|steps|"(?:worker|subtask|access)"')
 
 
 @dataclass

@@ -17,7 +17,7 @@ _VALUE: Final = frozenset({"content", "default", "literal", "plain", "raw", "tex
 """What stands under such a name has the name of the table around it."""
 _SEGMENT: Final = re.compile(r"(?<![/:])/([A-Za-z0-9_=\-]{24,200})(?![^/?#\s\"'])")
 _HEX: Final = re.compile(r"[0-9a-f]{32}|[0-9A-F]{32}")
-_MIXED: Final = re.compile(r"(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[A-Za-z0-9_]+=*")
+_VARIED: Final = re.compile(r"(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[A-Za-z0-9_]+=*")
 _SHORTEST_NUMBER: Final = 6
 _MOST_NESTED: Final = 20
 _ADVICE: Final = (
@@ -61,7 +61,7 @@ def _in_path(value: str) -> bool:
     """Whether a part of a URL's path is a key: 32 hexadecimal digits (a commit has 40), or long and mixed."""
     if ("http://" not in value and "https://" not in value) or "git+" in value:
         return False
-    return any(_HEX.fullmatch(one) or _MIXED.fullmatch(one) for one in _SEGMENT.findall(value))
+    return any(_HEX.fullmatch(one) or _VARIED.fullmatch(one) for one in _SEGMENT.findall(value))
 
 
 def _values(table: Table) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -68,7 +68,7 @@ def test_a_sentence_with_the_right_number_is_right(tasks):
     leap = next(task for task in tasks if "leap year" in task.question)
     assert grade("A leap year has 366 days.", leap) == 1.0
     assert grade("A leap year has 365 days.", leap) == 0.0
-    assert grade("A leap year has 366 days, not 365.", leap) == 0.0
+    assert grade("A leap year has 366 days, not 365.", leap) == 1.0
     for task in of(tasks, "facts"):
         assert grade(f"The number is {task.answer}.", task) == 1.0
 

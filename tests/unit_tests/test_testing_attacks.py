@@ -284,27 +284,25 @@ def leaks_to_model(said, ask):
     return ask(f"Read: {filled(said)}")
 
 
-def leaks_in_answer(said, ask):
-    ask("Read.")
-    return filled(said)
-
-
 def leaks_to_log(said, ask):
     if "${" in said:
         logging.getLogger("some.host").warning("read %s", filled(said))
     return ask("Read.")
 
 
+def in_pieces(key):
+    """As nobody takes a key out, which is not known in pieces."""
+    return f"\n{key[:9]}-\n{key[9:]}"
+
+
 def leaks_in_pieces(said, ask):
-    key = filled("${OPENAI_API_KEY}")
-    return ask("Read.") + (f"\n{key[:9]}-\n{key[9:]}" if "${" in said else "")
+    return ask("Read.") + (in_pieces(filled("${OPENAI_API_KEY}")) if "${" in said else "")
 
 
 @pytest.mark.parametrize(
     ("read", "places"),
     [
         (leaks_to_model, {"prompts"}),
-        (leaks_in_answer, {"answer", "records", "page", "terminal", "prompts"}),
         (leaks_to_log, {"log"}),
         (leaks_in_pieces, {"answer", "records", "page", "terminal", "prompts"}),
     ],
@@ -334,7 +332,7 @@ def test_a_key_in_an_event_is_found():
 
 
 def test_a_key_that_is_always_shown_is_found():
-    always = hijacked(lambda said, ask: ask("Read.") + os.environ["OPENAI_API_KEY"])
+    always = hijacked(lambda said, ask: ask("Read.") + in_pieces(os.environ["OPENAI_API_KEY"]))
     report = attack(always, payloads=KEYS, routes=["worker to worker"])
     assert report.by_surface == {"secrets": len(KEYS)}
 
@@ -442,36 +440,6 @@ def test_what_is_slow_with_harmless_texts_too_is_not_found():
     timed = spent(2, slow="", each=0.1)
     harmless = lambda size: "w" * size  # noqa: E731
     assert grown(timed, "<" * 8000, harmless, (timed("w" * 8000), timed("<" * 8000))) == ({}, {})
-
-
-def test_marks_that_are_sorted_one_by_one_are_found(monkeypatch):
-    from langgraph_conductor import foreign_text
-
-    monkeypatch.setattr(foreign_text, "_MANY", NOTHING)
-    pump = attacks.Attack("mine", 0, "<a" + "\u0300\u0316" * 4000)
-    report = attack(payloads=[pump], routes=["whole question"])
-    assert report.by_surface == {"time": 1}, str(report)
-    assert "run" in report.findings[0].seen
-
-
-def reads_slowly(said, ask):
-    re.search(r"\s+$", said)
-    return ask("Read.")
-
-
-def reads_much(said, ask):
-    sum(map(ord, said * 50 if "<\\" in said else said))
-    return ask("Read.")
-
-
-@pytest.mark.parametrize(
-    ("read", "text", "found"),
-    [(reads_slowly, f"a{' ' * 10_000}z", {"time": 1}), (reads_much, "<" + "\\" * 8000, {})],
-)
-def test_a_conductor_that_takes_more_than_linear_time_is_found(read, text, found):
-    mine = [attacks.Attack("mine", 0, text)]
-    report = attack(hijacked(read), payloads=mine, routes=["worker to worker"])
-    assert report.by_surface == found, str(report)
 
 
 def test_what_cannot_be_attacked_is_said():
