@@ -133,7 +133,7 @@ def build_round(
         except Exception as error:  # noqa: BLE001 - a run is not lost with its plan (promise 2)
             failure = error
             plan = _without_planner(error, request, fallback)
-            hidden = secrets_of_planner(planner)
+            hidden = secrets_of_planner(planner, failed=True)
             logger.warning("planning failed, %s: %s", _told(plan), told(error, hidden))
         finally:
             unseen.leave(meter)
@@ -147,7 +147,7 @@ def build_round(
             usage = plan.usage
         usage = sum((Usage.from_json(call["usage"]) for call in kept.calls), usage)
         seconds = time.perf_counter() - clock
-        secrets = secrets_of_planner(planner)
+        secrets = secrets_of_planner(planner, planned=True)
         record: PlanRecord = {
             "reached": "fallback" if failure else plan.reached,
             "text": storable(without(plan.text, secrets)),

@@ -1,7 +1,9 @@
 """What a planner is asked and what it returns."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Final, Literal, NamedTuple, Protocol, runtime_checkable
+from weakref import ReferenceType, ref
 
 from langchain_core.messages import BaseMessage
 
@@ -12,7 +14,8 @@ from langgraph_conductor.records import ContentBlock, RoundRecord, latest_answer
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workers.composed import is_configurable, models_in
-from langgraph_conductor.workers.known_secrets import secrets_of
+from langgraph_conductor.workers.held_keys import held_keys
+from langgraph_conductor.workers.known_secrets import with_environment
 from langgraph_conductor.workflow import Workflow
 
 Reached = Literal["unaided", "schema", "repair", "fixed"]
@@ -142,10 +145,42 @@ class Planner(Protocol):
         ...
 
 
-def secrets_of_planner(planner: Any) -> tuple[str, ...]:
-    """The keys that a planner and its models hold, now: its clients may be made with its first plan."""
+class _Searched(NamedTuple):
+    """What was found in a planner, and how often it was looked through."""
+
+    planner: ReferenceType[Any]
+    model: Any
+    held: tuple[str, ...]
+    times: int
+
+
+_SEARCHED: Final[dict[int, _Searched]] = {}
+
+
+def secrets_of_planner(planner: Any, *, planned: bool = False, failed: bool = False) -> tuple[str, ...]:
+    """The keys that a planner and its models hold.
+
+    To look through all that a planner refers to takes a tenth of a second, so it is done before its first plan and
+    after it, since its clients may be made with that, and of others only where one fails.
+
+    Args:
+        planner: The planner.
+        planned: Whether it has made a plan.
+        failed: Whether an error of it is told.
+    """
     model = getattr(planner, "model", None)
-    return secrets_of(planner, model, *models_in(model))
+    before = _SEARCHED.get(id(planner))
+    if before is None or before.planner() is not planner or before.model is not model:
+        before = None
+    times = before.times if before else 0
+    if before and not failed and times >= 1 + planned:
+        return with_environment(before.held)
+    held = tuple(held_keys(planner, model, *models_in(model)))
+    with suppress(TypeError):  # nothing can refer to it weakly
+        place, searched = id(planner), _SEARCHED
+        forget = ref(planner, lambda _: searched.pop(place, None))
+        _SEARCHED[place] = _Searched(forget, model, held, times + 1)
+    return with_environment(held)
 
 
 def planner_of(planner: Any) -> Planner:

@@ -51,7 +51,12 @@ def secrets_of(*holders: Any) -> tuple[str, ...]:
     Functions also read keys from the environment themselves: variables whose names say that they are keys are
     among them, as they are now.
     """
-    return tuple(filter(is_secret, dict.fromkeys((*held_keys(*holders), *_of_environment()))))
+    return with_environment(held_keys(*holders))
+
+
+def with_environment(held: Iterable[str]) -> tuple[str, ...]:
+    """The keys that were found in holders, and those of the environment as it is now."""
+    return tuple(filter(is_secret, dict.fromkeys((*held, *_of_environment()))))
 
 
 def _of_environment() -> tuple[str, ...]:
