@@ -20,13 +20,16 @@ TRAIN_READY := $(TRAIN)/.ready
 # The server of LangGraph's own tools, for tests alone.
 SERVED_READY := $(VENV)/.served
 
-.PHONY: demo test test-long test-vllm test-train test-learning lint bench model setup clean
+.PHONY: demo test test-slow test-long test-vllm test-train test-learning lint bench model setup clean
 
 demo: model  ## Answer a few questions offline and show every step
 	@$(BIN)/langgraph-conductor demo
 
-test: model  ## Every test; no network but loopback
+test: model  ## Every quick test; no network but loopback
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+test-slow: model  ## Whole evaluations, the injection suite, every pattern pumped
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal --timeout=300 tests/slow_tests
 
 test-long: $(SERVED_READY)  ## Killed processes, PostgreSQL, a served app, a browser; needs Debian's `postgresql` and `chromium`
 	$(BIN)/python -m pytest -q -x --timeout=300 --durations=5 tests/long_tests
