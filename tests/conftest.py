@@ -8,6 +8,16 @@ from typing import Any
 
 import pytest
 
+try:
+    from hypothesis import HealthCheck, settings
+except ImportError:  # the environment of training has no need of it
+    pass
+else:  # the same examples each time, however slow the machine is
+    settings.register_profile(
+        "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    settings.load_profile("repeatable")
+
 Run = Callable[..., Any]
 
 
