@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.literals import LiteralError, LiteralReader
-from langgraph_conductor.mending import in_other_words, json_of_plan, mended
+from langgraph_conductor.mending import has_texts, in_other_words, json_of_plan, mended
 from langgraph_conductor.replies import drop_thinking, storable
 from langgraph_conductor.workflow import ALL, Step, Workflow, brief, ordinals_of
 
@@ -181,7 +181,7 @@ def _fields(text: str) -> dict[str, Any]:
         return _lists(text)
     except PlanError:
         # A string that never ends may also have ended within the next list, and so hidden it.
-        if sum(1 for _ in islice(_LABEL.finditer(text), _MOST_MENDS)) < _MOST_MENDS:
+        if has_texts(text) and sum(1 for _ in islice(_LABEL.finditer(text), _MOST_MENDS)) < _MOST_MENDS:
             with suppress(PlanError):
                 return _lists(text, hidden=True)
         if (steps := _bare_steps(text)) is not None:

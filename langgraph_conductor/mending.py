@@ -73,11 +73,16 @@ def mended(
             candidates.append(f"{text[:-1].rstrip()}{found.unclosed}]")
     if not found.unclosed and text[:1] == "[":
         candidates.append(text[:-1] + "]" if text.endswith("}") else text + "]")
-    for candidate in candidates:
+    for candidate in candidates if has_texts(text) or not texts else ():
         value = _read(candidate)
         if isinstance(value, list) and (not texts or all(type(item) is str for item in value)):
             return value, None
     return None, error
+
+
+def has_texts(text: str) -> bool:
+    """Whether a string may be written in `text`: without one, nothing is mended that a string broke."""
+    return any(quote in text for quote in _QUOTES)
 
 
 def _read(text: str) -> list[Any] | LiteralError:
