@@ -123,8 +123,7 @@ class AddedNode:
         """
         if self.loop.options.over(config).max_rounds == 1:  # the first round is the last
             return
-        drawn = [end for start, end in self.builder.edges if start == self.name and end != END]
-        drawn += [end for starts, end in self.builder.waiting_edges if self.name in starts]
+        drawn = [*(_edges(self.builder, self.name) - {END})]
         drawn += [f"{name}(...)" for name in self.builder.branches[self.name] if name != AGAIN]
         if drawn:
             raise ValueError(
@@ -164,8 +163,7 @@ def steps_to_end(builder: StateGraph[Any, Any, Any, Any], name: str) -> int:
 
 def _ways(builder: StateGraph[Any, Any, Any, Any], name: str) -> set[str]:
     """Where a node is known to lead; nothing if that is unknown, or nowhere."""
-    ways = {end for start, end in builder.edges if start == name}
-    ways |= {end for starts, end in builder.waiting_edges if name in starts}
+    ways = _edges(builder, name)
     for branch in builder.branches.get(name, {}).values():
         if branch.ends is None:
             return set()
@@ -173,6 +171,12 @@ def _ways(builder: StateGraph[Any, Any, Any, Any], name: str) -> set[str]:
     if name in builder.nodes:
         ways |= {*(builder.nodes[name].ends or ())}
     return ways
+
+
+def _edges(builder: StateGraph[Any, Any, Any, Any], name: str) -> set[str]:
+    """Where the edges of a node lead that are always followed."""
+    joined = {end for starts, end in builder.waiting_edges if name in starts}
+    return joined | {end for start, end in builder.edges if start == name}
 
 
 def _mapping(state: Any) -> Mapping[str, Any]:
