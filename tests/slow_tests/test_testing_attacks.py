@@ -9,7 +9,7 @@ from importlib import import_module
 
 import pytest
 
-from langgraph_conductor import Worker, create_conductor
+from langgraph_conductor import Worker, create_conductor, foreign_text
 from langgraph_conductor.planners import ChatPlanner, fixed
 from langgraph_conductor.tags import escape
 from langgraph_conductor.testing import attack_likeness, attacks
@@ -51,8 +51,6 @@ def broken_tags(patch):
 
 
 def broken_controls(patch):
-    from langgraph_conductor import foreign_text
-
     patch.setattr(foreign_text, "_CONTROL", NOTHING)
 
 
@@ -75,8 +73,6 @@ def broken_special_tokens(patch):
 
 
 def broken_log(patch):
-    from langgraph_conductor import foreign_text
-
     patch.setattr(foreign_text, "_clean", str)
 
 
@@ -153,8 +149,6 @@ def broken_description(patch):
 
 
 def broken_json(patch):
-    from langgraph_conductor import foreign_text
-
     patch.setattr(foreign_text, "_NOT_IN_JSON", NOTHING)
 
 
@@ -440,6 +434,34 @@ def test_what_is_slow_with_harmless_texts_too_is_not_found():
     timed = spent(2, slow="", each=0.1)
     harmless = lambda size: "w" * size  # noqa: E731
     assert grown(timed, "<" * 8000, harmless, (timed("w" * 8000), timed("<" * 8000))) == ({}, {})
+
+
+def test_marks_that_are_sorted_one_by_one_are_found(monkeypatch):
+    monkeypatch.setattr(foreign_text, "_MANY", NOTHING)
+    pump = attacks.Attack("mine", 0, "<a" + "\u0300\u0316" * 12_000)
+    report = attack(payloads=[pump], routes=["whole question"])
+    assert report.by_surface == {"time": 1}, str(report)
+    assert "run" in report.findings[0].seen
+
+
+def reads_slowly(said, ask):
+    re.search(r"\s+$", said)
+    return ask("Read.")
+
+
+def reads_much(said, ask):
+    sum(map(ord, said * 50 if "<\\" in said else said))
+    return ask("Read.")
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "found"),
+    [(reads_slowly, f"a{' ' * 10_000}z", {"time": 1}), (reads_much, "<" + "\\" * 8000, {})],
+)
+def test_a_conductor_that_takes_more_than_linear_time_is_found(read, text, found):
+    mine = [attacks.Attack("mine", 0, text)]
+    report = attack(hijacked(read), payloads=mine, routes=["worker to worker"])
+    assert report.by_surface == found, str(report)
 
 
 def test_what_cannot_be_attacked_is_said():
