@@ -20,7 +20,11 @@ TRAIN_READY := $(TRAIN)/.ready
 # The server of LangGraph's own tools, for tests alone.
 SERVED_READY := $(VENV)/.served
 
-.PHONY: demo test test-slow test-long test-vllm test-train test-learning lint bench model setup clean
+# The newest versions of everything, whatever the constraint files say.
+NEWEST := .venv-newest
+EXTRAS := openai,anthropic,google,openrouter,vllm,mcp,local,cli,sqlite,postgres,eval
+
+.PHONY: demo test test-slow test-newest test-long test-vllm test-train test-learning lint bench model setup clean
 
 demo: model  ## Answer a few questions offline and show every step
 	@$(BIN)/langgraph-conductor demo
@@ -30,6 +34,14 @@ test: model  ## Every quick test; no network but loopback
 
 test-slow: model  ## Whole evaluations, the injection suite, every pattern pumped
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal --timeout=300 tests/slow_tests
+
+test-newest: model  ## The unit tests with the newest versions that resolve, without constraints
+	@echo "Installing the newest versions into $(NEWEST) (a minute) ..."
+	@$(PYTHON) -m venv --clear $(NEWEST)
+	@$(NEWEST)/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
+	@$(NEWEST)/bin/python -m pip install -q --disable-pip-version-check -e ".[$(EXTRAS)]" --group test
+	@$(NEWEST)/bin/python -m pip freeze --exclude-editable > $(NEWEST)/versions.txt
+	$(NEWEST)/bin/python -m pytest -q -n 2 --dist loadfile tests/unit_tests
 
 test-long: $(SERVED_READY)  ## Killed processes, PostgreSQL, a served app, a browser; needs Debian's `postgresql` and `chromium`
 	$(BIN)/python -m pytest -q -x --timeout=300 --durations=5 tests/long_tests
@@ -62,7 +74,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt pip
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --build-constraint constraints.txt \
-		-e ".[openai,anthropic,google,openrouter,vllm,mcp,local,cli,sqlite,postgres,eval]" --group dev
+		-e ".[$(EXTRAS)]" --group dev
 	@touch $(READY)
 
 $(SERVED_READY): $(READY)
@@ -93,4 +105,4 @@ $(TRAIN_READY): constraints-train.txt pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VLLM) $(TRAIN) .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(NEWEST) $(VLLM) $(TRAIN) .mypy_cache .ruff_cache .hypothesis build dist
