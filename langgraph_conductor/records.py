@@ -68,9 +68,9 @@ class WorkerTask:
     messages: tuple[BaseMessage, ...]
 
 
-FailureKind = Literal["no_key", "unknown_model", "unreachable", "rate_limited", "timeout"]
+FailureKind = Literal["no_key", "unknown_model", "unreachable", "rate_limited", "timeout", "billing"]
 """Failures users can mend: a key missing or refused, a model the provider does not know, a server that cannot be
-connected to, a limit of requests, no reply in time."""
+connected to, a limit of requests, no reply in time, an account out of credit."""
 
 
 class ErrorRecord(TypedDict):
