@@ -114,6 +114,8 @@ class CallRecord(TypedDict):
     """Unix time; missing in records of earlier versions."""
     seconds: float
     usage: dict[str, Any]
+    at_limit: NotRequired[bool]
+    """Whether the reply reached its limit of output tokens, so that it is cut; missing if not."""
 
 
 class StepRecord(TypedDict):
@@ -138,6 +140,8 @@ class StepRecord(TypedDict):
     """Every model call that answered, agents' inner ones included."""
     tool_calls: NotRequired[list[ToolRecord]]
     """Every call of a tool, in the order they ended; missing if there was none."""
+    note: NotRequired[str]
+    """What is to be known of an output that is there: that its limit of output tokens cut it."""
     refusal: NotRequired[ErrorRecord]
     """Why no further call was made in the run, if its budget has ended by now."""
     edited: NotRequired[bool]

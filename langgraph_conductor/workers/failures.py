@@ -10,6 +10,7 @@ from langchain_core.exceptions import (
     ModelAPIError,
     ModelConnectionError,
     ModelRateLimitError,
+    ModelRefusalError,
     ModelTimeoutError,
 )
 
@@ -17,6 +18,7 @@ from langgraph_conductor.containment import said
 from langgraph_conductor.errors import BudgetExceededError, ConductorError
 from langgraph_conductor.records import ErrorRecord, FailureKind
 from langgraph_conductor.replies import storable
+from langgraph_conductor.workers.billing import OUT_OF_CREDIT, is_answered, lacks_credit
 from langgraph_conductor.workers.broken_replies import is_broken_reply
 from langgraph_conductor.workers.error_bodies import (
     bodies,
@@ -25,7 +27,6 @@ from langgraph_conductor.workers.error_bodies import (
     kept,
     message_in,
     status_in,
-    words_in,
 )
 from langgraph_conductor.workers.known_secrets import redacted as redacted
 from langgraph_conductor.workers.known_secrets import secrets_of as secrets_of
@@ -46,36 +47,14 @@ _OUTAGE_NAMES = {"TransportError", "URLError", "ClientConnectionError", "ClientP
 _LONGEST = 2000
 _DEEPEST = 5
 _LONGEST_WAIT = 60.0
-_MOST_WORDS: Final = 20_000
 _BROKEN_NAMES = {
     "JSONDecodeError",
     "UnknownApiResponseError",
     "ResponseValidationError",
     "OpenRouterDefaultError",
 }
+_AZURE_FILTER: Final = "due to a content filter being triggered"
 _UNSENT_NAMES = {"ConnectError", "ConnectionRefusedError", "ClientConnectorError"}
-
-_BILLING_CODES: Final = frozenset({
-    "insufficient_quota", "insufficient_credits", "insufficient_balance", "insufficient_funds", "billing_error",
-    "billing_hard_limit_reached", "billing_not_active", "credit_balance_exhausted", "credits_exhausted",
-    "payment_required", "exceeded_current_quota_error", "billing_disabled", "arrearage", "accountoverdueerror",
-})  # fmt: skip
-"""Providers' words for an account that cannot pay, in place of a code: waiting does not help."""
-_BILLING = re.compile(
-    r"credit balance|out of credits?\b|(?:insufficient|not enough|no|more) (?:api |account |prepaid )?(?:credits?|balance"
-    r"|funds)\b|insufficient[ _]quota|credits? (?:are|is|have been|has been) (?:depleted|exhausted|used up)"
-    r"|exceeded your current quota|(?:check|update|verify) your (?:plan and )?(?:billing|payment)"
-    r"|billing (?:hard )?limit|billing (?:account )?(?:is |has been )?(?:not active|inactive|disabled|not enabled|not set up)"
-    r"|billing to be enabled|enable billing|payment required|payment method|spend(?:ing)? (?:limit|cap)|monthly (?:spend|budget)"
-    r"|specified api usage limits|key limit exceeded|overdue|in arrears|inactive subscription"
-    r"|\u4f59\u989d\u4e0d\u8db3|\u6b20\u8d39",  # Chinese: the balance does not suffice; in arrears
-    re.IGNORECASE,
-)
-_LIMIT_OF_TIME = re.compile(r"per[ _-]?(?:second|minute|hour|day)|rate[ _-]limit", re.IGNORECASE)
-_OUT_OF_CREDIT: Final = (
-    "the account with the provider is out of credit, or has reached its spending limit: add credit or raise the limit "
-    "there, then run again"
-)
 
 
 class EmptyReplyError(Exception):
@@ -94,6 +73,28 @@ class CutOffError(Exception):
     """The reply is not whole: its stream ended before its end, or it says itself that the server broke it off."""
 
     infrastructure = True
+
+
+def refusal_in(error: Exception) -> Exception | None:
+    """The failure that a client tells by an exception of its own, where a reply was filtered or cut; else `None`.
+
+    Azure's raises a `ValueError` for a filtered reply, openai's under a schema errors of its own.
+    """
+    if isinstance(error, EmptyReplyError | RefusalError):
+        return None
+    words, name = said(error), type(error).__name__
+    filtered = isinstance(error, ValueError) and _AZURE_FILTER in words
+    codes = {fault_in(body).get("code") for body in _read_bodies(error)}
+    new: Exception | None = None
+    if filtered or name == "ContentFilterFinishReasonError" or "content_filter" in map(str, codes):
+        new = RefusalError(f"the provider's filter refused: {words}")
+    elif isinstance(error, ModelRefusalError):
+        new = RefusalError(f"the model refused: {words}")
+    elif name == "LengthFinishReasonError":
+        new = EmptyReplyError(
+            f"the reply was cut at its limit of output tokens; raise max_tokens ({words})"
+        )
+    return new
 
 
 def is_outage(error: BaseException) -> bool:
@@ -146,24 +147,7 @@ def _blames_request(fault: Mapping[str, Any]) -> bool:
 
 
 def _lacks_credit(error: BaseException) -> bool:
-    """Whether a provider refuses since the account has no credit left, or is at the limit its owner set."""
-    status = http_status(error)
-    told = [*bodies(error)]
-    if status == 402 or any(status_in(body) == 402 for body in told if status is None):
-        return True
-    codes = {str(fault_in(body).get(name)).lower() for body in told for name in ("code", "type")}
-    words = " ".join([*map(words_in, told)]) or said(error)
-    words = words[:_MOST_WORDS]
-    waits = bool(_LIMIT_OF_TIME.search(words)) or wait_asked([error]) is not None
-    if codes & _BILLING_CODES:
-        return "insufficient_quota" not in codes or not _LIMIT_OF_TIME.search(
-            words
-        )  # Azure's word for both
-    if status is None and not told and kept(error, "infrastructure") is not True:
-        return False  # not a provider's words
-    if status not in (None, 400, 401, 403, 429):
-        return False
-    return bool(_BILLING.search(words)) and not waits
+    return lacks_credit(error, answered=is_answered(error) or is_broken_reply(error))
 
 
 def was_refused(error: BaseException) -> bool:
@@ -258,10 +242,7 @@ def _status(error: BaseException) -> int | None:
 
 def _read_bodies(error: BaseException) -> Iterator[Mapping[str, Any]]:
     """The bodies of an error that are certain to be a server's: anyone may raise an exception with a mapping."""
-    theirs = (
-        kept(error, "body") is not None or kept(error, "response") is not None or is_broken_reply(error)
-    )
-    return bodies(error) if theirs else iter(())
+    return bodies(error) if is_answered(error) or is_broken_reply(error) else iter(())
 
 
 def _is_trouble(status: int | None) -> bool:
@@ -276,7 +257,7 @@ def told(error: BaseException, secrets: Iterable[str] = ()) -> str:
 def _words(error: BaseException) -> str:
     words = said(error)
     if kind_of(error) == "billing":
-        return f"{_OUT_OF_CREDIT} ({words})"
+        return f"{OUT_OF_CREDIT} ({words})"
     broken = [seen for seen in _chain(error) if is_broken_reply(seen) or _named(seen, _BROKEN_NAMES)]
     if not broken or http_status(error) is not None:
         return words

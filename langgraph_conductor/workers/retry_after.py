@@ -14,12 +14,13 @@ from langgraph_conductor.workers.error_bodies import bodies, fault_in, headers_o
 _LONGEST: Final = 86_400.0
 _MOST_WORDS: Final = 20_000
 _EPOCH: Final = 10**9
-"""A reset at least as large is a point of time, in seconds since 1970; in milliseconds where it is 1000 times so."""
+"""A reset as large is a point of time, in seconds since 1970; in milliseconds where it is 1000 times so."""
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SAID = re.compile(
     r"(?:try|trying|try again|wait|available|resets?)(?: after| in| for)?:? "
-    r"(?:((?:\d{1,8}(?:\.\d{1,12})?(?:ms|[smhd])){1,5})|(\d{1,8}(?:\.\d{1,12})?) (millisecond|second|sec|minute|hour))",
+    r"(?:((?:\d{1,8}(?:\.\d{1,12})?(?:ms|[smhd])){1,5})"
+    r"|(\d{1,8}(?:\.\d{1,12})?) (millisecond|second|sec|minute|hour))",
     re.IGNORECASE,
 )
 _RESETS: Final = ("requests", "tokens", "input-tokens", "output-tokens")
@@ -28,8 +29,8 @@ _RESETS: Final = ("requests", "tokens", "input-tokens", "output-tokens")
 def wait_asked(errors: Iterable[BaseException]) -> float | None:
     """Seconds that the provider asks to wait, at most a day; `None` if it does not say.
 
-    Read are, in this order: the headers `retry-after-ms` and `Retry-After` (seconds, or a date: RFC 9110), Google's
-    `RetryInfo`, waits in the bodies of errors, the resets of limits that are used up (`x-ratelimit-reset-*`,
+    Read are, in this order: the headers `retry-after-ms` and `Retry-After` (seconds, or a date: RFC 9110),
+    Google's `RetryInfo`, waits in bodies of errors, the resets of limits that are used up (`x-ratelimit-reset-*`,
     `anthropic-ratelimit-*-reset`), and sentences such as "Please try again in 6s".
 
     Args:
