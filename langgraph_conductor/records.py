@@ -68,9 +68,9 @@ class WorkerTask:
     messages: tuple[BaseMessage, ...]
 
 
-FailureKind = Literal["no_key", "unknown_model", "unreachable", "rate_limited", "timeout"]
+FailureKind = Literal["no_key", "unknown_model", "unreachable", "rate_limited", "timeout", "billing"]
 """Failures users can mend: a key missing or refused, a model the provider does not know, a server that cannot be
-connected to, a limit of requests, no reply in time."""
+connected to, a limit of requests, no reply in time, an account out of credit."""
 
 
 class ErrorRecord(TypedDict):
@@ -114,6 +114,8 @@ class CallRecord(TypedDict):
     """Unix time; missing in records of earlier versions."""
     seconds: float
     usage: dict[str, Any]
+    at_limit: NotRequired[bool]
+    """Whether the reply reached its limit of output tokens, so that it is cut; missing if not."""
 
 
 class StepRecord(TypedDict):
@@ -138,6 +140,8 @@ class StepRecord(TypedDict):
     """Every model call that answered, agents' inner ones included."""
     tool_calls: NotRequired[list[ToolRecord]]
     """Every call of a tool, in the order they ended; missing if there was none."""
+    note: NotRequired[str]
+    """What is to be known of an output that is there: that its limit of output tokens cut it."""
     refusal: NotRequired[ErrorRecord]
     """Why no further call was made in the run, if its budget has ended by now."""
     edited: NotRequired[bool]

@@ -63,14 +63,15 @@ def reply_text(reply: Any) -> str:
 
 
 def last_text(messages: Iterable[BaseMessage]) -> str:
-    """The last non-empty text an AI said; some models end with an empty message.
+    """The last non-empty text an AI said as an answer; some models end with an empty message.
 
-    A tool's result counts if the conversation ends with it: the tool was to return directly.
+    What it said beside a call of a tool ("Let me search.") is no answer. A tool's result counts if the
+    conversation ends with it: the tool was to return directly.
     """
     messages = list(messages)
     if messages and isinstance(messages[-1], ToolMessage) and (text := reply_text(messages[-1])):
         return text
     for message in reversed(messages):
-        if isinstance(message, AIMessage) and (text := reply_text(message)):
+        if isinstance(message, AIMessage) and not message.tool_calls and (text := reply_text(message)):
             return text
     return ""

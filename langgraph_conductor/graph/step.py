@@ -161,6 +161,8 @@ def step_node(
             "seconds": seconds,
         }
         add_done(record, kept, work)
+        if text and tries and (note := tries[-1].note):
+            record["note"] = note
         if ledger and ledger.refusal:
             record["refusal"] = error_record(ledger.refusal)
         stream.send(step_finished(number, record, text))

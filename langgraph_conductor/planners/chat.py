@@ -34,7 +34,7 @@ from langgraph_conductor.prompts import (
 from langgraph_conductor.tags import escape
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.composed import takes_schemas, under_schema
-from langgraph_conductor.workers.failures import wait_before_retry
+from langgraph_conductor.workers.failures import is_outage, wait_before_retry
 from langgraph_conductor.workers.models import chat_model
 from langgraph_conductor.workflow import Workflow
 
@@ -259,7 +259,9 @@ class ChatPlanner:
                 if len(attempts) > MAX_REPAIRS:
                     raise PlanningError(error, tuple(attempts), usage) from None
                 messages += [
-                    AIMessage(escape(text) or "(nothing)"),
+                    AIMessage(
+                        escape(text) if text.strip() else "(nothing)"
+                    ),  # Anthropic refuses blank text
                     HumanMessage(repair_prompt(str(error))),
                 ]
                 continue
@@ -365,6 +367,8 @@ def _refuses_schema(error: Exception) -> bool:
 
     Clients tell it by Python's own exceptions; what a provider answers becomes an error of the client's own kind.
     """
-    return isinstance(error, TypeError | ValueError | NotImplementedError) and not isinstance(
-        error, ConductorError | json.JSONDecodeError
+    return (
+        isinstance(error, TypeError | ValueError | NotImplementedError)
+        and not isinstance(error, ConductorError | json.JSONDecodeError)
+        and not is_outage(error)
     )

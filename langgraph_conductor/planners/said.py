@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
 from pydantic import BaseModel
 
 from langgraph_conductor.usage import Usage, mapping, usage_of_message
+from langgraph_conductor.workers.whole_replies import check_whole
 from langgraph_conductor.workflow import Workflow, literal
 
 
@@ -27,8 +28,13 @@ class Said(NamedTuple):
 
 
 def said_in(reply: Any) -> Said:
-    """What was said: by a message, or a state, object or workflow that a chain ends with."""
+    """What was said: by a message, or a state, object or workflow that a chain ends with.
+
+    Raises:
+        CutOffError: If the message shows that it is not whole.
+    """
     message, parsed = _message_and_object(reply)
+    check_whole(message)
     usage = usage_of_message(getattr(message, "usage_metadata", None))
     if isinstance(parsed, Workflow):
         return Said(literal(parsed.to_json()), usage)

@@ -192,7 +192,10 @@ class Replay:
             with self._watched(asked, meter) as account, _set(_SAMPLE, asked.sample):
                 try:
                     reply = await self._under_limit(asked.who, config, ambient, live)
+                    meter.check_whole(str(reply.get("text", "")))
                 except Exception as failure:
+                    if (blamed := meter.blamed(failure)) is not failure:
+                        raise blamed from failure
                     if (told := failed(failure)) is None:
                         raise
                     reply = told

@@ -124,6 +124,11 @@ def used_by(response: LLMResult, model: Model, prices: PriceTable) -> tuple[Usag
     return used, told
 
 
+def reply_in(response: LLMResult) -> AIMessage:
+    """The first answer of a call; an empty message if there is none."""
+    return next(iter(_messages(response)), AIMessage(""))
+
+
 def _messages(response: LLMResult) -> list[AIMessage]:
     return [
         generation.message

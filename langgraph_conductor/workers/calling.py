@@ -1,7 +1,8 @@
 """How a worker is called: its place among the tasks at once, its tries, its time."""
 
 import time
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, NamedTuple, TypeVar
 
@@ -23,7 +24,7 @@ from langgraph_conductor.driving import (
 )
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.workers.doors import hook_doors, watched
-from langgraph_conductor.workers.failures import retry_after, wait_before_retry
+from langgraph_conductor.workers.failures import EmptyReplyError, retry_after, wait_before_retry
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.unseen import unseen
 from langgraph_conductor.workers.worker import Worker
@@ -126,7 +127,10 @@ def call(wanted: Wanted) -> str | None:
 
     def run() -> str:
         _mark_placed(worker)
-        return worker.call(task, _named(worker, config))
+        with _judging(meter):
+            text = worker.call(task, _named(worker, config))
+            meter.check_whole(text)
+            return text
 
     return in_time(worker.timeout, meter, config, run)
 
@@ -140,9 +144,24 @@ async def acall(wanted: Wanted) -> str | None:
 
     async def run() -> str:
         _mark_placed(worker)
-        return await watched(worker.acall(task, _named(worker, config)), config)
+        with _judging(meter):
+            text = await watched(worker.acall(task, _named(worker, config)), config)
+            meter.check_whole(text)
+            return text
 
     return await ain_time(worker.timeout, meter, config, run)
+
+
+@contextmanager
+def _judging(meter: Meter) -> Iterator[None]:
+    """Blame a server that sent nothing, and not the worker that so has no text."""
+    try:
+        yield
+    except EmptyReplyError as failure:
+        blamed = meter.blamed(failure)
+        if blamed is failure:
+            raise
+        raise blamed from failure
 
 
 def in_time(

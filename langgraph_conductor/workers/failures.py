@@ -1,17 +1,16 @@
 """Why a call failed: an outage, or the model's own doing."""
 
-import math
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, Final, cast, get_args
 
 from langchain_core.exceptions import (
     ModelAPIError,
     ModelConnectionError,
     ModelRateLimitError,
+    ModelRefusalError,
     ModelTimeoutError,
 )
 
@@ -19,9 +18,20 @@ from langgraph_conductor.containment import said
 from langgraph_conductor.errors import BudgetExceededError, ConductorError
 from langgraph_conductor.records import ErrorRecord, FailureKind
 from langgraph_conductor.replies import storable
+from langgraph_conductor.workers.billing import OUT_OF_CREDIT, is_answered, lacks_credit
+from langgraph_conductor.workers.broken_replies import is_broken_reply
+from langgraph_conductor.workers.error_bodies import (
+    bodies,
+    fault_in,
+    http_status,
+    kept,
+    message_in,
+    status_in,
+)
 from langgraph_conductor.workers.known_secrets import redacted as redacted
 from langgraph_conductor.workers.known_secrets import secrets_of as secrets_of
 from langgraph_conductor.workers.known_secrets import without as without
+from langgraph_conductor.workers.retry_after import wait_asked
 
 _OUTAGES = (
     ConnectionError,
@@ -33,20 +43,17 @@ _OUTAGES = (
 )
 _OUTAGE_STATUS = {408, 409, 425, 429}
 _OUTAGE_NAMES = {"TransportError", "URLError", "ClientConnectionError", "ClientPayloadError"}
-"""Of httpx, which also has the timeouts; of urllib; of aiohttp."""
+"""Of httpx and httpx2, which also have the timeouts; of urllib; of aiohttp."""
 _LONGEST = 2000
 _DEEPEST = 5
 _LONGEST_WAIT = 60.0
-_LONGEST_HOLD = 86_400.0
-_FIRST_FAILURE = 400
-_NOTHING: Final = object()
-_STATUS_OF_TYPE: Final[Mapping[str, int]] = {
-    "api_error": 500, "overloaded_error": 529, "rate_limit_error": 429, "rate_limit_exceeded": 429,
-    "server_error": 500, "timeout_error": 504,
-}  # fmt: skip
-"""Anthropic's and OpenAI's words for a status, in an error that comes in a stream begun with 200."""
-
-_BROKEN_NAMES = {"JSONDecodeError", "UnknownApiResponseError", "ResponseValidationError"}
+_BROKEN_NAMES = {
+    "JSONDecodeError",
+    "UnknownApiResponseError",
+    "ResponseValidationError",
+    "OpenRouterDefaultError",
+}
+_AZURE_FILTER: Final = "due to a content filter being triggered"
 _UNSENT_NAMES = {"ConnectError", "ConnectionRefusedError", "ClientConnectorError"}
 
 
@@ -62,19 +69,50 @@ class RefusalError(Exception):
     """The model, or the provider's filter, refused to answer."""
 
 
-def is_outage(error: BaseException) -> bool:
-    """Whether the infrastructure is to blame: network, limits, a server's fault. Such calls may be retried.
+class CutOffError(Exception):
+    """The reply is not whole: its stream ended before its end, or it says itself that the server broke it off."""
 
-    Providers' own exceptions are known by LangChain's error classes or by their HTTP status; wrapped
-    ones by what caused them.
+    infrastructure = True
+
+
+def refusal_in(error: Exception) -> Exception | None:
+    """The failure that a client tells by an exception of its own, where a reply was filtered or cut; else `None`.
+
+    Azure's raises a `ValueError` for a filtered reply, openai's under a schema errors of its own.
+    """
+    if isinstance(error, EmptyReplyError | RefusalError):
+        return None
+    words, name = said(error), type(error).__name__
+    filtered = isinstance(error, ValueError) and _AZURE_FILTER in words
+    codes = {fault_in(body).get("code") for body in _read_bodies(error)}
+    new: Exception | None = None
+    if filtered or name == "ContentFilterFinishReasonError" or "content_filter" in map(str, codes):
+        new = RefusalError(f"the provider's filter refused: {words}")
+    elif isinstance(error, ModelRefusalError):
+        new = RefusalError(f"the model refused: {words}")
+    elif name == "LengthFinishReasonError":
+        new = EmptyReplyError(
+            f"the reply was cut at its limit of output tokens; raise max_tokens ({words})"
+        )
+    return new
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the infrastructure is to blame: network, limits, a server's fault, an account without credit.
+
+    Such calls may be retried, but for the last (`wait_before_retry` tells). Providers' own exceptions are known by
+    LangChain's error classes or by their HTTP status; wrapped ones by what caused them; replies of status 200 that
+    are none by where a client stumbled over them.
     """
     for seen in _chain(error):
-        if _kept(seen, "infrastructure") is True or isinstance(seen, _OUTAGES):
+        if kept(seen, "infrastructure") is True or isinstance(seen, _OUTAGES) or _lacks_credit(seen):
             return True
         status = _status(seen)
         if status is not None:
             return _is_trouble(status)
         if _named(seen, _OUTAGE_NAMES) or said(seen) == "Event loop is closed":
+            return True
+        if is_broken_reply(seen) or _is_told_in_stream(seen):
             return True
     return False
 
@@ -87,17 +125,36 @@ def mark_broken_reply(error: BaseException) -> None:
     for seen in _chain(error):
         broken = _named(seen, _BROKEN_NAMES) or "Unmarshaller" in said(seen)[:80]
         # LangChain raises the error in an OpenAI reply of status 200 as a ValueError of its body.
-        body = seen.args[0] if seen.args and _http_status(seen) is None else None
-        if broken or _is_trouble(_status_in(body)):
+        body = seen.args[0] if seen.args and http_status(seen) is None else None
+        if broken or _is_trouble(status_in(body)):
             with suppress(AttributeError):
                 error.infrastructure = True  # type: ignore[attr-defined]
+
+
+def _is_told_in_stream(error: BaseException) -> bool:
+    """Whether a server told, in a reply it had begun with status 200, that it failed, without saying how."""
+    module = type(error).__module__.partition(".")[0]
+    if module == "ollama" and kept(error, "status_code") == -1:
+        return True
+    if module not in ("openai", "anthropic") or type(error).__name__ not in ("APIError", "APIStatusError"):
+        return False
+    return not any(_blames_request(fault_in(body)) for body in bodies(error))
+
+
+def _blames_request(fault: Mapping[str, Any]) -> bool:
+    told = f"{fault.get('type')} {fault.get('code')}".lower()
+    return "invalid" in told or "badrequest" in told or "filter" in told or "context_length" in told
+
+
+def _lacks_credit(error: BaseException) -> bool:
+    return lacks_credit(error, answered=is_answered(error) or is_broken_reply(error))
 
 
 def was_refused(error: BaseException) -> bool:
     """Whether a call that failed is sure not to be billed: it was never sent, or answered by an error status."""
     return any(
         isinstance(seen, ConductorError | ContextTooLongError)
-        or _http_status(seen) is not None
+        or http_status(seen) is not None
         or _named(seen, _UNSENT_NAMES)
         for seen in _chain(error)
     )
@@ -127,9 +184,11 @@ def kind_of(error: BaseException) -> FailureKind | None:
     """Which of the common failures it is, by HTTP status or the names of exceptions; `None` if none of them."""
     chain = list(_chain(error))
     for seen in chain:
-        kind: Any = _kept(seen, "kind")
+        kind: Any = kept(seen, "kind")
         if type(kind) is str and kind in get_args(FailureKind):
             return cast("FailureKind", kind)
+        if _lacks_credit(seen):
+            return "billing"
         if (status := _status(seen)) == 400:
             return next((kind for text, kind in _KIND_OF_BAD_REQUEST if text.search(said(seen))), None)
         if status is not None:
@@ -148,7 +207,7 @@ def wait_before_retry(error: BaseException, tries: int, retries: int) -> float |
         tries: Calls made so far.
         retries: Times it may be repeated.
     """
-    if tries > retries or not is_outage(error):
+    if tries > retries or not is_outage(error) or kind_of(error) == "billing":
         return None
     asked = retry_after(error)
     if asked is not None and asked > _LONGEST_WAIT:
@@ -158,24 +217,8 @@ def wait_before_retry(error: BaseException, tries: int, retries: int) -> float |
 
 
 def retry_after(error: BaseException) -> float | None:
-    """Seconds the provider asks to wait (HTTP `Retry-After`, RFC 9110), if it does."""
-    from email.utils import parsedate_to_datetime  # seldom needed, and slow to import
-
-    for seen in _chain(error):
-        headers: Any = _kept(_kept(seen, "response"), "headers")
-        value = headers.get("retry-after") if hasattr(headers, "get") else None
-        if value is None:
-            continue
-        with suppress(ValueError, TypeError):
-            seconds = float(value)
-            return min(max(0.0, seconds), _LONGEST_HOLD) if math.isfinite(seconds) else None
-        try:
-            until = parsedate_to_datetime(value)
-        except (ValueError, TypeError, OverflowError):
-            return None
-        until = until if until.tzinfo else until.replace(tzinfo=UTC)  # "-0000", or the form of asctime
-        return min(max(0.0, (until - datetime.now(UTC)).total_seconds()), _LONGEST_HOLD)
-    return None
+    """Seconds the provider asks to wait, in whichever form it says so, see `wait_asked`; `None` if it does not."""
+    return wait_asked(_chain(error))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -191,48 +234,15 @@ def _named(error: BaseException, names: set[str]) -> bool:
     return any(kind.__name__ in names for kind in type(error).__mro__)
 
 
-def _kept(error: Any, name: str, default: Any = None) -> Any:
-    """The attribute of an error, or of a part of one; `default` where asking for it fails, as properties may."""
-    try:
-        return getattr(error, name, default)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # noqa: BLE001 - also `SystemExit`, which nobody asked for here
-        return default
-
-
 def _status(error: BaseException) -> int | None:
     """The HTTP status of the failure, or what its body says in the place of one."""
-    status = _http_status(error)
-    return status if status is not None else _status_in(_kept(error, "body"))
+    status = http_status(error)
+    return status if status is not None else next(filter(None, map(status_in, _read_bodies(error))), None)
 
 
-def _http_status(error: BaseException) -> int | None:
-    response = _kept(error, "response")
-    for status in (_kept(error, "status_code"), _kept(response, "status_code")):
-        if type(status) is int and 100 <= status < 600:
-            return status if status >= _FIRST_FAILURE else None  # an error told in the stream of a success
-    code = _kept(error, "code")  # Google's; OpenAI's is a part of the body
-    code = _kept(_kept(error, "error"), "code") if code is None else code  # of MCP
-    failed = (
-        type(code) is int and _FIRST_FAILURE <= code < 600 and _kept(error, "body", _NOTHING) is _NOTHING
-    )
-    return code if failed else None
-
-
-def _status_in(body: Any) -> int | None:
-    """The status that the body of an error speaks of."""
-    if not isinstance(body, Mapping):
-        return None
-    inner = body.get("error")
-    fault = inner if isinstance(inner, Mapping) else body
-    for word in (fault.get("code"), fault.get("type")):
-        if isinstance(word, int | str) and str(word) in _STATUS_OF_TYPE:
-            return _STATUS_OF_TYPE[str(word)]
-        status = int(word) if isinstance(word, int | str) and re.fullmatch(r"[45]\d\d", str(word)) else None
-        if status is not None:
-            return status
-    return None
+def _read_bodies(error: BaseException) -> Iterator[Mapping[str, Any]]:
+    """The bodies of an error that are certain to be a server's: anyone may raise an exception with a mapping."""
+    return bodies(error) if is_answered(error) or is_broken_reply(error) else iter(())
 
 
 def _is_trouble(status: int | None) -> bool:
@@ -240,8 +250,24 @@ def _is_trouble(status: int | None) -> bool:
 
 
 def told(error: BaseException, secrets: Iterable[str] = ()) -> str:
-    """What `error` says, without `secrets` and what no database takes."""
-    return storable(redacted(said(error), secrets))
+    """What `error` says, in words that help, without `secrets` and what no database takes."""
+    return storable(redacted(_words(error), secrets))
+
+
+def _words(error: BaseException) -> str:
+    words = said(error)
+    if kind_of(error) == "billing":
+        return f"{OUT_OF_CREDIT} ({words})"
+    broken = [seen for seen in _chain(error) if is_broken_reply(seen) or _named(seen, _BROKEN_NAMES)]
+    if not broken or http_status(error) is not None:
+        return words
+    for body in bodies(broken[-1]):
+        if message := message_in(body):
+            code = fault_in(body).get("code")
+            return f"the server told of an error in a reply of status 200: {message}" + (
+                f" ({code})" if code else ""
+            )
+    return f"the server sent, with status 200, what is no reply or an empty one ({words or type(error).__name__})"
 
 
 def error_record(error: BaseException, secrets: Iterable[str] = ()) -> ErrorRecord:

@@ -28,6 +28,7 @@ from langgraph_conductor.workers.doors import enter_step
 from langgraph_conductor.workers.failures import RefusalError
 from langgraph_conductor.workers.memory import remembering
 from langgraph_conductor.workers.models import chat_model
+from langgraph_conductor.workers.whole_replies import check_whole, no_answer, text_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +90,38 @@ def form_of(runnable: Any, name: str) -> Form:
 
 
 def text_of_result(result: Any) -> str:
-    """The text a worker's result stands for.
+    """The text a worker's result stands for, never empty.
 
     A graph's state counts by its `structured_response` (as JSON), else by its last non-empty AI text; an object,
-    such as structured output and parsers give, by its JSON.
+    such as structured output and parsers give, by its JSON. A message that only calls tools is no answer.
 
     Raises:
+        CutOffError: If the last message shows that it is not whole.
+        EmptyReplyError: If there is no text.
         RefusalError: If a message says that the model refused.
-        TypeError: If the result holds no text.
+        TypeError: If the result can hold no text.
     """
     if isinstance(result, Mapping) and "messages" in result:  # those of a graph behind HTTP come as JSON
         result = {**result, "messages": convert_to_messages(result["messages"])}
     if (last := _last_said(result)) is not None and (reason := _refusal(last)) is not None:
         raise RefusalError(reason)
-    if isinstance(result, str | BaseMessage):
+    check_whole(last)
+    text = _text(result)
+    if not text:
+        raise no_answer(last)
+    return text
+
+
+def _text(result: Any) -> str:
+    if isinstance(result, str):
         return reply_text(result)
+    if isinstance(result, BaseMessage):
+        return text_in(result)
     if isinstance(result, Mapping) and "messages" in result:
         structured = result.get("structured_response")
         return last_text(result["messages"]) if structured is None else storable(_json(structured))
     if isinstance(result, Mapping) and "raw" in result and "parsed" in result:  # of `include_raw`
-        return text_of_result(result["raw"] if result["parsed"] is None else result["parsed"])
+        return _text(result["raw"] if result["parsed"] is None else result["parsed"])
     if isinstance(result, Mapping) and {"role", "content"} <= result.keys():
         return text_of_result(convert_to_messages([dict(result)])[0])
     if isinstance(result, list) and all(isinstance(item, BaseMessage) for item in result):
@@ -138,8 +151,9 @@ def _refusal(message: BaseMessage) -> str | None:
         if isinstance(block, Mapping) and block.get("type") == "refusal":
             said = said or block.get("refusal")
     about = message.response_metadata or {}
+    incomplete = mapping(about.get("incomplete_details")).get("reason")
     blocked = mapping(about.get("prompt_feedback")).get("block_reason")
-    reason = str(about.get("stop_reason") or about.get("finish_reason") or "").lower()
+    reason = str(about.get("stop_reason") or about.get("finish_reason") or incomplete or "").lower()
     if said or blocked:
         return f"the model refused: {said or blocked}"
     if reason in _REFUSED or (reason in _BLOCKED and not reply_text(message)):
@@ -148,7 +162,10 @@ def _refusal(message: BaseMessage) -> str | None:
 
 
 _REFUSED = {"refusal"}
-_BLOCKED = {"safety", "content_filter", "prohibited_content", "blocklist", "spii", "recitation"}
+_BLOCKED = {
+    "safety", "content_filter", "content_filtered", "guardrail_intervened", "prohibited_content", "blocklist",
+    "spii", "recitation", "language", "image_safety", "model_armor",
+}  # fmt: skip
 
 
 def _function(function: Callable[[WorkerTask], Any], name: str) -> Form:

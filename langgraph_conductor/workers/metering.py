@@ -18,19 +18,27 @@ from langgraph_conductor.errors import BudgetExceededError, ConductorError
 from langgraph_conductor.foreign_text import package_logger
 from langgraph_conductor.prices import Model, PriceTable
 from langgraph_conductor.records import CallRecord
-from langgraph_conductor.usage import Usage
+from langgraph_conductor.usage import Usage, count
 from langgraph_conductor.workers.call_facts import (
     answers_in,
     extras,
     may_be_cached,
     model_of,
     output_cap,
+    reply_in,
     used_by,
     worst_case,
 )
 from langgraph_conductor.workers.counting import likely_tokens, most_tokens
-from langgraph_conductor.workers.failures import ContextTooLongError, mark_broken_reply, was_refused
+from langgraph_conductor.workers.failures import (
+    ContextTooLongError,
+    CutOffError,
+    EmptyReplyError,
+    mark_broken_reply,
+    was_refused,
+)
 from langgraph_conductor.workers.limits import Call, Limiter
+from langgraph_conductor.workers.whole_replies import cut_off, is_at_limit, limit_note
 
 logger = package_logger(__name__)
 
@@ -74,6 +82,7 @@ class _Running:
     kept: Reservation | None = None
     booked: Call | None = None
     over: bool = False
+    at_limit: bool = False
 
 
 @dataclass(eq=False)
@@ -107,8 +116,11 @@ class Meter:
     """What each of the records' calls could have used."""
     unmetered: int = 0
     """Calls whose provider told no tokens."""
+    cut: CutOffError | None = None
+    """Why the reply that came last is not whole, if it is not."""
     refusal: BudgetExceededError | None = None
     """Why a call of these accounts was not made, once the budget refused one."""
+    _cut_text: str = ""
     _given_up: bool = False
     _is_over: bool = False
     _refused: set[UUID] = field(default_factory=set)
@@ -266,6 +278,10 @@ class Meter:
                 return  # it began after this try
             known = known or _Running(Model())
             self._ended.add(run_id)
+        reply = reply_in(response)
+        self.cut = cut_off(reply, known.model.provider)
+        self._cut_text = str(reply.text).strip() if self.cut else ""
+        known.at_limit = is_at_limit(reply)
         if self._caches(known.model) and may_be_cached(response, run_id):
             self._free(known)
             with self._lock:
@@ -281,6 +297,27 @@ class Meter:
             sent, said = (used.input_tokens, used.output_tokens) if counted else (None, None)
             self.limiter.end(known.booked, sent, said)
 
+    def check_whole(self, text: str) -> None:
+        """Refuse an answer that a function or chain made of a reply which was cut off.
+
+        Raises:
+            CutOffError: If the reply that came last was, and the answer holds its text.
+        """
+        if self.cut is not None and self._cut_text and self._cut_text in text:
+            raise self.cut
+
+    def blamed(self, failure: Exception) -> Exception:
+        """What is to blame for a failure: where there was no text, and a server sent nothing, that it did not."""
+        return self.cut if self.cut is not None and isinstance(failure, EmptyReplyError) else failure
+
+    @property
+    def note(self) -> str:
+        """What is to be known of the answer of this try: that its limit of tokens cut it; else empty."""
+        last = self.records[-1] if self.records else None
+        if last is None or not last.get("at_limit"):
+            return ""
+        return limit_note(count(last["usage"].get("output_tokens")))
+
     def _count_left(self, call: _Running) -> None:
         """Count a call that was made, and whose end nobody waited for: what it used is not known."""
         if call.began:
@@ -295,6 +332,8 @@ class Meter:
             "seconds": seconds,
             "usage": used.to_json(),
         }
+        if call.at_limit:
+            made["at_limit"] = True
         with self._lock:
             self.usage += used
             self.unmetered += not told

@@ -15,7 +15,7 @@ from langgraph_conductor.prices import Model, Price, PriceTable, charged, price_
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.composed import models_in
-from langgraph_conductor.workers.failures import EmptyReplyError, secrets_of
+from langgraph_conductor.workers.failures import refusal_in, secrets_of
 from langgraph_conductor.workers.forms import Form, async_only, form_of, text_of_result
 from langgraph_conductor.workers.limits import Limiter
 from langgraph_conductor.workers.metering import Bounds
@@ -178,6 +178,7 @@ class Worker:
             The text, never empty.
 
         Raises:
+            CutOffError: If the reply shows that it is not whole.
             EmptyReplyError: If the reply holds no text.
             RefusalError: If the model refused to answer.
             TypeError: If the worker can only be awaited.
@@ -186,16 +187,24 @@ class Worker:
         if self.form.call is None:
             raise TypeError(async_only(self.name))
         try:
-            return _not_empty(text_of_result(contained(self.form.call, task, config)))
+            return text_of_result(contained(self.form.call, task, config))
         except StopIteration as error:
             raise RuntimeError("the worker raised StopIteration") from error
+        except Exception as error:
+            if (refusal := refusal_in(error)) is not None:
+                raise refusal from error
+            raise
 
     async def acall(self, task: WorkerTask, config: RunnableConfig) -> str:
         """`call`, awaited."""
         try:
-            return _not_empty(text_of_result(await acontained(self.form.acall, task, config)))
+            return text_of_result(await acontained(self.form.acall, task, config))
         except (StopIteration, StopAsyncIteration) as error:
             raise RuntimeError(f"the worker raised {type(error).__name__}") from error
+        except Exception as error:
+            if (refusal := refusal_in(error)) is not None:
+                raise refusal from error
+            raise
 
 
 def _agent_form(
@@ -274,12 +283,6 @@ def _texts(value: Any) -> bool:
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _not_empty(text: str) -> str:
-    if not text:
-        raise EmptyReplyError("the worker replied without any text")
-    return text
 
 
 def check_name(name: object, what: str) -> None:
