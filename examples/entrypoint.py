@@ -36,7 +36,7 @@ def app(question: str) -> str:
 if __name__ == "__main__":
     thread: RunnableConfig = {"configurable": {"thread_id": "1"}}
     paused = app.invoke("  how many are 17 * 23?", thread)
-    (request,) = paused["__interrupt__"][0].value
+    (request,) = paused["__interrupt__"][0].value["action_requests"]
     print(request["description"])
-    print(app.invoke(Command(resume=[{"type": "accept"}]), thread))
+    print(app.invoke(Command(resume={"decisions": [{"type": "approve"}]}), thread))
     print(f"planned {len(planner.calls)} time")

@@ -105,3 +105,15 @@ def escape_question(text: str) -> str:
 def unescape_question(text: str) -> str:
     """The inverse of `escape_question`."""
     return unescape(text, PROMPT_TAGS if is_conversation(text) else ALL_TAGS)
+
+
+def newest_request(text: str) -> str:
+    """The newest request of a question, as the user wrote it; the whole text, where it is no conversation.
+
+    Args:
+        text: The text of a question.
+    """
+    if not is_conversation(text):
+        return text
+    inside = text.partition("<newest_request>\n")[2].partition("\n</newest_request>")[0]
+    return unescape(inside, CONVERSATION_TAGS)

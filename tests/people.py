@@ -1,4 +1,4 @@
-"""Workers that are paid, and workflows in which several ask a person."""
+"""Workers that are paid, workflows in which several ask a person, and what a person answers."""
 
 from typing import Any
 
@@ -9,10 +9,23 @@ from langgraph_conductor import Worker, WorkerTask
 from tests.helpers import Recorder, ScriptedPlanner, chat, flow
 from tests.places import Heard
 
+APPROVE = {"decisions": [{"type": "approve"}]}
+"""The answer that lets a workflow run, as LangChain's human-in-the-loop middleware is answered."""
 SIDE = flow(
     ("a", "x", []), ("p", "first", [0]), ("p", "second", [0]), ("q", "plain", [0]), ("a", "end", "all")
 )
 """Two steps ask a person, beside one that does not."""
+
+
+def rejecting(message: str) -> dict[str, Any]:
+    """The answer that has another workflow planned."""
+    return {"decisions": [{"type": "reject", "message": message}]}
+
+
+def editing(workflow: Any) -> dict[str, Any]:
+    """The answer that has `workflow`, an object, JSON or its text, run in place of the planned one."""
+    action = {"name": "run_workflow", "args": {"workflow": workflow}}
+    return {"decisions": [{"type": "edit", "edited_action": action}]}
 
 
 class Paying(Recorder):

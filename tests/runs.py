@@ -9,6 +9,7 @@ from langgraph.types import Command
 
 from langgraph_conductor import Plan, Worker, create_conductor
 from tests.helpers import PRICE, ScriptedPlanner, Tooled, ask, chat, flow, thread
+from tests.people import APPROVE, editing, rejecting
 
 HOSTILE = (
     '</dd></div></title></style></textarea><script>document.documentElement.setAttribute("data-ran", "1")</script>'
@@ -83,9 +84,9 @@ def rich_run(latency: float = 0.0) -> dict[str, Any]:
     config = thread()
     conductor.invoke(ask(f"What did herrings cost? {HOSTILE}"), config)
     for said in (
-        {"type": "response", "args": f"Look it up. {STORABLE}"},
-        {"type": "accept"},
-        {"type": "edit", "args": {"workflow": later}},
+        rejecting(f"Look it up. {STORABLE}"),
+        APPROVE,
+        editing(later),
     ):
         result = conductor.invoke(Command(resume=said), config)
     return dict(result)

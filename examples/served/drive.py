@@ -19,9 +19,10 @@ def drive(client: SyncLangGraphClient) -> None:
     for part in run(thread, "sale", input=asked, stream_mode=["custom"]):
         told(part)
 
-    ((request,),) = [found["value"] for found in client.threads.get_state(thread)["interrupts"]]
-    print(request["description"])
-    for part in run(thread, "sale", command={"resume": [{"type": "accept"}]}, stream_mode=["custom"]):
+    (found,) = client.threads.get_state(thread)["interrupts"]
+    print(found["value"]["action_requests"][0]["description"])
+    approve = {"decisions": [{"type": "approve"}]}
+    for part in run(thread, "sale", command={"resume": approve}, stream_mode=["custom"]):
         told(part)
 
     state: Any = client.threads.get_state(thread, subgraphs=True)

@@ -14,11 +14,11 @@ import typer
 from langgraph_conductor.display.run_facts import asked_in_words
 from langgraph_conductor.display.words import printable
 from langgraph_conductor.foreign_text import json_of
-from langgraph_conductor.graph.approval import ACTION
+from langgraph_conductor.graph.approval_request import ACTION, workflow_asked_about
 from langgraph_conductor.text_files import read_json
 from langgraph_conductor.workflow import Workflow
 
-_CHOICE: Final = "(a)ccept, (e)dit, (r)eject and plan again, (s)top"
+_CHOICE: Final = "(a)pprove, (e)dit, (r)eject and plan again, (s)top"
 
 
 def at_terminal() -> bool:
@@ -32,7 +32,7 @@ def is_approval(asked: Any) -> bool:
     Args:
         asked: Its value.
     """
-    return _request(asked) is not None
+    return workflow_asked_about(asked) is not None
 
 
 def answer(asked: Any) -> Any:
@@ -46,25 +46,24 @@ def answer(asked: Any) -> Any:
         what it says as JSON.
     """
     _say(f"\n{asked_in_words(asked)}\n")
-    request = _request(asked)
-    if request is None:
+    workflow = workflow_asked_about(asked)
+    if workflow is None:
         return _value(_ask("answer"))
     while True:
         choice = _ask(_CHOICE).strip().lower()[:1]
         if choice == "a":
-            return {"type": "accept"}
+            return _decided({"type": "approve"})
         if choice == "s":
-            return {"type": "ignore"}
+            return False
         if choice == "r" and (reason := _ask("what is to be planned otherwise").strip()):
-            return {"type": "response", "args": reason}
-        if choice == "e" and (edited := _edited(request["args"]["workflow"])):
-            return {"type": "edit", "args": {"workflow": edited}}
+            return _decided({"type": "reject", "message": reason})
+        if choice == "e" and (edited := _edited(workflow)):
+            action = {"name": ACTION, "args": {"workflow": edited}}
+            return _decided({"type": "edit", "edited_action": action})
 
 
-def _request(asked: Any) -> Mapping[str, Any] | None:
-    first = asked[0] if isinstance(asked, list) and len(asked) == 1 else None
-    request = first.get("action_request") if isinstance(first, Mapping) else None
-    return request if isinstance(request, Mapping) and request.get("action") == ACTION else None
+def _decided(decision: Mapping[str, Any]) -> dict[str, Any]:
+    return {"decisions": [decision]}
 
 
 def _edited(workflow: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -8,8 +8,10 @@ from langchain_core.messages import convert_to_messages
 
 from langgraph_conductor.conversation import question_of
 from langgraph_conductor.graph.accounts import usage_of
+from langgraph_conductor.graph.approval_request import plain, workflow_asked_about
 from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import RoundRecord, latest_answered
+from langgraph_conductor.tags import newest_request
 from langgraph_conductor.workflow import brief
 
 INTERRUPTS: Final = "__interrupt__"
@@ -21,7 +23,8 @@ class RunFacts:
     """A run, as a display needs it.
 
     Args:
-        question: Its text; empty if the result does not hold it. Blocks that are no text are named.
+        question: Its text, of a conversation that of the newest request; empty if the result does not hold it.
+            Blocks that are no text are named.
         answer: Empty if there is none so far.
         rounds: Its rounds, the last of which may not be over.
         usage: Usage as in the result.
@@ -63,10 +66,19 @@ def facts_of(result: Mapping[str, Any]) -> RunFacts:
 
 
 def asked_in_words(value: Any) -> str:
-    """What an interrupt asks, in words: those of the agent inbox have a description."""
-    requests = value if isinstance(value, list) else [value]
+    """What an interrupt asks, in words: those of LangChain's human-in-the-loop forms have a description.
+
+    Args:
+        value: The value of the interrupt.
+    """
+    requests: Any = value if isinstance(value, list) else [value]
+    if isinstance(value, Mapping) and isinstance(value.get("action_requests"), list):
+        requests = value["action_requests"]
     told = [one["description"] for one in requests if isinstance(one, Mapping) and one.get("description")]
-    return "\n\n".join(map(str, told)) if told and len(told) == len(requests) else str(value)
+    if not told or len(told) != len(requests):
+        return str(value)
+    text = "\n\n".join(map(str, told))
+    return plain(text) if isinstance(value, Mapping) and workflow_asked_about(value) else text
 
 
 def _question(result: Mapping[str, Any]) -> str:
@@ -80,7 +92,7 @@ def _question(result: Mapping[str, Any]) -> str:
         except ValueError:
             return ""
     kinds = [f"[{block.get('type')}]" for block in blocks if block.get("type") != "text"]
-    return "\n".join([text_of(blocks), *kinds]).strip()
+    return "\n".join([newest_request(text_of(blocks)), *kinds]).strip()
 
 
 def over(record: RoundRecord) -> bool:

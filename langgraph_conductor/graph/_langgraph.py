@@ -12,6 +12,7 @@
 * `CONFIG_KEY_RUNTIME` holds the stream writer of the node that runs.
 * `CONFIG_KEY_SCRATCHPAD`, `NULL_TASK_ID` and `RESUME` lead to an answer that was given without an id. When it
   was taken below, LangGraph keeps it at the outermost checkpoint, and hands it to whoever asks next.
+* `CONFIG_KEY_STREAM` is where a graph that is called in a node streams to, and `StreamProtocol` its form.
 * `_reset_interrupt_counter` makes a repeated call reuse the answers people gave to its interrupts, as
   LangGraph's own retries do.
 * `_CHANNEL_BRANCH_TO` names the channel by which an edge leads to a node: where no graph is at hand, as for what
@@ -30,6 +31,7 @@ from langgraph._internal._constants import (  # noqa: TID251 - the one place
     CONFIG_KEY_READ,
     CONFIG_KEY_RUNTIME,
     CONFIG_KEY_SCRATCHPAD,
+    CONFIG_KEY_STREAM,
     NULL_TASK_ID,
     RESUME,
 )
@@ -37,6 +39,7 @@ from langgraph._internal._runnable import RunnableCallable  # noqa: TID251 - the
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.graph.state import _CHANNEL_BRANCH_TO
 from langgraph.pregel._retry import _reset_interrupt_counter
+from langgraph.pregel.protocol import StreamProtocol
 
 from langgraph_conductor.foreign_text import package_logger
 from langgraph_conductor.workers.memory import StepSaver
@@ -69,6 +72,27 @@ def stream_writer(config: RunnableConfig) -> Callable[[Any], None] | None:
     """The writer of the `custom` stream of the graph a node runs in, from the node's config."""
     runtime = (config.get("configurable") or {}).get(CONFIG_KEY_RUNTIME)
     return None if runtime is None else runtime.stream_writer
+
+
+def without_inner_checkpoints(config: RunnableConfig) -> RunnableConfig:
+    """`config` under which graphs that are called do not tell LangGraph's server of their checkpoints.
+
+    The server takes the last checkpoint of the `debug` stream for that of the thread, even if it is of a graph
+    inside (langchain-ai/deepagents#2781). While a worker waits for a person, a thread would hold the worker's
+    prompt in place of the conversation, and user interfaces make their titles of it. The stream modes
+    `checkpoints` and `tasks`, and streams outside of a server, stay as they are.
+    """
+    configurable = config.get("configurable") or {}
+    runtime, stream = configurable.get(CONFIG_KEY_RUNTIME), configurable.get(CONFIG_KEY_STREAM)
+    if runtime is None or runtime.server_info is None or stream is None:
+        return config
+
+    def put(chunk: Any) -> None:
+        _, mode, part = chunk
+        if mode != "debug" or part["type"] != "checkpoint":
+            stream(chunk)
+
+    return patch_config(config, configurable={CONFIG_KEY_STREAM: StreamProtocol(put, stream.modes)})
 
 
 def write_at(writer: Callable[[Any], None], namespace: str, event: Any) -> None:

@@ -1,7 +1,8 @@
 """A person's word on a workflow, before anything is paid for it.
 
-What is asked has the form of LangGraph's agent inbox (`langgraph.prebuilt.interrupt.HumanInterrupt`), so that
-user interfaces that know it show the workflow with buttons.
+What is asked and answered has the form of LangChain's human-in-the-loop middleware (`HITLRequest`,
+`HITLResponse`), so that user interfaces that know it show the workflow with buttons. Answers in the
+deprecated form of the agent inbox (`langgraph.prebuilt.interrupt.HumanResponse`) are understood, too.
 """
 
 import json
@@ -19,13 +20,13 @@ from langgraph_conductor.graph._langgraph import (
     forget_answer,
     node,
 )
+from langgraph_conductor.graph.approval_request import ACTION, approval_request
 from langgraph_conductor.graph.ledgers import check_format
 from langgraph_conductor.graph.left import Left, done_of
 from langgraph_conductor.graph.run_context import current
 from langgraph_conductor.graph.standing import standing
 from langgraph_conductor.graph.telling import stream_of
 from langgraph_conductor.graph.workflow_node import WorkflowNode, check_workflow
-from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import Approval, PlanRecord, Rejected, without_steps
 from langgraph_conductor.replies import storable
 from langgraph_conductor.state import RoundState
@@ -35,15 +36,13 @@ from langgraph_conductor.workflow import Workflow
 Approve = bool | Callable[[Workflow], bool]
 """Whether a person is asked before a workflow runs; a function says it of each."""
 
-ACTION: Final = "run_workflow"
-"""What a person is asked to let happen."""
-
 MOST_REJECTIONS: Final = 3
 """Of one round's workflows, before the run ends without planning again."""
 
 _ANSWERS: Final = (
-    'answer with {"type": "accept"}, {"type": "edit", "args": {"workflow": {"steps": [...]}}}, '
-    '{"type": "response", "args": "what to plan otherwise"} or {"type": "ignore"}'
+    'answer with {"decisions": [one]}, where one is {"type": "approve"}, {"type": "edit", "edited_action": '
+    f'{{"name": "{ACTION}", "args": {{"workflow": {{"steps": [...]}}}}}}}} or '
+    '{"type": "reject", "message": "what to plan otherwise"}'
 )
 
 
@@ -134,7 +133,7 @@ def _asked(planned: Workflow, state: RoundState, pool: WorkerPool, most: int) ->
     """
     wrong = ""
     while True:
-        answer = interrupt([_request(planned, state, wrong)])
+        answer = interrupt(approval_request(planned, state.get("round") or 0, current().question, wrong))
         try:
             said = said_in(answer)
             if said.kind == "accept":  # the app may have been deployed anew, without a worker
@@ -151,35 +150,22 @@ def _asked(planned: Workflow, state: RoundState, pool: WorkerPool, most: int) ->
             wrong = storable(str(error))
 
 
-def _request(planned: Workflow, state: RoundState, wrong: str) -> dict[str, Any]:
-    number = state.get("round") or 0
-    lines = [f"{i}. {step.worker}: {step.subtask}" for i, step in enumerate(planned.steps)]
-    parts = [f"Question: {text_of([*current().question])}", "\n".join(lines)]
-    if wrong:
-        parts.insert(0, f"This answer could not be used: {wrong}")
-    return {
-        "action_request": {
-            "action": ACTION,
-            "args": {"workflow": planned.to_json(), "round": number},
-        },
-        "config": {
-            "allow_accept": True, "allow_edit": True, "allow_respond": True, "allow_ignore": True,
-        },
-        "description": "\n\n".join(parts),
-    }  # fmt: skip
-
-
 def said_in(answer: Any) -> Said:
     """What a person's answer says.
 
     Args:
-        answer: A `HumanResponse` of the agent inbox, alone or in a list; or `True`, `False`, a type alone, or a
+        answer: A `HITLResponse` of LangChain's with one decision, or the decision alone; or in the deprecated form
+            a `HumanResponse` of the agent inbox, alone or in a list; or `True`, `False`, a type alone, or a
             `Workflow` or its JSON.
 
     Raises:
         ValueError: If it says nothing that is known.
     """
-    if isinstance(answer, list) and len(answer) == 1:
+    if isinstance(answer, Mapping) and "decisions" in answer:
+        answer = answer["decisions"]
+        if not isinstance(answer, list | tuple) or len(answer) != 1:
+            raise ValueError(f"one action is asked about, so `decisions` holds one, not {answer!r:.200}")
+    if isinstance(answer, list | tuple) and len(answer) == 1:
         (answer,) = answer
     if isinstance(answer, bool):
         return Said("accept" if answer else "stop")
@@ -192,17 +178,43 @@ def said_in(answer: Any) -> Said:
     if not isinstance(answer, Mapping):
         raise ValueError(f"{_ANSWERS}, not {answer!r:.200}")
     kind, args = answer.get("type"), answer.get("args")
-    if kind == "accept":
+    if kind in ("approve", "accept"):
         return Said("accept")
     if kind == "ignore":
         return Said("stop")
+    if kind == "reject":
+        return Said("reject", reason=_message(answer.get("message") or ""))
+    if kind == "respond":  # in place of what was asked for, the planner is given the message
+        return Said("reject", reason=_message(answer.get("message"), needed=True))
     if kind == "response":
         if not isinstance(args, str) or not args.strip():
             raise ValueError("a response says in `args` what is to be planned otherwise, as a text")
         return Said("reject", reason=storable(args.strip()))
+    if kind == "edit" and "edited_action" in answer:
+        return Said("edit", _edited_action(answer["edited_action"]))
     if kind == "edit":
         return Said("edit", _edited(args))
     raise ValueError(f"{_ANSWERS}, not {answer!r:.200}")
+
+
+def _message(message: Any, *, needed: bool = False) -> str:
+    if not isinstance(message, str) or (needed and not message.strip()):
+        raise ValueError("`message` says what is to be planned otherwise, as a text")
+    return storable(message.strip())
+
+
+def _edited_action(action: Any) -> Workflow:
+    """The workflow of an edit in today's form."""
+    if not isinstance(action, Mapping) or not isinstance(action.get("args"), Mapping):
+        raise ValueError(
+            f'`edited_action` is {{"name": "{ACTION}", "args": {{"workflow": {{"steps": [...]}}}}}}, '
+            f"not {action!r:.200}"
+        )
+    if action.get("name", ACTION) != ACTION:
+        raise ValueError(
+            f"the action is {ACTION!r}, and no other can take its place: {action['name']!r:.200}"
+        )
+    return _edited(action["args"])
 
 
 def _edited(args: Any) -> Workflow:
@@ -218,5 +230,5 @@ def _edited(args: Any) -> Workflow:
     if isinstance(given, Workflow):
         return given
     if not isinstance(given, Mapping):
-        raise ValueError('an edit gives in `args` {"workflow": {"steps": [...]}}')
+        raise ValueError('an edit gives the workflow as {"workflow": {"steps": [...]}}')
     return Workflow.from_json(given)

@@ -76,9 +76,10 @@ def create_conductor(
         budget: The most a run may use. The run then ends with the best answer it has, and `stopped` says why.
         on_step_error: `"record"`: a failed step is recorded and later steps are told. `"raise"`: the
             run stops with `WorkerError` and, with a checkpointer, resumes at that step.
-        approve: Whether a person is asked before a workflow runs, by an interrupt in the form of LangGraph's
-            agent inbox: to let it run, to edit it, to have another one planned, or to end the run. A function
-            of the `Workflow` says it of each; where it fails, a person is asked. It needs a checkpointer.
+        approve: Whether a person is asked before a workflow runs, by an interrupt in the form of LangChain's
+            human-in-the-loop middleware, which is answered with `Command(resume={"decisions": [...]})`: to let it
+            run, to edit it, or to have another one planned. `False` ends the run. A function of the `Workflow`
+            says it of each; where it fails, a person is asked. It needs a checkpointer.
         get_question: Makes the question, text or content blocks, from `{"messages": [...]}` in place of
             rendering the conversation.
         context_schema: As in `StateGraph`; workers' tools read it from the runtime.

@@ -155,9 +155,9 @@ class Team:
     def _said(self) -> dict[str, Any]:
         """What a person says of a workflow."""
         if self.wished or self.route != ASKS:
-            return {"type": "accept"}
+            return {"decisions": [{"type": "approve"}]}
         self.wished = True
-        return {"type": "response", "args": self.text}
+        return {"decisions": [{"type": "reject", "message": self.text}]}
 
     def _streamed(self, given: Any, config: Any) -> tuple[Mapping[str, Any], list[Any]]:
         result: Mapping[str, Any] = {}

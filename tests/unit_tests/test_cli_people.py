@@ -15,8 +15,11 @@ from typer.testing import CliRunner
 
 from langgraph_conductor import Plan, Worker, WorkerPool, local
 from langgraph_conductor.cli.app import app
+from langgraph_conductor.cli.approving import answer, is_approval
 from langgraph_conductor.cli.tokens import answer_as_it_comes
+from langgraph_conductor.display.run_facts import asked_in_words
 from langgraph_conductor.events import EVENT_VERSION
+from langgraph_conductor.graph.approval import said_in
 from tests.helpers import Recorder, ScriptedPlanner, chat, flow
 from tests.unit_tests.test_cli import command
 
@@ -50,7 +53,8 @@ def test_a_person_lets_the_workflow_run(team, say):
     done = say("a\n", "ask", "What is it?", "--approve", "--quiet")
     assert done.exit_code == 0, done.stderr
     assert done.stdout == "from a\n"
-    assert "Question: What is it?\n\n0. a: Do it." in done.stderr
+    told = "Request:\n\n> What is it?\n\nPlan:\n\n0. a (reads the request)\n\n> Do it.\n"
+    assert told in done.stderr
 
 
 def test_a_person_has_it_planned_otherwise(team, say):
@@ -66,6 +70,55 @@ def test_a_person_types_another_workflow(team, say):
     done = say(f"e\n{{no JSON\n\ne\n{typed}\n\n", "ask", "What is it?", "--approve", "--quiet")
     assert "that is no workflow" in done.stderr
     assert done.stdout == "from b\n"
+
+
+def test_a_question_with_markup_is_read_as_it_was_written(team, say):
+    done = say("s\n", "ask", "What is 2*3*4 $ in __init__?", "--approve", "--quiet")
+    assert "\n> What is 2*3*4 $ in __init__?\n" in done.stderr
+
+
+OLD_FORM = [
+    {
+        "action_request": {
+            "action": "run_workflow",
+            "args": {"workflow": FIRST.to_json(), "round": 0},
+        },
+        "config": {},
+        "description": "Question: What is it?\n\n0. a: 2\\*3",
+    }
+]
+
+
+def test_a_run_that_an_earlier_version_left_asks_in_the_old_form(monkeypatch):
+    typed = iter(["e", json.dumps(SECOND.to_json()), ""])
+    monkeypatch.setattr("langgraph_conductor.cli.approving._line", lambda: next(typed))
+    monkeypatch.delenv("EDITOR", raising=False)
+    monkeypatch.delenv("VISUAL", raising=False)
+    assert is_approval(OLD_FORM)
+    assert asked_in_words(OLD_FORM) == "Question: What is it?\n\n0. a: 2\\*3"
+    assert said_in(answer(OLD_FORM)).workflow == SECOND
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "Which?", None, [], ["x"], {}, {"action_requests": []}, {"action_requests": ["x"]},
+        {"action_requests": [{"name": "send_mail", "args": {}}]}, [{"action_request": {"action": "x"}}],
+        {"action_requests": [{"name": "run_workflow", "args": None}]},
+        {"action_requests": [{"name": "run_workflow", "args": {"workflow": 7}}]},
+        {"action_requests": [{"name": "run_workflow", "args": {"workflow": {}}}] * 2},
+    ],
+)  # fmt: skip
+def test_what_else_is_asked_is_no_approval(other):
+    assert not is_approval(other)
+    assert isinstance(asked_in_words(other), str)
+
+
+def test_what_tools_of_agents_ask_is_told_as_it_is():
+    mails = [{"name": "mail", "args": {}, "description": f"Send 2\\*3 to {who}?"} for who in "ab"]
+    asked = {"action_requests": mails, "review_configs": []}
+    assert asked_in_words(asked) == "Send 2\\*3 to a?\n\nSend 2\\*3 to b?"
+    assert asked_in_words({"type": "tool_approval", "name": "m", "description": "Send?"}) == "Send?"
 
 
 def test_a_person_edits_it_in_an_editor(team, say, monkeypatch, tmp_path):
@@ -124,7 +177,8 @@ def test_a_run_that_waits_goes_on_in_another_process(team, say, tmp_path, monkey
     )  # the terminal is closed
     assert done.exit_code == 1
     assert (
-        "waits for an answer to: Question: What is it? 0. a: Do it." in command("show", "t", *kept).stdout
+        "waits for an answer to: Request: > What is it? Plan: 0. a (reads the request)"
+        in command("show", "t", *kept).stdout
     )
     done = say("", "ask", "Another?", "--thread", "t", *kept)
     assert f"langgraph-conductor resume t --saver sqlite:{tmp_path / 'runs.db'}" in done.stderr

@@ -165,7 +165,7 @@ def test_a_conductor_that_was_added_to_an_app_is_shown(saver, show):
     assert "state:" not in done.stdout
     app.invoke(ask("And now?"), thread("t"), durability="sync")
     done = show("t")
-    assert "question: This is a conversation." in done.stdout
+    assert "question: And now?\n" in done.stdout
     assert "state: there is no answer yet" in done.stdout
     assert "\nanswer: \n" in done.stdout
 
@@ -173,7 +173,10 @@ def test_a_conductor_that_was_added_to_an_app_is_shown(saver, show):
 def test_a_person_who_ended_the_run_of_an_added_conductor_is_told(saver, show):
     app = added(saver, approve=True)
     app.invoke(ask("May it?"), thread("t"), durability="sync")
-    assert "waits for an answer to: Question: May it? 0. a: one" in show("t").stdout
+    assert (
+        "waits for an answer to: Request: > May it? Plan: 0. a (reads the request) > one"
+        in show("t").stdout
+    )
     app.invoke(Command(resume="ignore"), thread("t"), durability="sync")
     assert "stopped: the run was ended by a person" in show("t").stdout
 

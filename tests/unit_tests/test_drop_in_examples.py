@@ -43,10 +43,19 @@ PRINTED = {
     """,
     "entrypoint": """\
         tidied
-        Question: How many are 17 * 23?
+        **Request:**
 
-        0. calculator: 17 * 23
-        1. writer: Say it.
+        > How many are 17 * 23?
+
+        **Plan:**
+
+        **0. calculator** (reads the request)
+
+        > 17 * 23
+
+        **1. writer** (reads the request and step 0)
+
+        > Say it.
         How many are 17 * 23? They are 391.
         planned 1 time
     """,

@@ -7,7 +7,7 @@ from langgraph.types import Command, interrupt
 from langgraph_conductor import Budget, PlanError, Step, Worker, Workflow, create_conductor
 from langgraph_conductor.editing import edit_round, open_rounds
 from tests.helpers import Recorder, ScriptedPlanner, ask, flow, thread
-from tests.people import Paying, counted_once, ids, pool, several
+from tests.people import APPROVE, Paying, counted_once, ids, pool, several
 from tests.places import added, plain, subgraph, worker
 
 CHAIN = flow(("a", "x", []), ("p", "may I?", [0]), ("c", "z", [0, 1]))
@@ -86,8 +86,8 @@ def test_a_workflow_that_waits_to_be_let_run_is_asked_about_anew(place, call):
     assert (found.runs, found.outputs) == (False, {})
     call.edit(found, workflow=new)
     (asked,) = call(app, None).open
-    assert asked.value[0]["action_request"]["args"]["workflow"] == new.to_json()
-    done = call(app, Command(resume={asked.id: "accept"}))
+    assert asked.value["action_requests"][0]["args"]["workflow"] == new.to_json()
+    done = call(app, Command(resume={asked.id: APPROVE}))
     assert (done.answer, len(planner.requests)) == ("b-0-0", 1)
     counted_once(done, a, b)
 
@@ -95,7 +95,7 @@ def test_a_workflow_that_waits_to_be_let_run_is_asked_about_anew(place, call):
 def test_what_was_let_run_is_edited_without_asking_again(place, call):
     (a, p, c), _, app = chained(place, approve=True)
     call(app, ask())
-    call(app, Command(resume="accept"))
+    call(app, Command(resume=APPROVE))
     call.edit(call.open_round(app), outputs={1: "by hand"})
     done = call(app, None)
     assert (done.answer, len(p.tasks)) == ("c-0-2", 1)

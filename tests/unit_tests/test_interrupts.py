@@ -8,7 +8,7 @@ from langgraph.types import Command, interrupt
 from langgraph_conductor import Worker
 from langgraph_conductor.editing import aedit_round, aopen_rounds
 from tests.helpers import ScriptedPlanner, Tooled, ask, flow, thread
-from tests.people import Paying, counted_once, ids, paid, pool, several
+from tests.people import APPROVE, Paying, counted_once, editing, ids, paid, pool, rejecting, several
 from tests.places import heard
 
 TWO = flow(("a", "one", []), ("b", "two", [0]))
@@ -22,10 +22,10 @@ def test_a_workflow_is_let_run(place, call):
     app = place(InMemorySaver(), planner, pool(a, b), approve=True)
     paused = call(app, ask())
     (asked,) = paused.open
-    assert asked.value[0]["action_request"]["args"]["workflow"] == TWO.to_json()
+    assert asked.value["action_requests"][0]["args"]["workflow"] == TWO.to_json()
     assert paid(a, b) == 0
     assert not paused.of("step_started")
-    done = call(app, Command(resume={asked.id: [{"type": "accept", "args": None}]}))
+    done = call(app, Command(resume={asked.id: APPROVE}))
     assert (done.answer, done.open) == ("b-0-1", [])
     assert [len(a.tasks), len(b.tasks), len(planner.requests)] == [1, 1, 1]
     assert done.of("step_finished") == [0, 1]
@@ -36,8 +36,7 @@ def test_a_workflow_is_edited(place, call):
     a, b, planner = Paying("a"), Paying("b"), ScriptedPlanner(TWO)
     app = place(InMemorySaver(), planner, pool(a, b), approve=True)
     call(app, ask())
-    edit = {"type": "edit", "args": {"workflow": flow(("a", "alone", [])).to_json()}}
-    done = call(app, Command(resume=[edit]))
+    done = call(app, Command(resume=editing(flow(("a", "alone", [])).to_json())))
     assert done.answer == "a-0-0"
     assert [task.subtask for task in a.tasks] == ["alone"]
     assert [len(b.tasks), len(planner.requests)] == [0, 1]
@@ -49,10 +48,10 @@ def test_a_workflow_is_rejected_and_the_next_one_let_run(place, call):
     planner = ScriptedPlanner(flow(("b", "no", [])), flow(("a", "better", [])))
     app = place(InMemorySaver(), planner, pool(a, b), approve=True)
     call(app, ask())
-    again = call(app, Command(resume=[{"type": "response", "args": "not b"}]))
+    again = call(app, Command(resume=rejecting("not b")))
     assert [e["reason"] for e in again.events if e["type"] == "workflow_rejected"] == ["not b"]
     assert planner.requests[1].rejected[0][1] == "not b"
-    done = call(app, Command(resume=[{"type": "accept", "args": None}]))
+    done = call(app, Command(resume=APPROVE))
     assert done.answer == "a-0-0"
     assert [len(a.tasks), len(b.tasks), len(planner.requests)] == [1, 0, 2]
     counted_once(done, a, b)
@@ -62,7 +61,7 @@ def test_a_run_is_ended(place, call):
     a, b, planner = Paying("a"), Paying("b"), ScriptedPlanner(TWO)
     app = place(InMemorySaver(), planner, pool(a, b), approve=True)
     call(app, ask())
-    done = call(app, Command(resume=[{"type": "ignore", "args": None}]))
+    done = call(app, Command(resume=False))
     assert [paid(a, b), len(planner.requests), done.open] == [0, 1, []]
     assert not done.of("step_started")
     assert next(e["stopped"] for e in done.events if e["type"] == "answer")
@@ -204,7 +203,7 @@ def test_an_answer_is_taken_once_also_where_the_run_is_continued(place, call):
     planner = ScriptedPlanner(flow(("a", "x", []), ("b", "one?", [0]), ("b", "two?", [1])))
     app = place(InMemorySaver(), planner, pool(a, b), approve=True)
     call(app, ask())
-    paused = call(app, Command(resume="accept"))
+    paused = call(app, Command(resume=APPROVE))
     assert [one.value for one in paused.open] == ["one?"]
     assert [one.value for one in call(app, None).open] == ["one?"]
     assert [one.value for one in call(app, Command(resume="1")).open] == ["two?"]
@@ -236,8 +235,8 @@ def test_without_a_checkpointer_approval_is_refused_before_anything_is_planned(p
 @pytest.mark.parametrize(
     ("answer", "wrong"),
     [
-        ({"type": "edit", "args": {"workflow": flow(("zoe", "x", [])).to_json()}}, "zoe"),
-        ({"type": "edit", "args": {"workflow": {"steps": [{"worker": "a"}]}}}, "needs exactly the keys"),
+        (editing(flow(("zoe", "x", [])).to_json()), "zoe"),
+        (editing({"steps": [{"worker": "a"}]}), "needs exactly the keys"),
         ({"type": "perhaps"}, "answer with"),
         ("{", "answer with"),
     ],
@@ -247,10 +246,10 @@ def test_an_answer_that_cannot_be_used_is_asked_for_again(answer, wrong, place, 
     app = place(InMemorySaver(), planner, pool(a, b), approve=True)
     call(app, ask())
     (again,) = call(app, Command(resume=answer)).open
-    assert wrong in again.value[0]["description"]
-    assert again.value[0]["action_request"]["args"]["workflow"] == TWO.to_json()  # nothing is lost
+    assert wrong in again.value["action_requests"][0]["description"]
+    assert again.value["action_requests"][0]["args"]["workflow"] == TWO.to_json()  # nothing is lost
     assert [paid(a, b), len(planner.requests)] == [0, 1]
-    done = call(app, Command(resume={again.id: "accept"}))
+    done = call(app, Command(resume={again.id: APPROVE}))
     assert done.answer == "b-0-1"
     assert next(e for e in done.events if e["type"] == "answer")["rounds"] == 1
     counted_once(done, a, b)

@@ -7,6 +7,7 @@ from langgraph.types import Command
 from langgraph_conductor import Budget, Worker
 from tests import places
 from tests.helpers import Recorder, ScriptedPlanner, ask, chat, flow, thread
+from tests.people import APPROVE, editing
 
 ONE = flow(("a", "one", []))
 TWO = flow(("a", "one", []), ("b", "two", [0]))
@@ -37,7 +38,7 @@ def test_a_run_that_is_resumed_in_its_first_round_keeps_what_it_began_with(form,
     run(app, ask(), thread(**begun))
     for _ in range(4):
         if app.get_state(thread()).next:
-            run(app, Command(resume={"type": "accept"}), thread(**(later or {})))
+            run(app, Command(resume=APPROVE), thread(**(later or {})))
     assert [task.round for task in a.tasks] == [*range(rounds)]
 
 
@@ -48,7 +49,7 @@ def test_a_budget_a_run_began_with_holds_for_all_its_rounds(form, run):
     run(app, ask(), thread(budget={"calls": 3}))
     for _ in range(9):
         if app.get_state(thread()).next:
-            run(app, Command(resume={"type": "accept"}), thread())
+            run(app, Command(resume=APPROVE), thread())
     assert len(model.calls) == 3
 
 
@@ -57,7 +58,7 @@ def test_workers_a_run_began_without_stay_away(form, run):
     run(app, ask(), thread(exclude=["a"]))
     for _ in range(4):
         if app.get_state(thread()).next:
-            run(app, Command(resume={"type": "accept"}), thread())
+            run(app, Command(resume=APPROVE), thread())
     assert a.tasks == []
     assert b.tasks
 
@@ -69,12 +70,11 @@ def test_who_approves_cannot_have_more_steps_done_than_a_planner(form, run, most
     app, (a, b) = app_of(form, TWO, approve=True, **most)
     run(app, ask(), thread(**begun))
     many = flow(*(("a", f"{i}", []) for i in range(3)))
-    edit = {"type": "edit", "args": {"workflow": many.to_json()}}
-    run(app, Command(resume=edit), thread())
+    run(app, Command(resume=editing(many.to_json())), thread())
     (asked,) = app.get_state(thread(), subgraphs=True).interrupts
-    assert "the workflow has 3 steps, and 2 are allowed" in asked.value[0]["description"]
+    assert "the workflow has 3 steps, and 2 are allowed" in asked.value["action_requests"][0]["description"]
     assert (a.tasks, b.tasks) == ([], [])
-    run(app, Command(resume={"type": "edit", "args": {"workflow": ONE.to_json()}}), thread())
+    run(app, Command(resume=editing(ONE.to_json())), thread())
     assert [task.subtask for task in a.tasks] == ["one"]
 
 
@@ -82,7 +82,7 @@ def test_a_fixed_workflow_that_is_longer_may_be_edited_at_its_length(form, run):
     app, (a, _) = app_of(form, TWO, approve=True, max_steps=1)
     run(app, ask(), thread())
     other = flow(("a", "this", []), ("a", "that", [0]))
-    run(app, Command(resume={"type": "edit", "args": {"workflow": other.to_json()}}), thread())
+    run(app, Command(resume=editing(other.to_json())), thread())
     assert [task.subtask for task in a.tasks] == ["this", "that"]
 
 

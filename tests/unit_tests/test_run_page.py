@@ -319,8 +319,10 @@ def test_a_notebook_shows_runs_that_have_hardly_begun(interrupted):
     result = conductor.invoke(ask("May it?"), thread()) if interrupted else {"rounds": []}
     ((_, _, shown),) = [a for a in Page(RunView(result)._repr_html_()).attributes if a[1] == "srcdoc"]
     text = Page(shown).text
-    assert ("The run waits for an answer to: Question: May it?" in text) is interrupted
-    assert "'action_request'" not in text  # what is asked is told in words
+    assert (
+        "The run waits for an answer to: Request: > May it? Plan: 0. w" in " ".join(text.split())
+    ) is interrupted
+    assert "'action_requests'" not in text  # what is asked is told in words
     assert "There is none so far." in text
     assert "Nothing ran." in text
 

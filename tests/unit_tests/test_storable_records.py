@@ -14,6 +14,7 @@ from langgraph_conductor.planners import fixed
 from langgraph_conductor.planners.protocol import Attempt
 from langgraph_conductor.workers.watching import Watcher
 from tests.helpers import ScriptedPlanner, Tooled, ask, beside, flow, thread, tool_call
+from tests.people import rejecting
 
 ODD = "x \ud83d \x00 y"
 CLEAN = "x \ufffd \ufffd y"
@@ -111,7 +112,7 @@ def test_what_a_person_answers():
     conductor.invoke(ask(), thread())
     again = conductor.invoke(Command(resume={"type": ODD}), thread())
     check([one.value for one in again["__interrupt__"]])
-    conductor.invoke(Command(resume={"type": "response", "args": ODD}), thread())
+    conductor.invoke(Command(resume=rejecting(ODD)), thread())
     result = conductor.invoke(Command(resume=True), thread())
     check(result["rounds"])
     assert result["rounds"][0]["plan"]["rejected"][0]["reason"] == CLEAN

@@ -7,6 +7,8 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
@@ -20,7 +22,8 @@ from langgraph_conductor.editing import edit_round, open_rounds
 from langgraph_conductor.errors import SavedRunError
 from langgraph_conductor.graph.workflow_node import WorkflowNode
 from tests import places
-from tests.helpers import Recorder, ScriptedPlanner, ask, flow, thread
+from tests.helpers import Recorder, ScriptedPlanner, Tooled, ask, flow, thread, tool_call
+from tests.people import APPROVE
 
 ONE = flow(("a", "one", []))
 CHAIN = flow(("a", "One.", []), ("a", "Two.", [0]))
@@ -251,7 +254,7 @@ def test_a_question_that_is_changed_while_a_run_waits_is_the_one_that_is_answere
     app.update_state(thread(), {"messages": [HumanMessage("new", id="1" if change == "edited" else "2")]})
     run(app, None, thread())
     assert "new" in planner.requests[-1].question[0]["text"]
-    answer = {"type": "accept"} if waits == "approval" else "by hand"
+    answer = APPROVE if waits == "approval" else "by hand"
     run(app, Command(resume=answer), thread())
     assert len(planner.requests) == 2
     assert "new" in app.get_state(thread()).values["messages"][-1].text or waits == "worker"
@@ -370,6 +373,41 @@ def test_what_is_streamed_to_clients_is_json_and_holds_nothing_private(form, mod
     assert seen
 
 
+def checkpoints(app, config, mode):
+    """The namespaces of the checkpoints that are streamed, and the values of the last one."""
+    spaces, last = [], {}
+    for space, part in app.stream(ask("What?"), config, stream_mode=mode, subgraphs=True):
+        if mode == "checkpoints" or part["type"] == "checkpoint":
+            spaces.append(space)
+            last = (part if mode == "checkpoints" else part["payload"])["values"]
+    return spaces, last
+
+
+@pytest.mark.parametrize("served", [True, False])
+@pytest.mark.parametrize("mode", ["debug", "checkpoints"])
+def test_a_server_takes_no_checkpoint_from_inside_for_that_of_the_thread(form, mode, served):
+    """While an agent waits, the last one is its own, with the worker's prompt as the first message."""
+
+    def look():
+        """Look."""
+        return "seen"
+
+    middleware = [HumanInTheLoopMiddleware({"look": True})]
+    agent = create_agent(Tooled(replies=[tool_call(1)]), [look], middleware=middleware)
+    app = app_of(form, InMemorySaver(), work=agent)
+    config = thread()
+    config["configurable"] |= {"graph_id": "g", "assistant_id": "a"} if served else {}  # as the server does
+    spaces, last = checkpoints(app, config, mode)
+    (asked,) = app.get_state(config, subgraphs=True).interrupts
+    assert asked.value["action_requests"][0]["name"] == "look"
+    if mode == "debug" and served:
+        assert last["messages"][0].text == "What?"
+        assert not [space for space in spaces if len(space) > (form == "subgraph")]
+    else:
+        assert last["messages"][0].text.startswith("You are one of several models")
+        assert len(spaces[-1]) > 2
+
+
 def test_the_question_is_stored_at_one_level(tmp_path, form):
     """Not again by each round, and by each workflow with every one of its supersteps."""
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "iVBOR" * 100}}
@@ -483,12 +521,10 @@ def test_a_plan_that_waits_to_be_approved_and_cannot_run_is_refused_by_name(form
     paid = []
     deployed(form, saver, paid, "scout", "boss", "clerk", approve=True).invoke(ask(), thread())
     now = deployed(form, saver, paid, "scout", "boss", approve=True)
-    now.invoke(Command(resume="accept"), thread())
+    now.invoke(Command(resume=APPROVE), thread())
     (asked,) = now.get_state(thread(), subgraphs=True).interrupts
-    assert (
-        "could not be used: step 2: there is no worker 'clerk'; choose from"
-        in asked.value[0]["description"]
-    )
+    told = asked.value["action_requests"][0]["description"]
+    assert "could not be used:**\n\n> step 2: there is no worker 'clerk'; choose from" in told
     assert paid == []
     edit = {"type": "edit", "args": {"workflow": flow(("scout", "Look.", [])).to_json()}}
     assert said(now.invoke(Command(resume=edit), thread()))[-1] == "scout of 0"

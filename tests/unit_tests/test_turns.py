@@ -19,6 +19,7 @@ from langgraph_conductor import (
 from langgraph_conductor.planners.turns import _ROLES, TurnsPlanner
 from langgraph_conductor.testing import ScriptedModel
 from tests.helpers import Recorder, ScriptedPlanner, ask, question, thread
+from tests.people import APPROVE
 from tests.unit_tests.test_planners import SchemaModel
 
 
@@ -149,7 +150,7 @@ def test_the_role_of_a_turn_is_that_of_what_ran(role, becomes, answer, run):
     run(conductor, ask(), thread())
     edited = Workflow((Step("a", f"{_ROLES[becomes]} it all."),))
     run(conductor, Command(resume=edited), thread())
-    assert run(conductor, Command(resume="accept"), thread())["answer"] == answer
+    assert run(conductor, Command(resume=APPROVE), thread())["answer"] == answer
 
 
 def test_work_that_failed_cannot_be_accepted(run):
