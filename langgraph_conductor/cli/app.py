@@ -249,9 +249,23 @@ Store = Annotated[
     Path | None,
     typer.Option(dir_okay=False, help="The file replies are kept in; by default beside what is written."),
 ]
+OnlyForecast = Annotated[
+    bool, typer.Option("--forecast", help="Tell what is to come: calls, money, time; and stop.")
+]
+Agreed = Annotated[
+    bool,
+    typer.Option(
+        "--yes",
+        "-y",
+        help="Pay what is forecast without a question; else it is asked from $1 up, and where prices are unknown.",
+    ),
+]
 SuiteName = Annotated[
     str,
-    typer.Argument(metavar="SUITE", help="skills, starter, a .jsonl file, gsm8k:FOLDER or mmlu:FOLDER."),
+    typer.Argument(
+        metavar="SUITE",
+        help="skills, starter, tiny (for the embedded models), a .jsonl file, gsm8k:FOLDER or mmlu:FOLDER.",
+    ),
 ]
 AllowCode = Annotated[
     bool,
@@ -270,9 +284,13 @@ def eval(  # noqa: A001 - the name of the command
         "evaluation"
     ),
     split: Annotated[Literal["test", "validation"], typer.Option(help="What is reported.")] = "test",
-    items: Annotated[int | None, typer.Option(min=1, help="Most questions of it; all if left out.")] = None,
+    items: Annotated[
+        int | None,
+        typer.Option(min=1, help="Most questions of it, and of the training split; all if left out."),
+    ] = None,
     train_items: Annotated[
-        int | None, typer.Option(min=1, help="Most questions that strategies are chosen on.")
+        int | None,
+        typer.Option(min=1, help="Most questions that strategies are chosen on; as --items if left out."),
     ] = None,
     samples: Samples = 1,
     seed: Seed = 0,
@@ -293,6 +311,8 @@ def eval(  # noqa: A001 - the name of the command
     ] = True,
     allow_code: AllowCode = False,
     store: Store = None,
+    forecast: OnlyForecast = False,
+    yes: Agreed = False,
 ) -> None:
     """Compare every strategy over one pool on one suite, and write a report.
 
@@ -303,7 +323,7 @@ def eval(  # noqa: A001 - the name of the command
     from langgraph_conductor.evals.suites import load_suite
     from langgraph_conductor.planners.profiles import Profiles
 
-    amount = Amount(samples, seed, concurrency, limit_usd)
+    amount = Amount(samples, seed, concurrency, limit_usd, forecast, yes)
     complete = run_eval(
         load_suite(suite, allow_code=allow_code),
         configured(config),
@@ -335,13 +355,15 @@ def profile(
     limit_usd: LimitUsd = None,
     allow_code: AllowCode = False,
     store: Store = None,
+    forecast: OnlyForecast = False,
+    yes: Agreed = False,
 ) -> None:
     """Measure each worker alone: accuracy, cost, time and form, by domain, for `profiles` of the planner."""
     from langgraph_conductor.cli.asking import configured
     from langgraph_conductor.cli.evaluating import Amount, run_profile
     from langgraph_conductor.evals.suites import load_suite
 
-    amount = Amount(samples, seed, concurrency, limit_usd)
+    amount = Amount(samples, seed, concurrency, limit_usd, forecast, yes)
     chosen = configured(config)
     if not run_profile(
         load_suite(suite, allow_code=allow_code), chosen, amount, out, store, split=split, items=items

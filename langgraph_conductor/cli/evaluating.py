@@ -1,34 +1,30 @@
 """`langgraph-conductor eval` and `profile`: evaluations at the command line, with progress on stderr."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import typer
-from rich.console import Console
 
+from langgraph_conductor.cli.evaluation_progress import Watch, paid_in_words
 from langgraph_conductor.cli.exits import say
 from langgraph_conductor.config import ConductorConfig
-from langgraph_conductor.display.words import printable, short
+from langgraph_conductor.display.words import counted, printable
 from langgraph_conductor.evals.evaluating import evaluate, measure
 from langgraph_conductor.evals.report import write_report
 from langgraph_conductor.evals.report.markdown import markdown, opening
-from langgraph_conductor.evals.running import Progress, Runner
+from langgraph_conductor.evals.running import Runner
 from langgraph_conductor.evals.suites import Split, Suite
 from langgraph_conductor.evals.summarising import summarise
 from langgraph_conductor.planners import ChatPlanner, Planner
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.text_files import check_room, check_writable, make_folder
-from langgraph_conductor.usage import Usage
-
-ResultT = TypeVar("ResultT")
 
 STORE: Final = "replies.sqlite"
 _MOST_STEPS: Final = 5
-_LONGEST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +36,16 @@ class Amount:
         seed: The first seed.
         concurrency: Episodes at once.
         limit_usd: What may really be paid.
+        only_forecast: Whether to tell what is to come, and stop.
+        agreed: Whether what is forecast may be paid without a question.
     """
 
     samples: int
     seed: int
     concurrency: int
     limit_usd: str | None
+    only_forecast: bool = False
+    agreed: bool = False
 
 
 def run_eval(
@@ -132,7 +132,8 @@ def _tell_unused(config: ConductorConfig) -> None:
 @contextmanager
 def _running(config: ConductorConfig, amount: Amount, store: Path) -> Iterator[Runner]:
     make_folder(store.parent)
-    with ReplyStore(store) as replies, _shown() as show:
+    watch = Watch(only_forecast=amount.only_forecast, agreed=amount.agreed, limit_usd=amount.limit_usd)
+    with ReplyStore(store) as replies, watch:
         try:
             yield Runner(
                 replies,
@@ -141,8 +142,9 @@ def _running(config: ConductorConfig, amount: Amount, store: Path) -> Iterator[R
                 amount.concurrency,
                 config.budget,
                 amount.limit_usd,
-                show,
+                watch.progress,
                 config.options.get("fallback"),
+                watch.forecast,
             )
         except KeyboardInterrupt:
             say(f"what was answered is kept in {store}; the same command goes on from there")
@@ -153,34 +155,7 @@ def _conclude(runner: Runner, where: str) -> None:
     paid, replayed = runner.expenses.paid, runner.expenses.replayed
     if runner.stopped:
         say(f"stopped: {runner.stopped}; the same command with a higher limit goes on from here")
-    say(f"paid {_money(paid)}, {replayed.calls} calls were read from the store; {where}")
-
-
-def _money(usage: Usage) -> str:
-    known = f"${usage.usd:.4f}" if usage.usd is not None else "$0"
-    unknown = f" and {usage.unpriced_calls} calls without a known price" if usage.unpriced_calls else ""
-    return f"{known}{unknown} for {usage.calls} calls"
-
-
-@contextmanager
-def _shown() -> Iterator[Callable[[Progress], None]]:
-    """Shows progress on stderr: one line that changes, on a terminal; else a line for each strategy."""
-    console = Console(stderr=True, highlight=False, markup=False)
-    with console.status("") as status:
-
-        def show(progress: Progress) -> None:
-            line = _line(progress)
-            if progress.done == progress.total:
-                console.print(line, soft_wrap=True)
-            elif console.is_terminal:
-                status.update(line)
-
-        yield show
-
-
-def _line(progress: Progress) -> str:
-    infra = f", {progress.infra} failed by the infrastructure" if progress.infra else ""
-    errors = f", {progress.errors} without an answer" if progress.errors else ""
-    why = f" ({short(progress.failure, _LONGEST)})" if progress.failure else ""
-    done = f"{progress.done} of {progress.total}, {progress.right} right{infra}{errors}{why}"
-    return printable(f"{progress.phase}: {progress.strategy}: {done}; paid {_money(progress.paid)}")
+    read = (
+        f"{counted(replayed.calls, 'call')} {'was' if replayed.calls == 1 else 'were'} read from the store"
+    )
+    say(f"paid {paid_in_words(paid)}, {read}; {where}")

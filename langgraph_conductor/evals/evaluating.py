@@ -12,9 +12,11 @@ from typing import Final
 
 from langchain_core.language_models import BaseChatModel
 
+from langgraph_conductor.display.words import counted
 from langgraph_conductor.evals.ceilings import candidate_workflows, oracle
 from langgraph_conductor.evals.checks import check_names, fitting, need_scores
 from langgraph_conductor.evals.costs import mean_cost, unit_between, unit_of, used_by
+from langgraph_conductor.evals.forecast import LIKELY_VOTES, forecast
 from langgraph_conductor.evals.profiles import profiles_of
 from langgraph_conductor.evals.results import Evaluation, Outcome
 from langgraph_conductor.evals.running import Runner
@@ -68,7 +70,7 @@ async def evaluate(
             planner; if it has none, they are measured on the training split.
         split: The split that is reported.
         items: Most tasks of it, drawn by hash.
-        train_items: Most tasks of the training split, drawn by hash.
+        train_items: Most tasks of the training split, drawn by hash; as many as `items` if left out.
         max_steps: Most steps of a workflow.
         second_rounds: Whether each strategy is also run with a second round.
         workflow_oracle: Whether every candidate workflow is run on the reported split, for the ceiling over them.
@@ -80,7 +82,8 @@ async def evaluate(
     """
     if split == "train":
         raise ValueError('strategies are chosen on the training split; report "validation" or "test"')
-    tasks, training = _drawn(suite, split, items), _drawn(suite, "train", train_items)
+    tasks = _drawn(suite, split, items)
+    training = _drawn(suite, "train", items if train_items is None else train_items)
     for task in (*training, *tasks):
         check_task(task)
     planner = None if planner is None else planner_of(planner)
@@ -99,6 +102,11 @@ async def evaluate(
     check_names(pool, [*offered(profiles=known or Profiles({})), *candidates], extra)
     for strategy in (*candidates, *offered(), *extra):
         runner.check(strategy)  # all of them, before the first is paid
+    able = next(one for one in candidates if one.kind == "single")
+    likely = [*offered(profiles=known or Profiles({}), best=_singles(pool)[able.name]), *extra]
+    others = [one for one in candidates if one.kind != "single"]
+    beyond = others if workflow_oracle else others[-1:]  # the best constant workflow is one of them
+    expected = _tell_forecast(runner, candidates, training, [*likely, *beyond], tasks, split)
 
     alone = [await runner.run(one, training, "train") for one in candidates if one.kind == "single"]
     if not runner.stopped:
@@ -119,6 +127,7 @@ async def evaluate(
     outcomes = [await runner.run(strategy, tasks, split) for strategy in todo]
     equal = _equal_cost(outcomes, best.strategy, worker, pool)
     votes = {strategy.name: strategy for strategy in equal.values()}
+    _tell_dearer_votes(runner, [*votes.values()], tasks, expected)
     outcomes += [await runner.run(strategy, tasks, split) for strategy in votes.values()]
     singles = [outcome for outcome in outcomes if outcome.strategy in _singles(pool)]
     ceilings = [oracle("worker oracle", singles)]
@@ -175,10 +184,45 @@ async def measure(
     alone = [strategy for strategy in strategies(pool, second_rounds=False) if strategy.kind == "single"]
     for strategy in alone:
         runner.check(strategy)
+    what = counted(len(tasks), f"{split} question")
+    runner.on_forecast(forecast(what, [(alone, tasks)], runner.samples, runner.concurrency))
     outcomes = [await runner.run(strategy, tasks, split) for strategy in alone]
     if not runner.stopped:
         need_scores(outcomes)
     return profiles_of(outcomes, tasks, suite=suite.name, split=split)
+
+
+def _tell_forecast(
+    runner: Runner,
+    candidates: Sequence[Strategy],
+    training: Sequence[Task],
+    reported: Sequence[Strategy],
+    tasks: Sequence[Task],
+    split: Split,
+) -> int:
+    """Tell what is to come, and return how many answers of majority votes are in it for each question."""
+    planners = [one for one in reported if one.kind == "planner"]
+    single = next(one for one in candidates if one.kind == "single")
+    votes = [replace(single, name="majority", kind="fixed", max_steps=LIKELY_VOTES) for _ in planners]
+    most = [replace(single, name="majority", kind="fixed", max_steps=MOST_VOTES) for _ in planners]
+    what = f"{counted(len(training), 'train question')} and {counted(len(tasks), f'{split} question')}"
+    groups = [(candidates, training), (reported, tasks)]
+    found = forecast(what, [*groups, (votes, tasks)], runner.samples, runner.concurrency)
+    bound = forecast(what, [*groups, (most, tasks)], runner.samples, runner.concurrency)
+    runner.on_forecast(replace(found, most_calls=bound.most_calls))
+    return len(votes) * LIKELY_VOTES
+
+
+def _tell_dearer_votes(
+    runner: Runner, votes: Sequence[Strategy], tasks: Sequence[Task], expected: int
+) -> None:
+    """Tell of majority votes that are larger than was forecast: what planners cost is known only now."""
+    answers = [
+        replace(vote, max_steps=max(1, vote.max_steps - 1)) for vote in votes
+    ]  # the last step counts
+    if not runner.stopped and sum(vote.max_steps for vote in answers) > expected:
+        what = f"majority votes, sized by what the planners cost, on {counted(len(tasks), 'question')}"
+        runner.on_forecast(forecast(what, [(answers, tasks)], runner.samples, runner.concurrency))
 
 
 def _drawn(suite: Suite, split: Split, items: int | None) -> tuple[Task, ...]:

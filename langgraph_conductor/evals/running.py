@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from langgraph_conductor.budget import Budget, Ledger
 from langgraph_conductor.episodes import Episode, run_episode
 from langgraph_conductor.errors import BudgetExceededError
+from langgraph_conductor.evals.forecast import Forecast
 from langgraph_conductor.evals.results import Outcome
 from langgraph_conductor.evals.strategies import Strategy
 from langgraph_conductor.graph.checks import check_bounds
@@ -44,7 +45,7 @@ class Progress:
     replayed: Usage
 
 
-def _ignore(_: Progress) -> None:
+def _ignore(_: Progress | Forecast) -> None:
     return None
 
 
@@ -63,6 +64,8 @@ class Runner:
             model call's worst case has to fit (`Budget`).
         on_progress: Told after each episode.
         fallback: The worker that answers alone where planning fails; by default the first of the pool.
+        on_forecast: Told what an evaluation will ask before its first call, and again before more than that is
+            asked: a majority vote is sized by what a planner has cost. What it raises ends the evaluation there.
     """
 
     store: ReplyStore
@@ -73,6 +76,7 @@ class Runner:
     limit_usd: str | None = None
     on_progress: Callable[[Progress], None] = _ignore
     fallback: str | None = None
+    on_forecast: Callable[[Forecast], None] = _ignore
     stopped: str = field(default="", init=False)
     """Why the limit ended it, if it did; nothing more is run then."""
     expenses: Expenses = field(init=False)
