@@ -300,6 +300,20 @@ def test_another_one_is_planned_and_the_planner_is_told_why(run):
     assert result["answer"] == "b-0-0"
 
 
+@pytest.mark.parametrize("answer", [APPROVE, [{"type": "accept", "args": None}]])
+@pytest.mark.parametrize("by_id", [True, False])
+def test_a_run_that_waits_with_a_request_in_the_old_form_goes_on(answer, by_id, run, monkeypatch):
+    action = {"action": "run_workflow", "args": {"workflow": TWO.to_json(), "round": 0}}
+    old = [{"action_request": action, "config": {"allow_accept": True}, "description": "Question: Why?"}]
+    conductor = conductor_of(ScriptedPlanner(TWO), Recorder("a"), Recorder("b"))
+    with monkeypatch.context() as earlier:
+        earlier.setattr("langgraph_conductor.graph.approval.approval_request", lambda *_: old)
+        (waits,) = run(conductor, ask(), thread())["__interrupt__"]
+    assert waits.value == old
+    result = run(conductor, Command(resume={waits.id: answer} if by_id else answer), thread())
+    assert result["answer"] == "b-0-1"
+
+
 def test_a_run_can_be_ended_and_keeps_an_earlier_answer(run):
     a = Recorder("a")
     conductor = conductor_of(ScriptedPlanner(ONE), a)
