@@ -8,18 +8,27 @@ Text written by users and models is put between tags, and whatever in it looks l
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from langgraph_conductor.records import ContentBlock, StepOutput
-from langgraph_conductor.tags import CONVERSATION_TAGS, PROMPT_TAGS, escape, escape_question, unescape
+from langgraph_conductor.tags import (
+    CONVERSATION_TAGS,
+    PROMPT_TAGS,
+    escape,
+    escape_question,
+    newest_request,
+    unescape,
+    unescape_question,
+)
 from langgraph_conductor.workflow import Step, Workflow
 
 __all__ = [
     "CONVERSATION_TAGS", "PLANNER_SYSTEM", "PROMPT_TAGS", "PROMPT_VERSION", "WORKER_FINAL", "Example", "escape",
     "planner_prompt", "rejected_prompt", "repair_prompt", "tagged", "text_of", "unescape", "with_attachments",
-    "worker_prompt",
+    "worker_prompt", "worker_request",
 ]  # fmt: skip
 
 PROMPT_VERSION: Final = 1
@@ -108,6 +117,52 @@ def _step_shown(output: StepOutput) -> str:
     step = where | {"step": output.index, "worker": output.worker}
     shown = tagged("step_subtask", output.subtask, **step)
     return f"{shown}\n{tagged('step_output', output.text, **step, status=output.status)}"
+
+
+_TAG: Final = re.compile(
+    r"^<(/?)(overall_task|previous_round|step_subtask|step_output|your_subtask)(?: [^<>\n]*)?>$",
+    re.MULTILINE,
+)
+
+
+def worker_request(text: str) -> tuple[str, str]:
+    """What a user asked, and the part of it that is to be done, of the question of a conductor.
+
+    A conductor that is a worker of another one is asked with a worker's prompt: people are told what stands in it,
+    not its wording.
+
+    Args:
+        text: The text of the question.
+
+    Returns:
+        The newest request of the user, and the subtask; the subtask is empty where the text is no worker's prompt.
+    """
+    text = newest_request(text)
+    if not text.startswith(_WORKER_INTRO):
+        return text, ""
+    parts, wording = _parts(text)
+    said = {part.strip() for part in wording.split("\n\n")}
+    if said - {_WORKER_INTRO, _WORKER_MATERIAL, WORKER_FINAL, ""} or not {*_ASKED} <= {*parts}:
+        return text, ""
+    task, subtask = (parts[tag] for tag in _ASKED)
+    return worker_request(unescape_question(task))[0], unescape(subtask)
+
+
+_ASKED: Final = ("overall_task", "your_subtask")
+
+
+def _parts(text: str) -> tuple[dict[str, str], str]:
+    """What stands between the tags of a worker's prompt, and the wording around them."""
+    parts, wording = dict[str, str](), list[str]()
+    inside, begun = "", 0
+    for tag in _TAG.finditer(text):
+        if not inside and not tag[1]:
+            wording.append(text[begun : tag.start()])
+            inside, begun = tag[2], tag.end() + 1
+        elif tag[1] and tag[2] == inside:
+            parts[inside] = text[begun : tag.start() - 1]
+            inside, begun = "", tag.end()
+    return parts, "\n\n".join([*wording, text[begun:]])
 
 
 # ----------------------------------------------------------------- planners

@@ -29,11 +29,12 @@ from langgraph_conductor.display.markup import in_html
 from langgraph_conductor.display.words import printable, short
 from langgraph_conductor.evals.report.words import in_markdown
 from langgraph_conductor.foreign_text import json_of
+from langgraph_conductor.graph.approval_request import approval_request
 from langgraph_conductor.local.arithmetic_text import find_expression
 from langgraph_conductor.local.labels import in_its_place
 from langgraph_conductor.local.wordsmith import transform
 from langgraph_conductor.planners.turns import _object_in
-from langgraph_conductor.prompts import planner_prompt, worker_prompt
+from langgraph_conductor.prompts import _WORKER_INTRO, planner_prompt, worker_prompt, worker_request
 from langgraph_conductor.replies import drop_thinking, reply_text
 from langgraph_conductor.rewards.answers import final_answer
 from langgraph_conductor.rewards.choices import readable
@@ -450,6 +451,10 @@ SCANNERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "escape_question": escape_question,
     "prompts": _both_prompts,
     "read_worker_prompt": _any(read_worker_prompt),
+    "worker_request": lambda text: worker_request(f"{_WORKER_INTRO}\n\n{text}"),
+    "approval_request": lambda text: approval_request(
+        Workflow((Step("a", f"x{text}"),)), 0, [{"type": "text", "text": text}]
+    ),
     "question_of": lambda text: question_of(
         [HumanMessage(text), AIMessage(text), HumanMessage(f"a{text}")]
     ),

@@ -74,13 +74,14 @@ def stream_writer(config: RunnableConfig) -> Callable[[Any], None] | None:
     return None if runtime is None else runtime.stream_writer
 
 
-def without_inner_checkpoints(config: RunnableConfig) -> RunnableConfig:
-    """`config` under which graphs that are called do not tell LangGraph's server of their checkpoints.
+def without_inner_state(config: RunnableConfig) -> RunnableConfig:
+    """`config` under which graphs that are called do not tell LangGraph's server of their state.
 
-    The server takes the last checkpoint of the `debug` stream for that of the thread, even if it is of a graph
-    inside (langchain-ai/deepagents#2781). While a worker waits for a person, a thread would hold the worker's
-    prompt in place of the conversation, and user interfaces make their titles of it. The stream modes
-    `checkpoints` and `tasks`, and streams outside of a server, stay as they are.
+    What is told of it is taken for the state of the thread: the server takes the last checkpoint of the `debug`
+    stream (langchain-ai/deepagents#2781), and `useStream` of its JavaScript client the last of `values`, even if
+    they are of a graph inside. A user interface would show a worker's prompt in place of the conversation, also as
+    the title of the thread, and no messages while it asks for approval. The other stream modes, `checkpoints`,
+    `tasks`, `updates` and `messages` among them, and streams outside of a server stay as they are.
     """
     configurable = config.get("configurable") or {}
     runtime, stream = configurable.get(CONFIG_KEY_RUNTIME), configurable.get(CONFIG_KEY_STREAM)
@@ -89,7 +90,7 @@ def without_inner_checkpoints(config: RunnableConfig) -> RunnableConfig:
 
     def put(chunk: Any) -> None:
         _, mode, part = chunk
-        if mode != "debug" or part["type"] != "checkpoint":
+        if mode != "values" and not (mode == "debug" and part["type"] == "checkpoint"):
             stream(chunk)
 
     return patch_config(config, configurable={CONFIG_KEY_STREAM: StreamProtocol(put, stream.modes)})

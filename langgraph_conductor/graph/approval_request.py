@@ -8,9 +8,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from langgraph_conductor.prompts import text_of
+from langgraph_conductor.prompts import text_of, worker_request
 from langgraph_conductor.records import ContentBlock
-from langgraph_conductor.tags import newest_request
 from langgraph_conductor.workflow import ALL, Step, Workflow
 
 if TYPE_CHECKING:  # importing LangChain's agents takes longer than this whole package
@@ -56,12 +55,14 @@ def approval_request(
 
 
 def _description(workflow: Workflow, number: int, question: list[ContentBlock], wrong: str) -> str:
-    text = newest_request(text_of(question)).strip()
+    text, part = map(str.strip, worker_request(text_of(question)))
     if len(text) > _MOST_CHARS:
         text = text[:_MOST_CHARS] + _LEFT_OUT
     kinds = [f"[{block.get('type')}]" for block in question if block.get("type") != "text"]
     parts = ["**That answer could not be used:**", _quoted(wrong)] if wrong else []
     parts += ["**Request:**", _quoted("\n".join([*([text] if text else []), *kinds]))]
+    if part:  # this conductor is a worker of another one
+        parts += ["**Part of it to be done:**", _quoted(part)]
     parts.append(f"**Plan of round {number}:**" if number else "**Plan:**")
     for index, step in enumerate(workflow.steps):
         parts += [

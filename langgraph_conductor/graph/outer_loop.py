@@ -20,7 +20,7 @@ from langgraph_conductor.conversation import question_blocks, question_of
 from langgraph_conductor.driving import inherited
 from langgraph_conductor.errors import SavedRunError
 from langgraph_conductor.events import Answered
-from langgraph_conductor.graph._langgraph import has_saver, is_nested, without_inner_checkpoints
+from langgraph_conductor.graph._langgraph import has_saver, is_nested, without_inner_state
 from langgraph_conductor.graph.accounts import ended_by_budget, stopped_by_person, unanswered, usage_of
 from langgraph_conductor.graph.approval import Approve
 from langgraph_conductor.graph.checks import check_bounds, check_choice, check_offer
@@ -246,7 +246,7 @@ class OuterLoop:
             )
         stream = EventStream.of(config, tokens=self.options.over(config, now["run"]).tokens)
         context = RunContext(now["question"], rounds, stream)
-        inner = marked(without_inner_checkpoints(inherited(config)), conductor_round=len(rounds))
+        inner = marked(without_inner_state(inherited(config)), conductor_round=len(rounds))
         return {"run": now["run"], "round": len(rounds)}, inner, context
 
     def over(self, state: Mapping[str, Any], config: RunnableConfig) -> bool:

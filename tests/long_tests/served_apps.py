@@ -1,9 +1,14 @@
-"""What the tests have served beside the example: a conductor that talks, and one that takes its time."""
+"""What the tests have served beside the example: conductors that talk, take their time, and have agents that ask."""
 
 import asyncio
 from pathlib import Path
 
-from langgraph_conductor import Worker, create_conductor
+from langchain.agents import create_agent
+from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, MessagesState, StateGraph
+
+from langgraph_conductor import Worker, add_conductor, create_conductor
 from langgraph_conductor.testing import ScriptedModel, plan_text
 
 HERE = Path(__file__).parent
@@ -43,3 +48,45 @@ slow = create_conductor(
     ScriptedModel(replies=[plan_text(("first", "Begin.", []), ("patient", "Wait.", [0]))]),
     [Worker("first", first), Worker("patient", patient)],
 )
+
+
+# ------------------------------------------------------------------ two agents that ask, side by side
+
+
+def send_mail(to: str) -> str:
+    """Send a mail."""
+    return f"sent to {to}"
+
+
+def agent(to):
+    call = {"name": "send_mail", "args": {"to": to}, "id": f"call-{to}"}
+
+    def reply(messages):
+        last = messages[-1]
+        return f"{to}: {last.text}" if last.type == "tool" else AIMessage("", tool_calls=[call])
+
+    middleware = [HumanInTheLoopMiddleware({"send_mail": True})]
+    return create_agent(ScriptedModel(replies=reply), [send_mail], middleware=middleware)
+
+
+def planner():
+    both = plan_text(
+        ("ann", "Write to Ann.", []), ("bob", "Write to Bob.", []), ("sum", "Sum it up.", "all")
+    )
+    one = plan_text(("ann", "Write to Ann alone.", []))
+    return ScriptedModel(
+        replies=lambda messages: one if "Not to Bob." in messages[-1].text else f"Hm. {both}"
+    )
+
+
+def workers():
+    said = Worker("sum", lambda task: "; ".join(output.text for output in task.inputs))
+    return [Worker("ann", agent("ann")), Worker("bob", agent("bob")), said]
+
+
+mail = create_conductor(planner(), workers())
+approved = create_conductor(planner(), workers(), approve=True)
+builder = StateGraph(MessagesState)
+add_conductor(builder, planner(), workers(), approve=True)
+builder.add_edge(START, "conductor")
+added = builder.compile()

@@ -65,6 +65,25 @@ def test_config_key_runtime_holds_the_stream_writer():
     assert callable(runtime.stream_writer)
 
 
+def test_config_key_stream_is_where_graphs_inside_stream_to():
+    """If this fails, a server takes the state of a graph inside for that of the thread."""
+
+    def work(state: State, config: RunnableConfig) -> State:
+        inner = StateGraph(State).add_node("inside", lambda state: {"a": 1}).add_edge(START, "inside")
+        return inner.compile().invoke(state, _langgraph.without_inner_state(config))
+
+    app = StateGraph(State).add_node("work", work).add_edge(START, "work").compile()
+    modes = ["values", "updates", "debug"]
+
+    def told(**configurable: str) -> set[tuple[str, str]]:
+        parts = app.stream({"a": 0}, {"configurable": configurable}, stream_mode=modes, subgraphs=True)
+        return {(mode, part["type"] if mode == "debug" else "") for space, mode, part in parts if space}
+
+    kept = {("updates", ""), ("debug", "task"), ("debug", "task_result")}
+    assert told(graph_id="g") == kept
+    assert told() >= {("values", ""), *kept}
+
+
 def test_runnable_callable_takes_a_blocking_and_an_async_function_and_adds_no_trace():
     """If this fails, `node` needs another way to have both forms without a level in the trace."""
     runnable = _langgraph.node("n", lambda s, config: {"a": 1}, lambda s, config: None)
