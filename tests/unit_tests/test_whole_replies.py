@@ -26,7 +26,7 @@ OUTAGES = {
     "empty body": (faults.empty_body(), "no reply"),
     "page": (faults.html_page(), "no reply"),
     "no end": (faults.no_end(), "cut off"),
-    "broken off": (faults.broken_off(), ""),
+    "broken off": (faults.broken_off(), "(?i)error|broke"),
 }
 
 
@@ -80,6 +80,8 @@ def test_what_is_no_whole_reply_is_asked_again(name, wire, streaming, run, provi
     fault, words = OUTAGES[name]
     if name == "no end" and not streaming:
         pytest.skip("a whole reply says its length")
+    if name == "nothing" and wire in ("responses", "anthropic") and not streaming:
+        pytest.skip("a valid reply, of a model that has nothing to say")
     before = script(providers, wire, fault, "It is 42.")
     result = run(conductor_of(model(wire, providers, streaming)), ask())
     assert (result["answer"], asked_of(providers, before)) == ("It is 42.", 2)
@@ -87,7 +89,7 @@ def test_what_is_no_whole_reply_is_asked_again(name, wire, streaming, run, provi
     with pytest.raises(WorkerError, match=words) as caught:
         run(conductor_of(model(wire, providers, streaming)), ask())
     assert caught.value.infrastructure
-    assert caught.value.usage["calls"] == caught.value.usage["unpriced_calls"]
+    assert caught.value.usage["calls"] in ((2,) if name == "no end" else (0, 2))  # those that were answered
 
 
 @pytest.mark.parametrize("inside", [False, True])
