@@ -193,10 +193,12 @@ def over_httpx(google: Any) -> Any:
 
 
 def _google(built: Any, *, limited: bool) -> Any:
-    client = over_httpx(built).client._api_client
+    client = built.client._api_client
     hook(client._httpx_client, hooks(awaited=False, limited=limited))
-    hook(client._async_httpx_client, hooks(awaited=True, limited=limited))
-    return built
+    # It makes clients for each event loop of what it was built from, and so has to be built with the hooks.
+    awaited = {**client._async_httpx_client_args, "event_hooks": hooks(awaited=True, limited=limited)}
+    client._async_httpx_client = type(client._async_httpx_client)(**awaited)
+    return over_httpx(built)
 
 
 @cache

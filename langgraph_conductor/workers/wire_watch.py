@@ -1,9 +1,9 @@
 """What the HTTP clients of models made from strings see to, beneath the providers' own clients.
 
 An error in a whole reply of status 200 gets the status it speaks of, so that each client raises its own typed
-error, with what the body says. A stream of Chat Completions that says `[DONE]` is over, also if no chunk gave a finish
-reason: one is added, since only here the two are seen. An error in a stream of OpenRouter, whose client drops its
-words, is raised with them. All this is done in httpx's and httpx2's event hooks.
+error, with what the body says. A stream of Chat Completions that says `[DONE]` is over, also if no chunk gave a
+finish reason: one is added, since only here the two are seen. An error in a stream of OpenRouter, whose client
+drops its words, is raised with them. All this is done in httpx's and httpx2's event hooks.
 """
 
 import importlib
