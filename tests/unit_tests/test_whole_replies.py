@@ -1,17 +1,25 @@
 """What providers answer with status 200, and with errors, on six wires, whole and streamed, blocking and awaited."""
 
+import importlib
+import json
+import re
 from functools import cache
 
 import pytest
 from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, ToolMessage
 
-from langgraph_conductor import Worker, WorkerError, create_conductor
-from langgraph_conductor.planners import fixed
-from langgraph_conductor.testing import FakeProviders, faults
+from langgraph_conductor import ChatPlanner, Worker, WorkerError, WorkerPool, create_conductor
+from langgraph_conductor.episodes import Task, run_episode
+from langgraph_conductor.planners import PlanRequest, fixed
+from langgraph_conductor.replay import ReplyStore
+from langgraph_conductor.testing import FakeProviders, FakeReply, FakeToolCall, Fault, faults, plan_text
 from langgraph_conductor.workers import chat_model
-from langgraph_conductor.workers.failures import is_outage, retry_after
-from tests.helpers import ask
+from langgraph_conductor.workers.failures import EmptyReplyError, error_record, is_outage, retry_after
+from langgraph_conductor.workers.forms import text_of_result
+from tests.clients import WIRES as WIRES_OF_CLIENTS
+from tests.clients import client
+from tests.helpers import ask, question
 
 WIRES = {
     "openai": "openai:m", "responses": "openai_responses:m", "anthropic": "anthropic:claude-sonnet-5",
@@ -147,3 +155,129 @@ def test_replies_without_an_answer_are_the_models_own(fault, kind, wire, streami
 def test_models_of_ones_own_need_no_marks(run):
     fake = GenericFakeChatModel(messages=iter([AIMessage("Mine.")]))
     assert run(conductor_of(fake), ask())["answer"] == "Mine."
+
+
+PLAN = plan_text(("w", "Answer.", []))
+PLANNER_FAULTS = {**OUTAGES, "credit": (faults.told_in_200(faults.out_of_credit()), "out of credit")}
+
+
+@pytest.mark.parametrize("structured", [False, True], ids=["text", "schema"])
+@pytest.mark.parametrize("name", PLANNER_FAULTS)
+def test_planners_see_the_same_failures(name, structured, wire, streaming, providers):
+    fault, words = PLANNER_FAULTS[name]
+    if name == "no end" and not streaming:
+        pytest.skip("a whole reply says its length")
+    if name == "nothing" and wire in ("responses", "anthropic") and not streaming:
+        pytest.skip("a valid reply, of a model that has nothing to say")
+    planner = ChatPlanner(model(wire, providers, streaming), structured=structured, retries=1)
+    request = PlanRequest(question("Why?"), WorkerPool([Worker("w", lambda task: "x")]))
+    before = script(providers, wire, fault)
+    with pytest.raises(Exception, match=r".|\A\Z") as caught:
+        planner.plan(request)
+    record = error_record(caught.value)
+    assert record["infrastructure"], record
+    assert re.search(words, record["message"]), record
+    assert asked_of(providers, before) == (1 if name == "credit" else 2)
+    if not structured:
+        script(providers, wire, fault, PLAN)
+        if name != "credit":
+            assert planner.plan(request).workflow.steps[0].worker == "w"
+
+
+def chunks(*said, end=b""):
+    head = {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+        "system_fingerprint": "f",
+    }
+    told = [{**head, "choices": [{"index": 0, "delta": {"role": "assistant", "content": one}, "finish_reason": None}]} for one in said]  # fmt: skip
+    return b"".join(b"data: " + json.dumps(one).encode() + b"\n\n" for one in told) + end
+
+
+@pytest.mark.parametrize("wire", ["openai", "openrouter", "vllm"])
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_stream_that_says_done_needs_no_finish_reason(wire, size, providers, run, monkeypatch):
+    text = chunks("It is ", "42.", end=b"data: [DONE]\n\n").decode()
+    monkeypatch.setattr("httpx.Response.iter_raw", in_pieces(size, "httpx"))
+    monkeypatch.setattr("httpx2.Response.iter_raw", in_pieces(size, "httpx2"))
+    script(providers, wire, Fault("own", body=text, content_type="text/event-stream"))
+    assert run(conductor_of(model(wire, providers, True)), ask())["answer"] == "It is 42."
+    script(providers, wire, Fault("own", body=chunks("It is ").decode(), content_type="text/event-stream"))
+    with pytest.raises(WorkerError, match="cut off"):
+        run(conductor_of(model(wire, providers, True)), ask())
+
+
+def in_pieces(size, package):
+    whole = importlib.import_module(package).Response.iter_raw
+
+    def iter_raw(self, chunk_size=None):
+        return whole(self, chunk_size=size)
+
+    return iter_raw
+
+
+@pytest.mark.parametrize("name", [name for name in OUTAGES if name not in ("broken off", "late error")])
+def test_models_built_elsewhere_are_seen_through_as_well(name, streaming, run, providers):
+    fault, _ = OUTAGES[name]
+    for wire in WIRES_OF_CLIENTS:
+        if (name == "no end" and (not streaming or wire == "gemini")) or (
+            name == "nothing" and wire in ("responses", "anthropic")
+        ):
+            continue
+        made = client(wire, providers, **({} if wire == "gemini" else {"streaming": streaming}))
+        providers.script(
+            made.model_name if wire != "anthropic" and hasattr(made, "model_name") else made.model, fault
+        )
+        with pytest.raises(WorkerError) as caught:
+            run(conductor_of(made), ask())
+        assert caught.value.infrastructure, (wire, caught.value)
+
+
+def test_a_function_that_hands_on_a_cut_reply_has_no_answer(run, providers):
+    made = model("openai", providers, True)
+    script(providers, "openai", faults.no_end(reply="It is for ever"), "It is 42.")
+    worker = Worker("w", lambda task: f"Answer: {made.invoke('Hi').text}", retries=1)
+    assert run(create_conductor(fixed.single("w"), [worker]), ask())["answer"] == "Answer: It is 42."
+
+
+def test_an_agent_asks_again_where_its_reply_was_cut_and_runs_no_tool_of_it(run, providers):
+    ran = []
+
+    def look(query: str) -> str:
+        """Look it up."""
+        ran.append(query)
+        return "found"
+
+    call = FakeReply("Let me search.", tool_calls=(FakeToolCall("look", {"query": "x"}),))
+    script(providers, "openai", faults.no_end(after=4, reply=call), call, faults.no_end(), "It is 42.")
+    made = model("openai", providers, True)
+    worker = Worker("w", made, tools=[look], retries=1)
+    assert run(create_conductor(fixed.single("w"), [worker]), ask())["answer"] == "It is 42."
+    assert ran == ["x"]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [AIMessage("Let me search.", tool_calls=[{"name": "look", "args": {}, "id": "1"}])],
+        [AIMessage("Let me search.", tool_calls=[{"name": "look", "args": {}, "id": "1"}]), ToolMessage("found", tool_call_id="1"), AIMessage("")],
+    ],
+)  # fmt: skip
+def test_what_is_said_beside_a_call_of_a_tool_is_no_answer(messages):
+    with pytest.raises(EmptyReplyError):
+        text_of_result({"messages": messages})
+    with pytest.raises(EmptyReplyError):
+        text_of_result(messages[-1])
+
+
+async def test_the_store_keeps_neither_outages_nor_billing(providers):
+    pool = WorkerPool([Worker("w", model("openai", providers, False), retries=0)])
+    task = Task("6*7?", answer="42", grader="number")
+    with ReplyStore(":memory:") as store:
+        for fault in (faults.out_of_credit(), faults.told_in_200(), faults.no_reply(), faults.html_page()):
+            script(providers, "openai", fault, "42")
+            first = await run_episode(task, fixed.single("w"), pool, store=store)
+            assert (first.score, bool(first.infra)) == (None, True), fault
+        assert (await run_episode(task, fixed.single("w"), pool, store=store)).score == 1.0
