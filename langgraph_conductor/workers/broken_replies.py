@@ -18,7 +18,8 @@ _READING = re.compile(
     r"|parse_chat_completion|completion_snapshot|chunk_into_snapshot|accumulate|unmarshal|parse_event|process_response"
 )
 """Functions in which clients read replies."""
-_CALLS: Final = frozenset({"_generate", "_agenerate", "_stream", "_astream"})
+_CALLS = re.compile(r"_a?(?:generate|stream)")
+"""How the functions begin in which chat models make their calls."""
 _CORE: Final = "langchain_core.language_models.chat_models"
 _BROKEN: Final = frozenset({
     "JSONDecodeError", "OpenRouterDefaultError", "ResponseValidationError", "UnknownApiResponseError",
@@ -43,9 +44,7 @@ def is_broken_reply(error: BaseException) -> bool:
     ):  # nothing was sent: no chunk in a stream, no choice in a reply
         return said(error).startswith("No generation") or isinstance(error, IndexError)
     of_clients = [frame.f_code.co_name for frame in frames if _CLIENTS.match(_module(frame))]
-    called = any(
-        name in _CALLS for name in of_clients
-    )  # by a chat model, and not by a tool of such a package
+    called = any(map(_CALLS.match, of_clients))  # by a chat model, and not by a tool of such a package
     return called and (broken or any(map(_READING.search, of_clients)))
 
 
