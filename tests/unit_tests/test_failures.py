@@ -13,6 +13,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
 
 from langgraph_conductor import Worker, WorkerError, create_conductor
+from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ScriptedModel
 from langgraph_conductor.workers.failures import (
     error_record,
@@ -423,12 +424,10 @@ def test_ollama_tells_of_errors_in_its_streams_without_a_status():
 
 
 def test_a_reply_that_azure_filtered_is_a_refusal(run):
-    class Filtered(ScriptedModel):
-        def _generate(self, *args, **kwargs):
-            raise ValueError("Azure has not provided the response due to a content filter being triggered")
+    def filtered(messages):
+        raise ValueError("Azure has not provided the response due to a content filter being triggered")
 
+    worker = Worker("w", ScriptedModel(replies=filtered))
     with pytest.raises(WorkerError, match="RefusalError: the provider's filter") as caught:
-        run(
-            create_conductor(ScriptedPlanner([flow(("w", "x", []))]), [Worker("w", Filtered(replies=["x"]))]), ask()
-        )
+        run(create_conductor(fixed.single("w"), [worker]), ask())
     assert not caught.value.infrastructure
