@@ -17,7 +17,8 @@ Bad arguments (a worker name with spaces, `max_steps=0`) raise plain `ValueError
 LangGraph's own control flow (`GraphBubbleUp`: interrupts, commands to a parent) is never wrapped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from langgraph_conductor.records import ErrorRecord, FailureKind
 
@@ -58,6 +59,8 @@ class WorkerError(ConductorError):
         causes: The messages of all failures, oldest first, each naming its round, step and worker.
         infrastructure: Whether outages alone are to blame.
         errors: The records of the same failures, where a run raises it.
+        usage: What was used nevertheless, as `Usage.to_json()`, planner and workers together; of the step alone,
+            where a step raises it. Empty where nobody counted.
     """
 
     def __init__(
@@ -69,7 +72,9 @@ class WorkerError(ConductorError):
         causes: Sequence[str] = (),
         infrastructure: bool = False,
         errors: Sequence[ErrorRecord] = (),
+        usage: Mapping[str, Any] | None = None,
     ) -> None:
+        self.usage = dict(usage or {})
         self.worker = worker
         self.step = step
         self.causes = tuple(causes)

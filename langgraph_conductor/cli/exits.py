@@ -18,14 +18,18 @@ NO_KEY: Final = 4
 UNKNOWN_MODEL: Final = 5
 UNREACHABLE: Final = 6
 BUDGET: Final = 7
+BILLING: Final = 8
 INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = """\
 Exit codes: 0 answered; 1 no answer, or another failure; 2 wrong usage; 3 a mistake in the configuration; \
 4 a key or a package is missing, or the key is refused; 5 the provider does not know the model; \
-6 the server cannot be reached; 7 the budget ended the run without an answer; 130 interrupted."""
+6 the server cannot be reached; 7 the budget ended the run without an answer; \
+8 the account with the provider is out of credit; 130 interrupted."""
 
-_OF_KIND: Final = {"no_key": NO_KEY, "unknown_model": UNKNOWN_MODEL, "unreachable": UNREACHABLE}
+_OF_KIND: Final = {
+    "no_key": NO_KEY, "unknown_model": UNKNOWN_MODEL, "unreachable": UNREACHABLE, "billing": BILLING,
+}  # fmt: skip
 _LONGEST: Final = 1500
 
 

@@ -111,6 +111,7 @@ def unanswered(
         causes=causes(rounds),
         infrastructure=all(error["infrastructure"] for error in of_steps),
         errors=[error for _, error in failures(rounds)],
+        usage=usage_of(rounds)["total"],
     )
 
 

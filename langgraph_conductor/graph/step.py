@@ -138,13 +138,13 @@ def step_node(
             if ledger:
                 ledger.stop_work()
         seconds = time.perf_counter() - clock
+        used = sum((meter.usage for meter in tries), Usage())
         if not text and on_step_error == "raise":
             cause = next((f for f in failures if isinstance(f, BudgetExceededError)), failures[0])
-            raise _failed(index, worker.name, cause, secrets) from cause
+            raise _failed(index, worker.name, cause, secrets, used) from cause
 
         output = StepOutput(index, worker.name, subtask, text, "ok" if text else "failed")
-        usage = sum((meter.usage for meter in tries), Usage())
-        usage = sum((Usage.from_json(call["usage"]) for call in kept.calls), usage)
+        usage = sum((Usage.from_json(call["usage"]) for call in kept.calls), used)
         record: StepRecord = {
             "index": index,
             "worker": worker.name,
@@ -233,13 +233,18 @@ def _standing(index: int, stands: Mapping[str, Any]) -> dict[str, Any]:
     return {out_channel(index): stands["output"], record_channel(index): stands["record"]}
 
 
-def _failed(index: int, worker: str, failure: Exception, secrets: list[str]) -> Exception:
+def _failed(index: int, worker: str, failure: Exception, secrets: list[str], used: Usage) -> Exception:
     why = f"step {index} ({worker}) failed: {type(failure).__name__}: {told(failure, secrets)}"
     if isinstance(failure, BudgetExceededError):
         return BudgetExceededError(why, limit=failure.limit)
     record = error_record(failure, secrets)
     return WorkerError(
-        why, worker=worker, step=index, infrastructure=record["infrastructure"], errors=[record]
+        why,
+        worker=worker,
+        step=index,
+        infrastructure=record["infrastructure"],
+        errors=[record],
+        usage=used.to_json(),
     )
 
 

@@ -1,5 +1,6 @@
 """What a fake provider says, in no provider's form."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,11 +18,18 @@ class FakeToolCall:
         name: The tool's name.
         args: Its arguments.
         id: The call's id; left out, one that no other call of this server has.
+        arguments: The arguments as they are sent, in place of `args` as JSON; they may be broken.
     """
 
     name: str
     args: Mapping[str, Any] = field(default_factory=dict)
     id: str | None = None
+    arguments: str | None = None
+
+    @property
+    def sent(self) -> str:
+        """The arguments as wires send them that send text."""
+        return json.dumps(dict(self.args)) if self.arguments is None else self.arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +45,8 @@ class FakeReply:
         cached_tokens: Input tokens that came from the provider's cache.
         reasoning_tokens: Output tokens that went into reasoning. Anthropic's wire does not carry them.
         cost: US dollars; None leaves them out. Only OpenRouter's wire carries them.
-        finish: Why the model stopped: it was done, or it reached its limit of tokens.
+        finish: Why the model stopped: it was done, it reached its limit of tokens, a filter took its reply away,
+            or its host failed.
         refusal: The words with which the model declined. Google's and Anthropic's wires only say
             that it did.
     """
@@ -50,7 +59,7 @@ class FakeReply:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     cost: float | None = None
-    finish: Literal["stop", "length"] = "stop"
+    finish: Literal["stop", "length", "content_filter", "error"] = "stop"
     refusal: str = ""
 
 

@@ -20,6 +20,16 @@ _ERRORS = {  # fault: type, message
     "unknown_model": ("not_found_error", "model: {model}"),
     "context_too_long": ("invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum"),
     "bad_key": ("authentication_error", "invalid x-api-key: {key}"),
+    "out_of_credit": (
+        "invalid_request_error",
+        "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade.",
+    ),
+    "schema_refused": (
+        "invalid_request_error",
+        "output_config.format: this model does not support structured outputs",
+    ),
+    "system_role_refused": ("invalid_request_error", "system: this model does not take a system prompt"),
+    "broken_off": ("api_error", "Internal server error"),
 }
 
 
@@ -52,7 +62,7 @@ def _blocks(reply: FakeReply, request: ProviderRequest) -> Iterator[Json]:
 
 
 def _stop_reason(reply: FakeReply) -> str:
-    if reply.refusal:
+    if reply.refusal or reply.finish == "content_filter":
         return "refusal"
     if reply.tool_calls:
         return "tool_use"
@@ -77,22 +87,24 @@ def _frames(reply: FakeReply, request: ProviderRequest) -> Iterator[Frame]:
     whole = _plain(reply, request)
     opening = {**whole, "content": [], "stop_reason": None, "usage": {**whole["usage"], "output_tokens": 1}}
     yield _frame({"type": "message_start", "message": opening})
+    broken = [call.arguments for call in reply.tool_calls]
+    first_call = len(whole["content"]) - len(broken)
     for index, block in enumerate(whole["content"]):
-        empty, deltas = _taken_apart(block)
+        empty, deltas = _taken_apart(block, broken[index - first_call] if index >= first_call else None)
         yield _frame({"type": "content_block_start", "index": index, "content_block": empty})
         for delta in deltas:
             yield _frame({"type": "content_block_delta", "index": index, "delta": delta}, said=True)
         yield _frame({"type": "content_block_stop", "index": index})
     end = {"stop_reason": whole["stop_reason"], "stop_sequence": None}
-    yield _frame({"type": "message_delta", "delta": end, "usage": whole["usage"]})
-    yield _frame({"type": "message_stop"})
+    yield _frame({"type": "message_delta", "delta": end, "usage": whole["usage"]}, ends=True)
+    yield _frame({"type": "message_stop"}, ends=True)
 
 
-def _frame(data: Json, *, said: bool = False) -> Frame:
-    return Frame(data, event=data["type"], said=said)
+def _frame(data: Json, *, said: bool = False, ends: bool = False) -> Frame:
+    return Frame(data, event=data["type"], said=said, ends=ends)
 
 
-def _taken_apart(block: Json) -> tuple[Json, list[Json]]:
+def _taken_apart(block: Json, arguments: str | None = None) -> tuple[Json, list[Json]]:
     """A block as it begins, and what is added to it."""
     if block["type"] == "text":
         return {**block, "text": ""}, [{"type": "text_delta", "text": p} for p in pieces(block["text"])]
@@ -100,7 +112,7 @@ def _taken_apart(block: Json) -> tuple[Json, list[Json]]:
         deltas = [{"type": "thinking_delta", "thinking": p} for p in pieces(block["thinking"])]
         signature = {"type": "signature_delta", "signature": block["signature"]}
         return {**block, "thinking": "", "signature": ""}, [*deltas, signature]
-    arguments = json.dumps(block["input"])
+    arguments = json.dumps(block["input"]) if arguments is None else arguments
     half = len(arguments) // 2
     parts = (arguments[:half], arguments[half:])
     return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": p} for p in parts]
@@ -108,12 +120,21 @@ def _taken_apart(block: Json) -> tuple[Json, list[Json]]:
 
 def _error(fault: Fault, request: ProviderRequest) -> Json:
     kind, message = _ERRORS[fault.name]
-    text = message.format(model=request.model, key=request.key)
+    text = message.format(model=request.model, key=request.key) + fault.sentence
     return {
         "type": "error",
-        "error": {"type": kind, "message": text},
+        "error": {"type": kind, "message": text, **fault.told_wait},
         "request_id": f"req_{request.number}",
     }
 
 
-ANTHROPIC = Wire(_messages, _asked, _plain, _frames, _error)
+def _failed(fault: Fault, request: ProviderRequest) -> tuple[Frame, Json]:
+    body = _error(fault, request)
+    return _frame(body), body
+
+
+def _nothing(request: ProviderRequest) -> Json:
+    return _plain(FakeReply(output_tokens=0), request)
+
+
+ANTHROPIC = Wire(_messages, _asked, _plain, _frames, _error, _nothing, _failed, {"out_of_credit": 400})

@@ -21,6 +21,16 @@ _ERRORS = {  # fault: status in words, message
         "INVALID_ARGUMENT",
         "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
     ),
+    "out_of_credit": (
+        "RESOURCE_EXHAUSTED",
+        "Your prepayment credits are depleted. Please check your billing account.",
+    ),
+    "schema_refused": (
+        "INVALID_ARGUMENT",
+        "The specified schema produces a constraint that has too many states.",
+    ),
+    "system_role_refused": ("INVALID_ARGUMENT", "Developer instruction is not enabled for models/{model}"),
+    "broken_off": ("INTERNAL", "An internal error has occurred."),
     "bad_key": ("UNAUTHENTICATED", "API key not valid: {key}. Please pass a valid API key."),
 }
 
@@ -52,6 +62,8 @@ def _parts(reply: FakeReply, request: ProviderRequest, *, streamed: bool) -> Ite
     yield from ({"text": piece, "thought": True} for piece in cut(reply.reasoning))
     yield from ({"text": piece} for piece in cut(reply.text))
     for position, call in enumerate(reply.tool_calls):
+        if call.arguments is not None:  # what the model wrote is not shown
+            continue
         number = call.id or f"call_{request.number}_{position}"
         yield {"functionCall": {"id": number, "name": call.name, "args": dict(call.args)}}
 
@@ -69,7 +81,9 @@ def _reply(parts: list[Json], request: ProviderRequest, usage: Json, end: Json) 
 def _end(reply: FakeReply) -> Json:
     if reply.refusal:
         return {"finishReason": "SAFETY", "finishMessage": reply.refusal}
-    return {"finishReason": "MAX_TOKENS" if reply.finish == "length" else "STOP"}
+    if any(call.arguments is not None for call in reply.tool_calls):
+        return {"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": "Malformed function call"}
+    return {"finishReason": {"length": "MAX_TOKENS", "content_filter": "SAFETY"}.get(reply.finish, "STOP")}
 
 
 def _usage(reply: FakeReply) -> Json:
@@ -90,13 +104,24 @@ def _frames(reply: FakeReply, request: ProviderRequest) -> Iterator[Frame]:
     so_far = {"promptTokenCount": reply.input_tokens, "totalTokenCount": reply.input_tokens}
     for part in _parts(reply, request, streamed=True):
         yield Frame(_reply([part], request, so_far, {}), said=True)
-    yield Frame(_reply([], request, _usage(reply), _end(reply)))
+    yield Frame(_reply([], request, _usage(reply), _end(reply)), ends=True)
 
 
 def _error(fault: Fault, request: ProviderRequest) -> Json:
     status, message = _ERRORS[fault.name]
-    text = message.format(model=request.model, key=request.key)
-    return {"error": {"code": fault.status, "message": text, "status": status}}
+    text = message.format(model=request.model, key=request.key) + fault.sentence
+    wait = {"retryDelay": f"{fault.retry_after:g}s"} if fault.told_wait else {}
+    info = {"details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", **wait}]} if wait else {}
+    return {"error": {"code": GEMINI.status(fault), "message": text, "status": status, **info}}
 
 
-GEMINI = Wire(_messages, _asked, _plain, _frames, _error)
+def _failed(fault: Fault, request: ProviderRequest) -> tuple[Frame, Json]:
+    body = _error(fault, request)
+    return Frame(body), body
+
+
+def _nothing(request: ProviderRequest) -> Json:
+    return {"candidates": [], "modelVersion": request.model, "usageMetadata": {"promptTokenCount": 1}}
+
+
+GEMINI = Wire(_messages, _asked, _plain, _frames, _error, _nothing, _failed, {"out_of_credit": 429})

@@ -5,8 +5,8 @@ Reasoning is in the field `reasoning`, as vLLM and OpenRouter send it; OpenAI it
 Source: https://platform.openai.com/docs/api-reference/chat, https://openrouter.ai/docs/api-reference
 """
 
-import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 from langgraph_conductor.testing.answers import FakeReply, pieces
 from langgraph_conductor.testing.faults import Fault
@@ -26,6 +26,16 @@ _ERRORS = {  # fault: type, code, message
         "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in 310000.",
     ),
     "bad_key": ("invalid_request_error", "invalid_api_key", "Incorrect API key provided: {key}."),
+    "out_of_credit": (
+        "insufficient_quota", "insufficient_quota",
+        "You exceeded your current quota, please check your plan and billing details.",
+    ),
+    "schema_refused": (
+        "invalid_request_error", None,
+        "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model.",
+    ),
+    "system_role_refused": ("BadRequestError", None, "System role not supported"),
+    "broken_off": ("server_error", None, "Upstream error"),
 }  # fmt: skip
 
 
@@ -63,7 +73,7 @@ def _tool_calls(reply: FakeReply, request: ProviderRequest) -> list[Json]:
         {
             "id": call.id or f"call_{request.number}_{position}",
             "type": "function",
-            "function": {"name": call.name, "arguments": json.dumps(dict(call.args))},
+            "function": {"name": call.name, "arguments": call.sent},
         }
         for position, call in enumerate(reply.tool_calls)
     ]
@@ -120,23 +130,53 @@ def _frames(reply: FakeReply, request: ProviderRequest) -> Iterator[Frame]:
     yield Frame(chunk({"role": "assistant", "content": ""}))
     for delta in _deltas(reply, request):
         yield Frame(chunk(delta), said=True)
-    yield Frame(chunk({}, _finish(reply)))
+    yield Frame(chunk({}, _finish(reply)), ends=True)
     if (request.body.get("stream_options") or {}).get("include_usage"):
-        yield Frame({**head, "choices": [], "usage": _usage(reply, request)})
-    yield Frame("[DONE]")
+        yield Frame({**head, "choices": [], "usage": _usage(reply, request)}, ends=True)
+    yield Frame("[DONE]", ends=True)
+
+
+def with_usage(frames: Iterator[Frame], reply: FakeReply, request: ProviderRequest) -> Iterator[Frame]:
+    """The same stream, every piece of which tells what was used so far (vLLM's `continuous_usage_stats`)."""
+    said = 0
+    for frame in frames:
+        if frame.said and isinstance(frame.data, dict):
+            said += 1
+            so_far = replace(reply, output_tokens=min(said, reply.output_tokens), reasoning_tokens=0)
+            frame = replace(frame, data={**frame.data, "usage": _usage(so_far, request)})
+        yield frame
 
 
 def error(fault: Fault, request: ProviderRequest) -> Json:
     """An error as OpenAI words it."""
     kind, code, message = _ERRORS[fault.name]
-    text = message.format(model=request.model, key=request.key)
-    return {"error": {"message": text, "type": kind, "param": None, "code": code}}
+    text = message.format(model=request.model, key=request.key) + fault.sentence
+    return {"error": {"message": text, "type": kind, "param": None, "code": code, **fault.told_wait}}
+
+
+def _failed(fault: Fault, request: ProviderRequest) -> tuple[Frame, Json]:
+    told = error(fault, request)["error"]
+    body = {"error": {**told, "code": told["code"] or fault.status}}
+    return Frame(body), body
+
+
+def _openrouter_failed(fault: Fault, request: ProviderRequest) -> tuple[Frame, Json]:
+    body = _openrouter_error(fault, request)
+    choice = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": "error"}
+    return Frame({**_head(request, "chat.completion.chunk"), **body, "choices": [choice]}), body
+
+
+def _nothing(request: ProviderRequest) -> Json:
+    return {**_head(request, "chat.completion"), "choices": []}
 
 
 def _openrouter_error(fault: Fault, request: ProviderRequest) -> Json:
     message = error(fault, request)["error"]["message"]
-    return {"error": {"code": fault.status, "message": message}, "user_id": None}
+    if fault.name == "out_of_credit":
+        message = "Insufficient credits. Add more using https://openrouter.ai/settings/credits"
+    return {"error": {"code": fault.status, "message": message, **fault.told_wait}, "user_id": None}
 
 
-OPENAI = Wire(_messages, _asked, _plain, _frames, error)
-OPENROUTER = Wire(_messages, _asked, _plain, _frames, _openrouter_error)
+STATUSES = {"out_of_credit": 429}
+OPENAI = Wire(_messages, _asked, _plain, _frames, error, _nothing, _failed, STATUSES)
+OPENROUTER = Wire(_messages, _asked, _plain, _frames, _openrouter_error, _nothing, _openrouter_failed)

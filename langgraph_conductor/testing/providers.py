@@ -14,7 +14,7 @@ from langgraph_conductor.testing.answers import FakeReply, worded
 from langgraph_conductor.testing.anthropic_wire import ANTHROPIC
 from langgraph_conductor.testing.faults import Fault
 from langgraph_conductor.testing.gemini_wire import GEMINI
-from langgraph_conductor.testing.openai_wire import OPENAI, OPENROUTER
+from langgraph_conductor.testing.openai_wire import OPENAI, OPENROUTER, with_usage
 from langgraph_conductor.testing.plans import plan_or_answer
 from langgraph_conductor.testing.requests import ProviderRequest, WireName
 from langgraph_conductor.testing.responses_wire import RESPONSES
@@ -225,14 +225,31 @@ class FakeProviders:
             exchange.close_connection = True
             return
         wire = WIRES[request.wire]
-        if fault and fault.status != 200:
-            headers = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
-            exchange.send_json(fault.status, wire.error(fault, request), headers)
+        if fault and fault.only and not _meets(fault, request, wire):
+            answer, fault = fault.reply, None
+        if fault and fault.status != 200 and not fault.inside:
+            exchange.send_json(wire.status(fault), wire.error(fault, request), fault.headers)
+            return
+        if fault and fault.body is not None:
+            exchange.send_text(fault.body, fault.content_type)
             return
         if isinstance(answer, str):
             answer = worded(answer, request.words)
         said = answer.reply if isinstance(answer, Fault) else answer
+        told = wire.failed(fault, request) if fault and fault.inside else None
+        nothing = fault is not None and fault.name == "no_reply"
         if request.stream:
-            exchange.send_stream(wire.frames(said, request), fault)
+            frames = wire.frames(said, request)
+            if fault and fault.running_usage and request.wire in ("openai", "openrouter"):
+                frames = with_usage(frames, said, request)
+            exchange.send_stream(() if nothing else frames, fault, told[0] if told else None)
         else:
-            exchange.send_reply(wire.plain(said, request), fault)
+            whole = wire.nothing(request) if nothing else wire.plain(said, request)
+            exchange.send_reply(told[1] if told else whole, fault)
+
+
+def _meets(fault: Fault, request: ProviderRequest, wire: Wire) -> bool:
+    """Whether a request is one of those that a fault is for."""
+    if fault.only == "schema":
+        return request.asked is not None
+    return any(role in ("system", "developer") for role, _ in wire.messages(request.body))

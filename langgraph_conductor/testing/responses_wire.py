@@ -3,12 +3,12 @@
 Source: https://platform.openai.com/docs/api-reference/responses
 """
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from langgraph_conductor.testing.answers import FakeReply, pieces
-from langgraph_conductor.testing.openai_wire import error
+from langgraph_conductor.testing.faults import Fault
+from langgraph_conductor.testing.openai_wire import STATUSES, error
 from langgraph_conductor.testing.requests import AskedForm, ProviderRequest, text_of
 from langgraph_conductor.testing.wire import Frame, Json, Wire
 
@@ -54,16 +54,20 @@ def _items(reply: FakeReply, request: ProviderRequest) -> Iterator[Json]:
         yield {
             "id": f"fc_{request.number}_{position}", "type": "function_call", "status": "completed",
             "call_id": call.id or f"call_{request.number}_{position}",
-            "name": call.name, "arguments": json.dumps(dict(call.args)),
+            "name": call.name, "arguments": call.sent,
         }  # fmt: skip
 
 
+_SHORT = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Why a reply is incomplete."""
+
+
 def _plain(reply: FakeReply, request: ProviderRequest) -> Json:
-    short = reply.finish == "length"
+    short = _SHORT.get(reply.finish)
     return {
         "id": f"resp_{request.number}", "object": "response", "created_at": 1, "model": request.model,
         "status": "incomplete" if short else "completed",
-        "incomplete_details": {"reason": "max_output_tokens"} if short else None,
+        "incomplete_details": {"reason": short} if short else None,
         "error": None, "instructions": None, "metadata": {}, "parallel_tool_calls": True,
         "tool_choice": "auto", "tools": [],
         "output": list(_items(reply, request)),
@@ -83,11 +87,25 @@ def _frames(reply: FakeReply, request: ProviderRequest) -> Iterator[Frame]:
     events: list[Json] = [{"type": "response.created", "response": opening}]
     for index, item in enumerate(whole["output"]):
         events += [{**event, "output_index": index} for event in _item_events(item)]
-    end = "response.incomplete" if reply.finish == "length" else "response.completed"
+    end = "response.incomplete" if reply.finish in _SHORT else "response.completed"
     events.append({"type": end, "response": whole})
     for number, event in enumerate(events):
         kind = event["type"]
-        yield Frame({**event, "sequence_number": number}, event=kind, said=kind.endswith(".delta"))
+        data = {**event, "sequence_number": number}
+        yield Frame(data, event=kind, said=kind.endswith(".delta"), ends=kind == end)
+
+
+def _nothing(request: ProviderRequest) -> Json:
+    return {**_plain(FakeReply(), request), "output": [], "usage": None}
+
+
+def _failed(fault: Fault, request: ProviderRequest) -> tuple[Frame, Json]:
+    told = error(fault, request)["error"]
+    why = {"code": told["code"] or "server_error", "message": told["message"]}
+    body = {**_nothing(request), "status": "failed", "error": why}
+    return Frame(
+        {"type": "response.failed", "response": body, "sequence_number": 99}, event="response.failed"
+    ), body
 
 
 def _item_events(item: Json) -> Iterator[Json]:
@@ -134,4 +152,4 @@ _PARTS: dict[str, tuple[Json, Callable[[Json], Iterator[Json]]]] = {  # how an i
     "function_call": ({"arguments": "", "status": "in_progress"}, _call_events),
 }
 
-RESPONSES = Wire(_messages, _asked, _plain, _frames, error)
+RESPONSES = Wire(_messages, _asked, _plain, _frames, error, _nothing, _failed, STATUSES)

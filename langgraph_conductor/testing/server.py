@@ -1,7 +1,7 @@
 """The HTTP side of the fake providers: sending replies, and breaking them."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -100,22 +100,27 @@ class Exchange(BaseHTTPRequestHandler):
         content = json.dumps(data).encode()
         if fault and fault.name == "malformed_json":
             content = b'{"broken": ' + content[: len(content) // 2]
-        half = len(content) // 2 if fault and fault.after is not None else None
+        breaks = fault and fault.after is not None and fault.ends and not fault.inside
+        half = len(content) // 2 if breaks else None
         self._send(200, content[:half], {}, length=len(content))
         if fault and half is not None and self._goes_on_after_break(fault):
             self.until_last_bytes.close()
             self.wfile.write(content[half:])
 
-    def send_stream(self, frames: Iterable[Frame], fault: Fault | None) -> None:
-        """Stream a reply as server-sent events, as whole as `fault` lets it be.
+    def send_text(self, text: str, content_type: str) -> None:
+        """Send what is no reply, with status 200."""
+        self._send(200, text.encode(), {"Content-Type": content_type})
+
+    def send_stream(self, frames: Iterable[Frame], fault: Fault | None, told: Frame | None = None) -> None:
+        """Stream a reply as server-sent events, as whole as `fault` lets it be; `told` tells of an error in it.
 
         In chunks, so that a client can tell a dropped connection from the end.
         """
         self._head(200, {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked"})
         left = fault.after if fault else None
-        whole = list(frames)
+        whole = list(_whole_until(frames, fault, told))
         for frame in whole:
-            if fault and frame.said and left is not None:
+            if fault and frame.said and left is not None and fault.ends and told is None:
                 if left == 0 and not self._goes_on_after_break(fault):
                     return
                 left -= 1
@@ -137,7 +142,7 @@ class Exchange(BaseHTTPRequestHandler):
         self, status: int, content: bytes, headers: Mapping[str, str], length: int | None = None
     ) -> None:
         size = len(content) if length is None else length
-        self._head(status, {"Content-Type": "application/json", "Content-Length": str(size), **headers})
+        self._head(status, {"Content-Type": "application/json", **headers, "Content-Length": str(size)})
         if len(content) == size:
             self.until_last_bytes.close()
         self.wfile.write(content)
@@ -149,3 +154,18 @@ class Exchange(BaseHTTPRequestHandler):
         if not self.server.keep_alive:
             self.send_header("Connection", "close")
         self.end_headers()
+
+
+def _whole_until(frames: Iterable[Frame], fault: Fault | None, told: Frame | None) -> Iterator[Frame]:
+    """The frames, up to where a stream stops as if it were over, or tells of an error."""
+    if fault is None or (fault.ends and told is None):
+        yield from frames
+        return
+    left = fault.after or 0
+    for frame in frames:
+        left -= frame.said
+        if left < 0 or frame.ends:
+            break
+        yield frame
+    if told is not None:
+        yield told

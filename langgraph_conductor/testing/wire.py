@@ -1,8 +1,8 @@
 """What it takes to speak one provider's API."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from langgraph_conductor.testing.answers import FakeReply
@@ -20,11 +20,13 @@ class Frame:
         data: What it carries.
         event: Its name, on wires that name events.
         said: Whether it is a piece of the reply, and not only its frame.
+        ends: Whether it says, or comes after what says, that the reply is over.
     """
 
     data: Json | str
     event: str = ""
     said: bool = False
+    ends: bool = False
 
     def encode(self) -> bytes:
         """The event as server-sent events have it."""
@@ -43,6 +45,9 @@ class Wire:
         plain: A whole reply.
         frames: The same reply as a stream.
         error: The body that goes with a fault's status.
+        nothing: A whole reply in which there is none.
+        failed: The event by which a stream tells of a fault, and the body of a whole reply that does.
+        statuses: Faults that have a status of their own here.
     """
 
     messages: Callable[[Json], Iterator[tuple[str, str]]]
@@ -50,3 +55,10 @@ class Wire:
     plain: Callable[[FakeReply, ProviderRequest], Json]
     frames: Callable[[FakeReply, ProviderRequest], Iterator[Frame]]
     error: Callable[[Fault, ProviderRequest], Json]
+    nothing: Callable[[ProviderRequest], Json]
+    failed: Callable[[Fault, ProviderRequest], tuple[Frame, Json]]
+    statuses: Mapping[str, int] = field(default_factory=dict)
+
+    def status(self, fault: Fault) -> int:
+        """The HTTP status of a fault on this wire."""
+        return self.statuses.get(fault.name, fault.status)

@@ -30,7 +30,7 @@ _CODES: Final = frozenset({
 })  # fmt: skip
 """Providers' words for an account that cannot pay, in place of a code or type."""
 _WORDS: Final = re.compile(
-    r"credit balance|out of credits?\b|insufficient[ _]quota|exceeded your current quota"
+    r"credit balance|out of credits?\b|insufficient[ _]quota"
     r"|(?:insufficient|not enough|no|more) (?:api |account |prepaid )?(?:credits?|balance|funds)\b"
     r"|credits? (?:are|is|have been|has been) (?:depleted|exhausted|used up)"
     r"|(?:check|update|verify) your (?:plan and )?(?:billing|payment)|payment required|payment method"

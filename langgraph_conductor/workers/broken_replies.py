@@ -18,7 +18,13 @@ _READING = re.compile(
     r"|parse_chat_completion|completion_snapshot|chunk_into_snapshot|accumulate|unmarshal|parse_event|process_response"
 )
 """Functions in which clients read replies."""
+_CALLS = re.compile(r"_a?(?:generate|stream)")
+"""How the functions begin in which chat models make their calls."""
 _CORE: Final = "langchain_core.language_models.chat_models"
+_BROKEN: Final = frozenset({
+    "JSONDecodeError", "OpenRouterDefaultError", "ResponseValidationError", "UnknownApiResponseError",
+})  # fmt: skip
+"""What clients raise of replies alone: they write no JSON that they would have to read."""
 _OF_READING: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 _MOST_FRAMES: Final = 500
 
@@ -29,14 +35,17 @@ def is_broken_reply(error: BaseException) -> bool:
     Args:
         error: The exception itself; what caused it does not count.
     """
-    if not isinstance(error, _OF_READING):
+    broken = type(error).__name__ in _BROKEN
+    if not broken and not isinstance(error, _OF_READING):
         return False
     frames = list(_frames(error))
     if (
         frames and _module(frames[-1]) == _CORE
     ):  # nothing was sent: no chunk in a stream, no choice in a reply
         return said(error).startswith("No generation") or isinstance(error, IndexError)
-    return any(_CLIENTS.match(_module(frame)) and _READING.search(frame.f_code.co_name) for frame in frames)
+    of_clients = [frame.f_code.co_name for frame in frames if _CLIENTS.match(_module(frame))]
+    called = any(map(_CALLS.match, of_clients))  # by a chat model, and not by a tool of such a package
+    return called and (broken or any(map(_READING.search, of_clients)))
 
 
 def _frames(error: BaseException) -> Iterator[FrameType]:

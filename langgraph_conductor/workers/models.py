@@ -6,6 +6,8 @@ goes wrong with the providers' defaults. A model that is built elsewhere is used
 
 import os
 import re
+from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,6 +17,7 @@ from pydantic import ValidationError
 from langgraph_conductor.errors import ModelError
 from langgraph_conductor.records import FailureKind
 from langgraph_conductor.workers.failures import redacted
+from langgraph_conductor.workers.wire_watch import hook, hooks
 
 _SERVERS: Final = {
     "vllm": "http://127.0.0.1:8000/v1",
@@ -41,6 +44,14 @@ _FORM: Final = (
 )
 
 
+READ_SECONDS: Final = 300
+"""Most seconds of silence of a provider, where the user sets no time limit."""
+OWN_READ_SECONDS: Final = 600
+"""The same of servers of one's own, which may have to load the model first."""
+_TIMEOUTS: Final = ("timeout", "request_timeout", "default_request_timeout")
+"""What time limits are called among the options and fields of models."""
+
+
 def chat_model(model: str, /, what: str = "model", **options: Any) -> BaseChatModel:
     """The chat model a string names.
 
@@ -48,6 +59,10 @@ def chat_model(model: str, /, what: str = "model", **options: Any) -> BaseChatMo
     `vllm`, `sglang`, `llamacpp`, `ollama` and `openai_compatible` for servers that speak OpenAI's API, with the
     base URL behind `@` (by default the one the server has on this machine) and the key, if it asks for one,
     in `VLLM_API_KEY` and so on. Any other provider is left to LangChain's `init_chat_model`.
+
+    Connections have to be made within 10 seconds, and a provider may be silent for 300, a server of one's own
+    (which may have to load the model) for 600, unless `timeout` says otherwise: in seconds, OpenRouter's in
+    milliseconds.
 
     Args:
         model: The string.
@@ -90,15 +105,20 @@ def _built(provider: str, name: str, model: str, options: dict[str, Any]) -> Any
 
     if provider in ("openai", "openai_responses"):
         api = {"use_responses_api": True} if provider == "openai_responses" else {}
-        return init_chat_model(name, model_provider="openai", **{**_of_openai(), **api, **options})
+        given = {**_of_openai(options, READ_SECONDS), **api, **options}
+        return init_chat_model(name, model_provider="openai", **given)
+    limited = _is_limited(options)
     if provider == "anthropic":
-        return _anthropic(init_chat_model(name, model_provider=provider, **{"max_retries": 0, **options}))
+        given = {"max_retries": 0, **_limit(options, READ_SECONDS), **options}
+        return _anthropic(init_chat_model(name, model_provider=provider, **given), limited=limited)
     if provider == "openrouter":
-        return _openrouter(init_chat_model(name, model_provider=provider, **{"max_retries": 0, **options}))
+        given = {"max_retries": 0, **_limit(options, READ_SECONDS * 1000), **options}
+        return _openrouter(init_chat_model(name, model_provider=provider, **given), limited=limited)
     if provider == "google_genai":
-        return over_httpx(init_chat_model(name, model_provider=provider, **{**_of_google(), **options}))
+        given = {**_of_google(), **_limit(options, READ_SECONDS), **options}
+        return _google(init_chat_model(name, model_provider=provider, **given), limited=limited)
     try:
-        return init_chat_model(model, **options)
+        return _in_time(init_chat_model(model, **options), model, options)
     except ValueError as error:
         raise ValueError(f"{_first_line(error)}; {_FORM}") from error
 
@@ -108,13 +128,50 @@ def _built(provider: str, name: str, model: str, options: dict[str, Any]) -> Any
 _LIMITS: Final[dict[str, Any]] = {"max_connections": 1000, "max_keepalive_connections": 0}
 
 
-def _of_openai() -> dict[str, Any]:
+def _is_limited(options: Mapping[str, Any]) -> bool:
+    """Whether the user leaves the time limits to us."""
+    return not any(name in options for name in _TIMEOUTS)
+
+
+def _limit(options: Mapping[str, Any], most: int) -> dict[str, Any]:
+    return {"timeout": most} if _is_limited(options) else {}
+
+
+def _in_time(built: Any, model: str, options: Mapping[str, Any]) -> Any:
+    """A model of another provider, with a time limit if its class knows one and has none."""
+    from langchain.chat_models import init_chat_model
+
+    fields = getattr(type(built), "model_fields", {})
+    name = next((name for name in _TIMEOUTS if name in fields), None)
+    if name is None or getattr(built, name) is not None or not _is_limited(options):
+        return built
+    try:
+        return init_chat_model(model, timeout=READ_SECONDS, **options)
+    except Exception:  # noqa: BLE001 - it takes no such limit
+        return built
+
+
+def _of_openai(options: Mapping[str, Any], most: int) -> dict[str, Any]:
     import httpx2
     import openai
 
-    client = openai.DefaultAsyncHttpxClient(limits=httpx2.Limits(**_LIMITS))
+    limited = _is_limited(options)
+    client = openai.DefaultAsyncHttpxClient(
+        limits=httpx2.Limits(**_LIMITS), event_hooks=hooks(awaited=True, chat=True, limited=limited)
+    )
     # With a base URL set, in the environment say, ChatOpenAI asks for no usage while it streams.
-    return {"max_retries": 0, "stream_usage": True, "http_async_client": client}
+    return {
+        "max_retries": 0, "stream_usage": True, "http_async_client": client,
+        "http_client": _blocking_client_of_openai(limited=limited), **_limit(options, most),
+    }  # fmt: skip
+
+
+@cache
+def _blocking_client_of_openai(*, limited: bool) -> Any:
+    """One for all models, as LangChain has it: its connections are kept, and any thread may use them."""
+    import openai
+
+    return openai.DefaultHttpxClient(event_hooks=hooks(awaited=False, chat=True, limited=limited))
 
 
 def _of_google() -> dict[str, Any]:
@@ -135,20 +192,42 @@ def over_httpx(google: Any) -> Any:
     return google
 
 
-def _anthropic(built: Any) -> Any:
+def _google(built: Any, *, limited: bool) -> Any:
+    client = built.client._api_client
+    hook(client._httpx_client, hooks(awaited=False, limited=limited))
+    # It makes clients for each event loop of what it was built from, and so has to be built with the hooks.
+    awaited = {**client._async_httpx_client_args, "event_hooks": hooks(awaited=True, limited=limited)}
+    client._async_httpx_client = type(client._async_httpx_client)(**awaited)
+    return over_httpx(built)
+
+
+@cache
+def _blocking_client_of_anthropic(base_url: str, *, limited: bool) -> Any:
+    import anthropic
+
+    return anthropic.DefaultHttpxClient(
+        base_url=base_url, event_hooks=hooks(awaited=False, limited=limited)
+    )
+
+
+def _anthropic(built: Any, *, limited: bool) -> Any:
     import anthropic
     import httpx2
 
     if not (built.anthropic_api_key.get_secret_value() or os.environ.get("ANTHROPIC_AUTH_TOKEN")):
         raise ValueError("set ANTHROPIC_API_KEY, or give api_key")  # it would fail only when called
     client = anthropic.DefaultAsyncHttpxClient(
-        limits=httpx2.Limits(**_LIMITS), base_url=built._async_client.base_url
+        limits=httpx2.Limits(**_LIMITS),
+        base_url=built._async_client.base_url,
+        event_hooks=hooks(awaited=True, limited=limited),
     )
+    blocking = _blocking_client_of_anthropic(str(built._client.base_url), limited=limited)
+    built.__dict__["_client"] = built._client.with_options(http_client=blocking)
     built.__dict__["_async_client"] = built._async_client.with_options(http_client=client)
     return built
 
 
-def _openrouter(built: Any) -> Any:
+def _openrouter(built: Any, *, limited: bool) -> Any:
     import httpx
 
     settings = built.client.sdk_configuration
@@ -156,7 +235,9 @@ def _openrouter(built: Any) -> Any:
         limits=httpx.Limits(**_LIMITS),
         follow_redirects=True,
         headers=settings.async_client.headers if settings.async_client else None,
+        event_hooks=hooks(awaited=True, chat=True, openrouter=True, limited=limited),
     )
+    hook(settings.client, hooks(awaited=False, chat=True, openrouter=True, limited=limited))
     if not built.max_retries:
         settings.retry_config = None  # else OpenRouter's own client repeats for an hour
     return built
@@ -170,7 +251,9 @@ def _compatible(provider: str, name: str, options: dict[str, Any]) -> BaseChatMo
         raise ValueError(f"name its URL: {provider}:{name}@http://host:port/v1")
     # Most such servers ask for no key, but the client insists on one.
     options.setdefault("api_key", os.environ.get(f"{provider.upper()}_API_KEY") or "none")
-    return CompatibleChat(model=name, server=provider, **{**_of_openai(), **options})
+    return CompatibleChat(
+        model=name, server=provider, **{**_of_openai(options, OWN_READ_SECONDS), **options}
+    )
 
 
 def _url_of(name: str) -> tuple[str, str]:

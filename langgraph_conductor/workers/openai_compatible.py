@@ -58,6 +58,13 @@ class CompatibleChat(ChatOpenAI):
                 generation.message.additional_kwargs["refusal"] = refusal
         return generation
 
+    def _get_generation_chunk_from_completion(self, completion: Any) -> ChatGenerationChunk:
+        chunk = super()._get_generation_chunk_from_completion(completion)
+        chunk.message.response_metadata["model_provider"] = (
+            self.server
+        )  # two of them would be joined into one word
+        return chunk
+
     def _keep(self, sent: dict[str, Any], message: BaseMessage) -> None:
         message.response_metadata["model_provider"] = self.server  # as "openai" its reasoning is not read
         if thought := _thought(sent):

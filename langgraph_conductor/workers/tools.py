@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial, wraps
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
+from uuid import uuid4
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
@@ -19,6 +20,7 @@ from langgraph_conductor.containment import acontained, contained
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.tags import escape
 from langgraph_conductor.workers.failures import wait_before_retry
+from langgraph_conductor.workers.whole_replies import check_whole
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool  # slow to import, and few workers have tools
@@ -262,7 +264,7 @@ def _model_retries(retries: int) -> Any:
     from langchain.agents.middleware import AgentMiddleware
 
     class ModelRetries(AgentMiddleware):
-        """Repeats a model call of the agent after an outage, and only that call.
+        """Repeats a model call of the agent after an outage, and only that call; no tool runs of a cut reply.
 
         LangChain's `ModelRetryMiddleware` knows no `Retry-After`.
         """
@@ -270,7 +272,7 @@ def _model_retries(retries: int) -> Any:
         def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
             for tries in count(1):
                 try:
-                    return handler(request)
+                    return _whole(handler(request))
                 except Exception as error:
                     seconds = wait_before_retry(error, tries, retries)
                     if seconds is None:
@@ -281,7 +283,7 @@ def _model_retries(retries: int) -> Any:
         async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
             for tries in count(1):
                 try:
-                    return await handler(request)
+                    return _whole(await handler(request))
                 except Exception as error:
                     seconds = wait_before_retry(error, tries, retries)
                     if seconds is None:
@@ -290,6 +292,20 @@ def _model_retries(retries: int) -> Any:
             raise AssertionError  # count() never ends
 
     return ModelRetries()
+
+
+def _whole(response: Any) -> Any:
+    """The response, each of its tool calls with an id, which some servers leave out.
+
+    Raises:
+        CutOffError: If a reply was cut off.
+    """
+    for position, message in enumerate(response.result):
+        check_whole(message)
+        if isinstance(message, AIMessage) and any(not call.get("id") for call in message.tool_calls):
+            calls = [{**call, "id": call.get("id") or f"call_{uuid4().hex}"} for call in message.tool_calls]
+            response.result[position] = message.model_copy(update={"tool_calls": calls})
+    return response
 
 
 def _escaped(request: Any) -> Any:

@@ -12,7 +12,8 @@ import pytest
 from langchain_core.runnables import RunnableLambda
 from langchain_openai import ChatOpenAI
 
-from langgraph_conductor import Worker, create_conductor
+from langgraph_conductor import Worker, WorkerError, create_conductor
+from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import ScriptedModel
 from langgraph_conductor.workers.failures import (
     error_record,
@@ -21,6 +22,7 @@ from langgraph_conductor.workers.failures import (
     redacted,
     retry_after,
     secrets_of,
+    wait_before_retry,
     was_refused,
 )
 from tests.helpers import ScriptedPlanner, ask, flow
@@ -313,3 +315,119 @@ def test_a_person_who_ends_the_program_while_an_error_is_shown_ends_it():
 
     with pytest.raises(KeyboardInterrupt):
         error_record(SlowError())
+
+
+def of_status(code_of_http, message, **fault):
+    body = {"error": {"message": message, **fault}}
+    response = httpx2.Response(code_of_http, request=REQUEST, content=json.dumps(body))
+    return openai.APIStatusError(message, response=response, body=body["error"])
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (of_status(429, "You exceeded your current quota, please check your plan and billing details.", code="insufficient_quota"), "billing"),
+        (of_status(429, "You exceeded your current quota, please check your plan and billing details."), "billing"),
+        (of_status(429, "You exceeded your current quota, please check your billing details. Please retry in 4.2s."), "rate_limited"),
+        (of_status(429, "Quota exceeded: requests per minute. Please check your plan and billing details."), "rate_limited"),
+        (of_status(429, "Rate limit exceeded: free-models-per-day. Add 10 credits to unlock 1000 requests per day"), "rate_limited"),
+        (of_status(429, "insufficient_quota: tokens per minute", code="insufficient_quota"), "rate_limited"),
+        (of_status(402, "Insufficient Balance"), "billing"),
+        (of_status(402, ""), "billing"),
+        (of_status(403, "Key limit exceeded (total limit)"), "billing"),
+        (of_status(403, "This API method requires billing to be enabled", status="PERMISSION_DENIED"), "billing"),
+        (of_status(401, "Access denied due to inactive subscription"), "billing"),
+        (of_status(400, "Access denied, please make sure your account is in good standing.", code="Arrearage"), "billing"),
+        (of_status(400, "You have reached your specified API usage limits. You will regain access on 2026-01-01."), "billing"),
+        (of_status(429, "\u8d26\u6237\u4f59\u989d\u4e0d\u8db3", code="1113"), "billing"),
+        (of_status(400, "prompt is too long"), None),
+        (of_status(500, "billing service: credit balance could not be read"), None),
+        (of_anthropic(200, "billing_error"), "billing"),
+        (ValueError("insufficient funds, said the bank's letter"), None),
+        (ValueError({"message": "insufficient funds", "code": 402}), None),
+    ],
+)  # fmt: skip
+def test_an_account_that_cannot_pay_is_told_from_a_limit(error, kind):
+    record = error_record(error)
+    assert record.get("kind") == kind
+    assert ("add credit" in record["message"]) is (kind == "billing")
+    if kind == "billing":
+        assert record["infrastructure"]
+        assert wait_before_retry(error, 1, 5) is None
+
+
+def waiting(headers=None, **fault):
+    body = {"error": {"message": "slow down", "code": 429, **fault}}
+    response = httpx2.Response(429, request=REQUEST, headers=headers or {}, content=json.dumps(body))
+    return openai.RateLimitError("slow down", response=response, body=body["error"])
+
+
+IN_FIVE = time.time() + 5
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (waiting({"retry-after-ms": "1500"}), 1.5),
+        (waiting({"retry-after-ms": "soon", "retry-after": "2"}), 2.0),
+        (waiting({"retry-after-ms": "1500", "retry-after": "2"}), 1.5),
+        (waiting({"x-ratelimit-reset-requests": "6m0s", "x-ratelimit-remaining-requests": "0"}), 360.0),
+        (waiting({"x-ratelimit-reset-tokens": "250ms"}), 0.25),
+        (waiting({"x-ratelimit-reset-tokens": "9s", "x-ratelimit-remaining-tokens": "5"}), None),
+        (waiting({"x-ratelimit-reset-requests": "1s", "x-ratelimit-reset-tokens": "7s"}), 7.0),
+        (waiting({"retry-after": "1", "x-ratelimit-reset-requests": "7s"}), 1.0),
+        (waiting({"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(IN_FIVE * 1000))}), 5.0),
+        (waiting({"anthropic-ratelimit-requests-remaining": "0", "anthropic-ratelimit-requests-reset": "2001-01-01T00:00:00Z"}), 0.0),
+        (waiting(metadata={"headers": {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(IN_FIVE * 1000))}}), 5.0),
+        (waiting(metadata={"retry_after": 8}), 8.0),
+        (waiting(retry_after_ms=750), 0.75),
+        (waiting(details=[{"retryDelay": "4.5s"}, {"quotaId": "x"}, None]), 4.5),
+        (waiting(message="Please try again in 1m2.5s."), 62.5),
+        (waiting(message="Please retry after 20 seconds."), 20.0),
+        (waiting(message="Please try again later, in 2 rooms."), None),
+        (waiting(details="none", metadata=[], retry_after=True), None),
+    ],
+)  # fmt: skip
+def test_the_wait_is_read_wherever_it_is_told(error, seconds):
+    found = retry_after(error)
+    assert found == (seconds if seconds is None or seconds != 5.0 else pytest.approx(5.0, abs=120))
+
+
+def of_aws(code, status=400):
+    error = type(code, (Exception,), {})(f"An error occurred ({code})")
+    error.response = {
+        "Error": {"Code": code, "Message": "x"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "outage", "kind"),
+    [
+        (of_aws("ModelTimeoutException"), True, "timeout"), (of_aws("ModelStreamErrorException"), True, None),
+        (of_aws("modelStreamErrorException"), True, None), (of_aws("ThrottlingException"), True, "rate_limited"),
+        (of_aws("AccessDeniedException"), False, "no_key"), (of_aws("ValidationException"), False, None),
+        (type("ModelTimeoutException", (Exception,), {})("late"), True, "timeout"),
+    ],
+)  # fmt: skip
+def test_errors_of_aws(error, outage, kind):
+    assert (is_outage(error), error_record(error).get("kind")) == (outage, kind)
+
+
+def test_ollama_tells_of_errors_in_its_streams_without_a_status():
+    error = type("ResponseError", (Exception,), {"__module__": "ollama._types"})("model runner has stopped")
+    error.status_code = -1
+    assert is_outage(error)
+    error.status_code = 404
+    assert not is_outage(error)
+
+
+def test_a_reply_that_azure_filtered_is_a_refusal(run):
+    def filtered(messages):
+        raise ValueError("Azure has not provided the response due to a content filter being triggered")
+
+    worker = Worker("w", ScriptedModel(replies=filtered))
+    with pytest.raises(WorkerError, match="RefusalError: the provider's filter") as caught:
+        run(create_conductor(fixed.single("w"), [worker]), ask())
+    assert not caught.value.infrastructure

@@ -162,12 +162,12 @@ class ConductorAPI(ModelAPI):
         return served(by_worker(about["usage"])) if about else None
 
     def should_retry(self, ex: Exception) -> RetryDecision:
-        """Whether a failed call may be repeated: after an outage that the file's own timeouts did not decide."""
+        """Whether a failed call may be repeated: after an outage, but not one of time or credit."""
         error = ex if isinstance(ex, WorkerError) else ex.__cause__
         if not isinstance(error, WorkerError) or not error.infrastructure:
             return RetryDecision.no()
         kinds = {record.get("kind") for record in error.errors}
-        if "timeout" in kinds:
+        if kinds & {"timeout", "billing"}:
             return RetryDecision.no()
         return RetryDecision.rate_limit() if "rate_limited" in kinds else RetryDecision.transient()
 
