@@ -19,6 +19,7 @@ from langgraph_conductor.planners.protocol import Plan, PlanRequest
 from langgraph_conductor.planners.showing import worker_lines
 from langgraph_conductor.prompts import rejected_prompt, tagged, text_of, with_attachments
 from langgraph_conductor.records import RoundRecord
+from langgraph_conductor.replies import drop_thinking
 from langgraph_conductor.tags import escape
 from langgraph_conductor.workflow import Step, Workflow
 
@@ -123,7 +124,7 @@ class TurnsPlanner(ChatPlanner):
         Raises:
             PlanError: If it cannot be read or run.
         """
-        turn = _object_in(text)
+        turn = _object_in(drop_thinking(text, strict=True))
         names = [str(identity) for identity in self._ids(request)]
         worker, role, subtask = (str(turn.get(key) or "") for key in ("worker", "role", "subtask"))
         if worker not in names:
