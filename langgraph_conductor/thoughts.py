@@ -30,7 +30,7 @@ _BARE_END: Final = re.compile(r"assistant(?:final|(?P<again>analysis|commentary)
 """Harmony of which a server has dropped the special tokens: `analysisWe are asked ... assistantfinal42`."""
 
 _BEGUN: Final = re.compile(
-    r"<[|/]?[\w:]{0,60}\|?(?:\s[^<>\n]{0,80})?|<\|channel>\s{0,2}\w{0,8}|\[/?[A-Za-z]{0,5}|◁/?\w{0,5}|`{1,40}|~{1,40}"
+    r"<\|?/?[\w:]{0,60}\|?(?:\s[^<>\n]{0,80})?|<\|channel>\s{0,2}\w{0,8}|\[/?[A-Za-z]{0,5}|◁/?\w{0,5}|`{1,40}|~{1,40}"
     r"|(?:<\|start\|>\w{0,20}\s?)?(?:<\|channel\|>[^<\n]{0,100})?(?:<\|constrain\|>[^<\n]{0,40})?(?:<\|?\w{0,12}\|?)?"
 )
 """What a mark may begin with, at the end of what has come so far."""
