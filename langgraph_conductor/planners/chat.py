@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from os import PathLike
 from typing import Any, Final, Literal, NamedTuple
@@ -14,12 +14,14 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langgraph.pregel.protocol import PregelProtocol
 
+from langgraph_conductor.containment import said as said_by
 from langgraph_conductor.dialect import Accept, parse_workflow, workflow_schema
 from langgraph_conductor.driving import LateError, Wait, adrive, atimed, await_, drive, timed, wait
-from langgraph_conductor.errors import ConductorError, PlanError
+from langgraph_conductor.errors import PlanError
 from langgraph_conductor.planners.examples import EXAMPLES
 from langgraph_conductor.planners.profiles import Profiles
 from langgraph_conductor.planners.protocol import Attempt, Plan, PlanningError, PlanRequest, Reached
+from langgraph_conductor.planners.refusals import is_about_schema, refuses_schema
 from langgraph_conductor.planners.said import Said, said_before_cut, said_in
 from langgraph_conductor.planners.showing import Show, worker_lines
 from langgraph_conductor.prices import Price, price_table
@@ -36,6 +38,7 @@ from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.composed import takes_schemas, under_schema
 from langgraph_conductor.workers.failures import wait_before_retry
 from langgraph_conductor.workers.models import chat_model
+from langgraph_conductor.workers.sendable import has_system, refuses_system, without_system
 from langgraph_conductor.workflow import Workflow
 
 MAX_REPAIRS: Final = 2
@@ -57,14 +60,15 @@ class ChatPlanner:
 
     Args:
         model: A chat model or a string that names one; or what LangChain composes of chat models: bound,
-            retried, with fallbacks, configurable, or a chain from messages to text.
+            retried, with fallbacks, configurable, or a chain from messages to text. One that refuses the system
+            role is sent the same text as a user message, from then on.
         show: What the model learns of the workers: `"described"`, their names, descriptions and
             prices; or `"anonymous"`, their ordinals alone, which is how the paper's conductor is
             trained.
         structured: Whether decoding is bound to a JSON schema. Left out, it is where the model's
-            profile says that it supports it, and those of its fallbacks do; if its client refuses to send
-            the schema (openai's does beside tools that are not strict), plain text is asked for. Trained
-            conductors write plain text: set `False`. A chain can only be asked for plain text.
+            profile says that it supports it, and those of its fallbacks do; if its client or its provider
+            refuses the schema, plain text is asked for, from then on. Trained conductors write plain text: set
+            `False`. With `True` a refusal is an error. A chain can only be asked for plain text.
         examples: Worked plans to show. Ones with more steps than allowed are left out.
         price: As of `Worker`.
         retries: Times a call is repeated after an outage, with growing, random waits.
@@ -127,6 +131,7 @@ class ChatPlanner:
         self.profiles = None if profiles is None else Profiles.of(profiles)
         self.structured = takes_schemas(model) if structured is None else bool(structured)
         self._may_write_text = structured is None
+        self._learned = _Learned()
         if prefill and (self.structured or prefill != prefill.rstrip()):
             raise ValueError("prefill needs structured=False and must not end in whitespace")
         if self.structured:
@@ -224,12 +229,14 @@ class ChatPlanner:
         return await adrive(self._logic(request), call)
 
     def _logic(self, request: PlanRequest) -> Generator[_Asked, Any, Plan]:
-        try:
-            return (yield from self._planned(request))
-        except _NoSchemaError:
-            in_text = copy(self)
-            in_text.structured = False
-            return (yield from in_text._planned(request))
+        if not (self.structured and self._learned.no_schema):
+            try:
+                return (yield from self._planned(request))
+            except _NoSchemaError:
+                pass
+        in_text = copy(self)
+        in_text.structured = False
+        return (yield from in_text._planned(request))
 
     def _planned(self, request: PlanRequest) -> Generator[_Asked, Any, Plan]:
         model = self._model(request)
@@ -240,10 +247,13 @@ class ChatPlanner:
         usage = Usage()
         while True:
             try:
-                said = yield from self._ask(_Call(model, [*messages, *opening]))
+                said = yield from self._ask(_Call(model, self._sent([*messages, *opening])))
             except Exception as error:
-                if self.structured and self._may_write_text and not attempts and _refuses_schema(error):
-                    raise _NoSchemaError from error
+                if not self._learned.no_system and has_system(messages) and refuses_system(error):
+                    self._learned.no_system = True
+                    continue
+                if self.structured and not attempts and refuses_schema(error):
+                    raise self._without_schema(error) from error
                 raise
             text = self.prefill + said.text
             usage += said.usage
@@ -268,10 +278,26 @@ class ChatPlanner:
                 workflow,
                 reached="repair" if attempts else reached,
                 text=text,
-                messages=(*prompt, *opening),
+                messages=(*self._sent(prompt), *opening),
                 attempts=(*attempts, Attempt(self._mode, text)),
                 usage=usage,
             )
+
+    def _sent(self, messages: list[BaseMessage]) -> list[BaseMessage]:
+        """`messages` in the roles that the model takes."""
+        return without_system(messages) if self._learned.no_system else messages
+
+    def _without_schema(self, error: Exception) -> Exception:
+        """What is raised where the schema was refused: the signal to ask for text, if that may be."""
+        if self._may_write_text:
+            self._learned.no_schema = self._learned.no_schema or is_about_schema(error)
+            return _NoSchemaError()
+        if not is_about_schema(error):
+            return error
+        return PlanError(
+            "the planner's model refuses to reply under a JSON schema, which structured=True asks for; leave "
+            f"`structured` out, or set it to False: {said_by(error)}"
+        )
 
     def _ask(self, call: _Call) -> Generator[_Asked, Any, Said]:
         """One reply, asked for again after outages."""
@@ -281,8 +307,10 @@ class ChatPlanner:
             except LateError as error:
                 failure: Exception = TimeoutError(f"no plan within {self.timeout:g} seconds")
                 failure.__cause__ = error
-            except Exception as error:  # noqa: BLE001 - raised again unless it is worth another try
+            except Exception as error:
                 failure = error
+                if refuses_system(error) or (self.structured and is_about_schema(error)):
+                    raise
             seconds = wait_before_retry(failure, tries, self.retries)
             if seconds is None:
                 raise failure
@@ -334,6 +362,19 @@ class ChatPlanner:
             return workflow.to_text()
 
 
+@dataclass(slots=True)
+class _Learned:
+    """What a planner has found its model to refuse; one for all that is made of the planner.
+
+    Args:
+        no_schema: A schema.
+        no_system: The system role.
+    """
+
+    no_schema: bool = False
+    no_system: bool = False
+
+
 class _NoSchemaError(Exception):
     """A plan cannot be asked for under a schema."""
 
@@ -358,13 +399,3 @@ def _reply(call: _Call) -> Generator[_Asked, Any, Said]:
             raise
         return cut
     return said_in(reply)
-
-
-def _refuses_schema(error: Exception) -> bool:
-    """Whether a client refused to send a request under a schema, such as openai's beside tools of one's own.
-
-    Clients tell it by Python's own exceptions; what a provider answers becomes an error of the client's own kind.
-    """
-    return isinstance(error, TypeError | ValueError | NotImplementedError) and not isinstance(
-        error, ConductorError | json.JSONDecodeError
-    )

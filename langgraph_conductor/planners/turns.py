@@ -19,7 +19,7 @@ from langgraph_conductor.planners.protocol import Plan, PlanRequest
 from langgraph_conductor.planners.showing import worker_lines
 from langgraph_conductor.prompts import rejected_prompt, tagged, text_of, with_attachments
 from langgraph_conductor.records import RoundRecord
-from langgraph_conductor.replies import drop_thinking
+from langgraph_conductor.replies import drop_thinking, storable
 from langgraph_conductor.tags import escape
 from langgraph_conductor.workflow import Step, Workflow
 
@@ -126,7 +126,9 @@ class TurnsPlanner(ChatPlanner):
         """
         turn = _object_in(drop_thinking(text, strict=True))
         names = [str(identity) for identity in self._ids(request)]
-        worker, role, subtask = (str(turn.get(key) or "") for key in ("worker", "role", "subtask"))
+        worker, role, subtask = (
+            storable(str(turn.get(key) or "")) for key in ("worker", "role", "subtask")
+        )
         if worker not in names:
             raise PlanError(f"there is no worker {worker!r}; choose from {', '.join(names)}", text=text)
         if role not in get_args(Role):
