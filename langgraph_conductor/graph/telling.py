@@ -47,7 +47,7 @@ def watching(
         event = {"type": kind, "round": number, "step": step, "worker": worker, **shown}
         stream.send(cast("Event", event))
 
-    return Watcher(tell, secrets, tokens=stream.tokens)
+    return Watcher(tell, secrets, tokens=stream.tokens, one_voice=step is None)
 
 
 def tell_budget(stream: EventStream, number: int, ledger: Ledger | None) -> None:

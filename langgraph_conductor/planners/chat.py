@@ -28,6 +28,7 @@ from langgraph_conductor.prices import Price, price_table
 from langgraph_conductor.prompts import (
     PLANNER_SYSTEM,
     Example,
+    instructed,
     planner_prompt,
     rejected_prompt,
     repair_prompt,
@@ -82,6 +83,8 @@ class ChatPlanner:
         profiles: What was measured of the workers, or the file that holds it; shown beside each.
         show_previous_plan: Whether in a later round the earlier plan is shown beside its answer. The paper's
             conductor is shown the answer alone.
+        instructions: What you want of its plans, in your own words, such as "Prefer the cheap worker for small
+            talk." It stands in the system message, so it is for text of your own, not of users.
 
     Raises:
         ValueError: If an option does not fit, or (`ConfigError`) the profiles cannot be read.
@@ -103,6 +106,7 @@ class ChatPlanner:
         prefill: str = "",
         profiles: Profiles | str | PathLike[str] | None = None,
         show_previous_plan: bool = True,
+        instructions: str | None = None,
     ) -> None:
         if isinstance(model, str):
             model = chat_model(model, "planner")
@@ -119,6 +123,11 @@ class ChatPlanner:
             raise ValueError(f"planner: retries must be a number from 0 up, not {retries!r}")
         if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
             raise ValueError(f"planner: timeout must be a number of seconds above 0, not {timeout!r}")
+        if instructions is not None and not (isinstance(instructions, str) and instructions.strip()):
+            raise ValueError(
+                f"planner: instructions must be a string that says something, not {instructions!r}; "
+                "leave them out if there are none"
+            )
         self.model = model
         self.prices = price_table(price)
         self.retries = retries
@@ -128,10 +137,11 @@ class ChatPlanner:
         self.max_subtask_chars = max_subtask_chars
         self.prefill = prefill
         self.show_previous_plan = show_previous_plan
+        self.instructions = instructions
         self.profiles = None if profiles is None else Profiles.of(profiles)
         self.structured = takes_schemas(model) if structured is None else bool(structured)
         self._may_write_text = structured is None
-        self._learned = _Learned()
+        self._learned = Learned()
         if prefill and (self.structured or prefill != prefill.rstrip()):
             raise ValueError("prefill needs structured=False and must not end in whitespace")
         if self.structured:
@@ -169,7 +179,10 @@ class ChatPlanner:
             previous=self._previous(request),
             budget_left=str(request.budget) if request.budget else "",
         )
-        messages = [SystemMessage(PLANNER_SYSTEM), HumanMessage(with_attachments(text, request.question))]
+        messages = [
+            SystemMessage(instructed(PLANNER_SYSTEM, self.instructions)),
+            HumanMessage(with_attachments(text, request.question)),
+        ]
         for workflow, reason in request.rejected:
             written = json.dumps(workflow.to_json()) if self.structured else self._shown(workflow, request)
             messages += [AIMessage(escape(written)), HumanMessage(rejected_prompt(reason))]
@@ -363,7 +376,7 @@ class ChatPlanner:
 
 
 @dataclass(slots=True)
-class _Learned:
+class Learned:
     """What a planner has found its model to refuse; one for all that is made of the planner.
 
     Args:

@@ -35,14 +35,24 @@ class Watcher:
         tell: Is told of each.
         secrets: Keys, to be kept out of what is told.
         tokens: Whether to tell of tokens.
+        one_voice: Whether calls are made one after another, so that one that begins takes the place of all before.
     """
 
-    def __init__(self, tell: Tell, secrets: Sequence[str] = (), *, tokens: bool = False) -> None:
+    def __init__(
+        self,
+        tell: Tell,
+        secrets: Sequence[str] = (),
+        *,
+        tokens: bool = False,
+        one_voice: bool = False,
+    ) -> None:
         self.tools: list[ToolRecord] = []
         self.tokens = tokens
         self._tell, self._secrets = tell, secrets
         self._running: dict[UUID, tuple[ToolRecord, float]] = {}
         self._speaking: dict[UUID | None, _Speech] = {}
+        self._one_voice = one_voice
+        self._left: set[UUID | None] = set()
         self._voices: set[UUID | None] = set()
         """The calls that speak and were told of."""
         self._told: list[str] = []
@@ -116,6 +126,11 @@ class Watcher:
         )
         if text:
             with self._lock:
+                if run_id in self._left:
+                    return
+                if self._one_voice and run_id not in self._speaking and self._speaking:
+                    self._left.update(self._speaking)  # calls that were given up and go on in a thread
+                    self.retract()
                 speech = self._speaking.setdefault(run_id, _Speech(self._secrets))
                 self._tell_pieces(run_id, speech.more(text))
 

@@ -323,3 +323,12 @@ def test_calls_side_by_side_end_with_the_text():
     watcher.on_llm_over(2)
     watcher.finish("y!")
     assert told == [("token", "x"), ("token", "y"), ("tokens_retracted", "replaced"), ("token", "y!")]
+
+
+def test_a_planners_call_that_was_given_up_is_heard_no_more():
+    told = []
+    watcher = Watcher(lambda kind, facts: told.append((kind, *facts.values())), tokens=True, one_voice=True)
+    for text, run_id in (("x", 1), ("y", 2), ("x", 1), ("z", 2)):
+        watcher.on_llm_new_token(text, run_id=run_id)
+    watcher.on_llm_over(1, failed=True)
+    assert told == [("token", "x"), ("tokens_retracted", "failed"), ("token", "y"), ("token", "z")]
