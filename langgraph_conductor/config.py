@@ -22,7 +22,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.errors import ConfigError
 from langgraph_conductor.graph import create_conductor
-from langgraph_conductor.planners import ChatPlanner, Planner, fixed
+from langgraph_conductor.planners import ChatPlanner, Planner, TurnsPlanner, fixed
 from langgraph_conductor.tables import (
     MONEY,
     NUMBER,
@@ -50,6 +50,7 @@ PLANNER: Final[Kinds] = {
     "max_subtask_chars": WHOLE,
     "profiles": TEXT,
     "show_previous_plan": YES_NO,
+    "instructions": TEXT,
 }
 STRATEGIES: Final[Mapping[str, Kinds]] = {
     "single": {"worker": TEXT, "subtask": TEXT},
@@ -61,6 +62,10 @@ STRATEGIES: Final[Mapping[str, Kinds]] = {
     "local": {},
 }
 """The fixed strategies of `planners.fixed` and the embedded planner, with their arguments."""
+TURNS: Final = "turns"
+"""The strategy of `TurnsPlanner`, which needs a model and takes all that a planner with one takes."""
+MAX_TURNS: Final = 8
+"""Most turns where a file with this strategy says no `max_rounds`; one round would be a single turn."""
 CONDUCTOR: Final[Kinds] = {
     "max_steps": WHOLE,
     "max_rounds": WHOLE,
@@ -149,13 +154,14 @@ def read_conductor(path: str | PathLike[str]) -> ConductorConfig:
     file = read_config(path)
     options = file.part("conductor", "[conductor]")
     options.check(CONDUCTOR)
-    planner = file.part("planner", "[planner]")
+    planner = _planner(file.part("planner", "[planner]")) if "planner" in file.values else None
+    turns = {"max_rounds": MAX_TURNS} if isinstance(planner, TurnsPlanner) else {}
     return ConductorConfig(
         file.file,
-        _planner(planner) if "planner" in file.values else None,
+        planner,
         pool_of(file, _embedded),
         _budget(file.part("budget", "[budget]")) if "budget" in file.values else None,
-        options.values,
+        {**turns, **options.values},
     )
 
 
@@ -166,23 +172,27 @@ def _embedded(*args: Any, **options: Any) -> Worker:
 
 
 def _planner(table: Table) -> Planner:
-    if ("model" in table.values) == ("strategy" in table.values):
-        raise table.error(f"needs either `model` or `strategy`, one of {', '.join(STRATEGIES)}")
-    if "strategy" in table.values:
+    turns = table.values.get("strategy") == TURNS
+    if turns and "model" not in table.values:
+        raise table.error('strategy = "turns" needs a `model`, which decides on each turn')
+    if not turns and ("model" in table.values) == ("strategy" in table.values):
+        named = ", ".join((*STRATEGIES, TURNS))
+        raise table.error(f"needs either `model` or `strategy`, one of {named}; turns has both")
+    if "strategy" in table.values and not turns:
         return _strategy(table)
-    table.check(PLANNER)
+    table.check({"strategy": TEXT, **PLANNER} if turns else PLANNER)
     model = model_of(table, "planner")
-    options = table.without("model", "options")
+    options = table.without("model", "options", "strategy")
     if "profiles" in options:
         options["profiles"] = Path(table.file).parent / options["profiles"]
     with table.naming():
-        return ChatPlanner(model, **options)
+        return TurnsPlanner(model, **options) if turns else ChatPlanner(model, **options)
 
 
 def _strategy(table: Table) -> Planner:
     name = table.values["strategy"]
     if not isinstance(name, str) or name not in STRATEGIES:
-        raise table.error(unknown("strategy", str(name), STRATEGIES), "strategy")
+        raise table.error(unknown("strategy", str(name), (*STRATEGIES, TURNS)), "strategy")
     build: Callable[..., Planner]
     if name == "local":
         from langgraph_conductor import local

@@ -96,7 +96,7 @@ def parse_workflow(
     if isinstance(text, bytes):
         text = text.decode(errors="replace")
     try:
-        fields = _fields_of(drop_thinking(text))
+        fields = _fields_of(drop_thinking(text, strict=True))
         if not any(fields.values()):
             if allow_accept:
                 return ACCEPT

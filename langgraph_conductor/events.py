@@ -73,7 +73,10 @@ class StepStarted(_Stamped):
 
 
 class Token(_Stamped):
-    """A model that streams has said a little more; told where the option `tokens` asks for it."""
+    """A model has said a little more; told where the option `tokens` asks for it.
+
+    What a model thinks aloud is not told. A step whose model does not stream tells its whole text at its end.
+    """
 
     type: Literal["token"]
     round: int
@@ -84,6 +87,26 @@ class Token(_Stamped):
     text: str
     final: bool
     """Whether it is of the last step, whose output is the answer."""
+
+
+class TokensRetracted(_Stamped):
+    """All tokens that were told of a step, or of the planner, in this round so far are void; clear them.
+
+    The call they came from failed and is repeated, or another worker is asked; or they were not the answer after
+    all: thoughts, words before a tool call, an earlier try. What counts follows, if anything does: together, the
+    tokens of a step since the last of these events are its text.
+    """
+
+    type: Literal["tokens_retracted"]
+    round: int
+    step: int | None
+    """`None` for the planner."""
+    worker: str
+    """Empty for the planner."""
+    final: bool
+    """As in `Token`."""
+    reason: Literal["failed", "replaced"]
+    """Whether the call failed, or other text takes the place of what it said."""
 
 
 class ToolStarted(_Stamped):
@@ -179,6 +202,7 @@ Event = (
     | WorkflowRejected
     | StepStarted
     | Token
+    | TokensRetracted
     | ToolStarted
     | ToolFinished
     | Fallback

@@ -84,8 +84,8 @@ class Options:
         sample: `(k, seed)`: of these, `k` drawn at random are offered.
         permute: A seed: the offered workers' ordinals are dealt anew at random. Only for planners that
             are shown names or descriptions.
-        tokens: Whether events tell of tokens, where a model streams: one that is built with `streaming=True`, or
-            all where the caller asks LangGraph for `messages` too.
+        tokens: Whether events tell of tokens. All models stream then that can, whatever else the caller asks
+            LangGraph for; a step whose model cannot tells its whole text at its end.
         workflow: For drawing alone: the workflow `get_graph(config, xray=True)` shows.
     """
 

@@ -1,40 +1,11 @@
 """What counts in a model's reply: its last text, without the reasoning a model thinks aloud."""
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
-_TAG = r"(think|thinking|thought|reasoning)>"
-_OPEN = re.compile(rf"^[ \t]*<{_TAG}", re.IGNORECASE | re.MULTILINE)
-_OPEN_NEXT = re.compile(rf"\s*<{_TAG}", re.IGNORECASE)
-_CLOSE = re.compile(rf"^[ \t]*</{_TAG}", re.IGNORECASE | re.MULTILINE)
-
-
-def drop_thinking(text: str) -> str:
-    """`text` without the blocks in which a model thinks aloud, such as `<think>...</think>`.
-
-    A block begins at the beginning of a line or right after another, so that a text which speaks of
-    such tags keeps them. One that never ends counts only if nothing stands before it. One that never
-    begins (some chat templates open it in the prompt) reaches from the beginning to a closing tag that
-    begins a line.
-    """
-    opened, closed = _OPEN.search(text), _CLOSE.search(text)
-    at = 0
-    if closed and (opened is None or closed.start() < opened.start()):
-        at = closed.end()
-    kept: list[str] = []
-    while begin := _OPEN_NEXT.match(text, at) or _OPEN.search(text, at):
-        before = text[at : begin.start()]
-        end = re.compile(f"</{begin[1]}>", re.IGNORECASE).search(text, begin.end())
-        if end is None:
-            if "".join([*kept, before]).strip():
-                break
-            return ""
-        kept.append(before)
-        at = end.end()
-    return "".join([*kept, text[at:]])
+from langgraph_conductor.thoughts import drop_thinking as drop_thinking
 
 
 def storable(text: str) -> str:

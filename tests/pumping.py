@@ -42,6 +42,7 @@ from langgraph_conductor.rewards.plain import normal
 from langgraph_conductor.special_tokens import without_special_tokens
 from langgraph_conductor.tags import escape, escape_question, unescape
 from langgraph_conductor.testing import read_worker_prompt
+from langgraph_conductor.thoughts import Thoughts
 from langgraph_conductor.workers.failures import redacted
 
 ROOT: Final = Path(langgraph_conductor.__file__).parent
@@ -424,6 +425,13 @@ def _plan(text: str) -> None:
         parse_workflow(text, ["a"], allow_accept=True)
 
 
+def _in_pieces(text: str) -> None:
+    thoughts = Thoughts()
+    for at in range(0, len(text), 5):
+        thoughts.more(text[at : at + 5])
+    thoughts.more("", over=True)
+
+
 def _any(read: Callable[[str], Any]) -> Callable[[str], None]:
     def call(text: str) -> None:
         with suppress(ValueError):
@@ -459,6 +467,8 @@ SCANNERS: Final[Mapping[str, Callable[[str], Any]]] = {
         [HumanMessage(text), AIMessage(text), HumanMessage(f"a{text}")]
     ),
     "drop_thinking": drop_thinking,
+    "drop_thinking, strict": lambda text: drop_thinking(text, strict=True),
+    "thoughts in pieces": _in_pieces,
     "reply_text": reply_text,
     "without_special_tokens": without_special_tokens,
     "in_its_place": in_its_place,

@@ -303,6 +303,9 @@ def eval(  # noqa: A001 - the name of the command
     trained: Annotated[
         str | None, typer.Option(help="A model that was trained to conduct, as provider:model.")
     ] = None,
+    turns: Annotated[
+        bool, typer.Option("--turns", help="Run the planner's model turn by turn as well.")
+    ] = False,
     second_rounds: Annotated[
         bool, typer.Option(help="Run each strategy with a second round as well.")
     ] = True,
@@ -336,6 +339,7 @@ def eval(  # noqa: A001 - the name of the command
         profiles=None if profiles is None else Profiles.load(profiles),
         trained=trained_planner(trained),
         second_rounds=second_rounds,
+        turns=turns,
         workflow_oracle=workflow_oracle,
     )
     if not complete:

@@ -288,8 +288,7 @@ async def _run(
     shows: Iterable[Show],
 ) -> dict[str, Any]:
     heard = _Heard(shows)
-    # Models stream where messages are asked for.
-    modes: list[StreamMode] = ["custom", "values", "messages"] if manner.tokens else ["custom", "values"]
+    modes: list[StreamMode] = ["custom", "values"]
     try:
         async with writing(manner.place) if manner.place else nullcontext(memory) as saver:
             conductor = build(checkpointer=saver, approve=manner.approve)

@@ -19,7 +19,7 @@ from langgraph_conductor.evals.report.markdown import markdown, opening
 from langgraph_conductor.evals.running import Runner
 from langgraph_conductor.evals.suites import Split, Suite
 from langgraph_conductor.evals.summarising import summarise
-from langgraph_conductor.planners import ChatPlanner, Planner
+from langgraph_conductor.planners import ChatPlanner, Planner, TurnsPlanner
 from langgraph_conductor.replay import ReplyStore
 from langgraph_conductor.text_files import check_room, check_writable, make_folder
 
@@ -123,7 +123,10 @@ def trained_planner(model: str | None) -> Planner | None:
 
 def _tell_unused(config: ConductorConfig) -> None:
     """Say which options of a conductor an evaluation does not use."""
-    if config.options.get("max_rounds", 1) > 2:
+    if isinstance(config.planner, TurnsPlanner):
+        most = config.options.get("max_steps", _MOST_STEPS)
+        say(f"{config.file}: `max_rounds` is not used: there are as many turns as `max_steps` says, {most}")
+    elif config.options.get("max_rounds", 1) > 2:
         say(f"{config.file}: `max_rounds` is not used: strategies are run with one round and with two")
     if config.options.get("on_step_error", "record") != "record":
         say(f"{config.file}: `on_step_error` is not used: after a failed step the others go on")

@@ -30,7 +30,7 @@ def answer_as_it_comes(write: Callable[[str], None]) -> Show:
             case "step_started" if event["final"]:
                 final = (event["round"], event["step"])
                 anew()
-            case "fallback" if (event["round"], event["step"]) == final:
+            case "fallback" | "tokens_retracted" if (event["round"], event["step"]) == final:
                 anew()
             case "token" if (event["round"], event["step"]) == final:
                 said.append(event["text"])

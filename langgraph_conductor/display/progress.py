@@ -16,6 +16,7 @@ from langgraph_conductor.events import (
     StepFinished,
     StepStarted,
     Token,
+    TokensRetracted,
     ToolFinished,
     ToolStarted,
     WorkflowPlanned,
@@ -124,6 +125,7 @@ class Progress:
             event["type"] != "step_started"
             and event["type"] != "step_finished"
             and event["type"] != "token"
+            and event["type"] != "tokens_retracted"
             and event["type"] != "tool_started"
             and event["type"] != "tool_finished"
         ):
@@ -152,7 +154,9 @@ def _planned(event: WorkflowPlanned) -> RoundProgress:
 
 
 def _after(
-    step: StepProgress, event: StepStarted | StepFinished | Token | ToolStarted | ToolFinished, now: float
+    step: StepProgress,
+    event: StepStarted | StepFinished | Token | TokensRetracted | ToolStarted | ToolFinished,
+    now: float,
 ) -> StepProgress:
     match event["type"]:
         case "step_started":
@@ -161,7 +165,7 @@ def _after(
             return replace(step, doing=(step.doing + event["text"])[-_SAYING:])
         case "tool_started":
             return replace(step, doing=f"{_tool(event)}({short(event['input'], _WIDTH)})")
-        case "tool_finished":
+        case "tool_finished" | "tokens_retracted":
             return replace(step, doing="")
         case "step_finished":
             return replace(

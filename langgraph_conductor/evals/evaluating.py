@@ -48,6 +48,7 @@ async def evaluate(
     train_items: int | None = None,
     max_steps: int = 5,
     second_rounds: bool = True,
+    turns: bool = False,
     workflow_oracle: bool = True,
 ) -> Evaluation:
     """Ask every strategy the same tasks.
@@ -73,6 +74,7 @@ async def evaluate(
         train_items: Most tasks of the training split, drawn by hash; as many as `items` if left out.
         max_steps: Most steps of a workflow.
         second_rounds: Whether each strategy is also run with a second round.
+        turns: Whether a `ChatPlanner` is also run turn by turn, see `strategies`.
         workflow_oracle: Whether every candidate workflow is run on the reported split, for the ceiling over them.
 
     Raises:
@@ -98,6 +100,7 @@ async def evaluate(
         seed=runner.seed,
         max_steps=max_steps,
         second_rounds=second_rounds,
+        turns=turns,
     )
     check_names(pool, [*offered(profiles=known or Profiles({})), *candidates], extra)
     for strategy in (*candidates, *offered(), *extra):

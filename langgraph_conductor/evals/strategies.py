@@ -9,7 +9,7 @@ from typing import Final
 
 from langgraph_conductor.evals.results import Kind
 from langgraph_conductor.evals.votes import VOTE, vote_worker
-from langgraph_conductor.planners import ChatPlanner, Planner, fixed
+from langgraph_conductor.planners import ChatPlanner, Planner, TurnsPlanner, fixed
 from langgraph_conductor.planners.profiles import Profiles
 from langgraph_conductor.prompts import WORKER_FINAL
 from langgraph_conductor.workers import WorkerPool
@@ -54,13 +54,15 @@ def strategies(
     seed: int = 0,
     max_steps: int = 5,
     second_rounds: bool = True,
+    turns: bool = False,
 ) -> tuple[Strategy, ...]:
     """The strategies an evaluation compares.
 
     Args:
         pool: The workers.
         chat_planner: A `ChatPlanner`, of which an anonymous and a described variant are run, and both with
-            `profiles` if there are any. A planner of another class runs as it is.
+            `profiles` if there are any. A `TurnsPlanner` has as many turns as plans may have steps. A planner of
+            another class runs as it is.
         profiles: Measured profiles, or their file.
         trained: A planner trained to conduct; runs as it is.
         best: The worker that was best alone on the training split. Without it there is no self-reflection
@@ -70,6 +72,7 @@ def strategies(
         max_steps: Most steps of planned and of random workflows.
         second_rounds: Whether each is also run with a second round: planners plan again or accept; for all
             others one worker reviews the answer.
+        turns: Whether a `ChatPlanner` is also run turn by turn, as a `TurnsPlanner` of the same model.
 
     Raises:
         ValueError: If `best` is not in the pool or may not be last, or none may be.
@@ -82,6 +85,8 @@ def strategies(
         found.append(strategy)
         if second_rounds:
             found.append(_reviewed(strategy, best))
+    if isinstance(chat_planner, TurnsPlanner) or (turns and type(chat_planner) is ChatPlanner):
+        found.append(_turn_by_turn(chat_planner, pool, max_steps))
     for name, planner, note in _planners(chat_planner, profiles, trained):
         found.append(Strategy(name, "planner", planner, pool, 1, max_steps, note))
         if second_rounds:
@@ -147,10 +152,17 @@ def _planners(
             measured = "prompted; workers have measured profiles"
             yield "anonymous + profiles", chat.showing("anonymous", profiles), measured
             yield "described + profiles", chat.showing("described", profiles), measured
-    elif chat is not None:
+    elif chat is not None and not isinstance(chat, TurnsPlanner):
         yield "prompted", chat, "prompted; the planner as it was given"
     if trained is not None:
         yield "trained", trained, "trained to conduct"
+
+
+def _turn_by_turn(chat: ChatPlanner, pool: WorkerPool, turns: int) -> Strategy:
+    """One step a round, each decided on once the one before has been read; each is a call of the planner too."""
+    planner = chat if isinstance(chat, TurnsPlanner) else TurnsPlanner.like(chat.showing("described"))
+    note = f"prompted; decides on one step at a time, at most {turns} of them"
+    return Strategy("turn by turn", "planner", planner, pool, turns, 1, note)
 
 
 def majority(n: int, worker: str, pool: WorkerPool) -> Strategy:

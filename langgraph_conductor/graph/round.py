@@ -133,6 +133,7 @@ def build_round(
         except Exception as error:  # noqa: BLE001 - a run is not lost with its plan (promise 2)
             failure = error
             plan = _without_planner(error, request, fallback)
+            work.watcher.retract()
             hidden = secrets_of_planner(planner, failed=True)
             logger.warning("planning failed, %s: %s", _told(plan), told(error, hidden))
         finally:

@@ -111,6 +111,7 @@ def step_node(
 
         def ask() -> Ask:
             # Each try gets a task of its own: an earlier one may have changed what it was handed.
+            work.watcher.retract()
             task = worker_task(state, index, subtask, access, is_final=final) if tries else first
             tries.append(meter := meter_of(who, ledger))
             inner = scoped(replayed(unclaimed(config)), channels, without=(OPTIONS,))
@@ -123,11 +124,13 @@ def step_node(
         try:
             for who in asked:
                 if failures:
+                    work.watcher.retract()
                     _tell_fallback(stream, number, index, worker.name, who.name, failures[-1], secrets)
                 try:
                     text = without((yield from answer(who, ask, ledger)), secrets)
                     break
                 except GraphBubbleUp:
+                    work.watcher.retract()  # it begins anew once a person has answered
                     raise
                 except Exception as failure:  # noqa: BLE001 - recorded, or raised below
                     redact(failure, secrets)
@@ -137,6 +140,7 @@ def step_node(
         finally:
             if ledger:
                 ledger.stop_work()
+        work.watcher.finish(text)
         seconds = time.perf_counter() - clock
         used = sum((meter.usage for meter in tries), Usage())
         if not text and on_step_error == "raise":

@@ -42,12 +42,12 @@ def watching(
         shown = {name: value for name, value in facts.items() if name != "started_at"}
         if kind == "tool_started":
             shown = {name: shown[name] for name in ("tool", "input")}
-        if kind == "token":
+        if kind in ("token", "tokens_retracted"):
             shown["final"] = final
         event = {"type": kind, "round": number, "step": step, "worker": worker, **shown}
         stream.send(cast("Event", event))
 
-    return Watcher(tell, secrets, tokens=stream.tokens)
+    return Watcher(tell, secrets, tokens=stream.tokens, one_voice=step is None)
 
 
 def tell_budget(stream: EventStream, number: int, ledger: Ledger | None) -> None:

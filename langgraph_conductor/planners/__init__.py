@@ -4,6 +4,7 @@ from langgraph_conductor.planners import fixed
 from langgraph_conductor.planners.chat import ChatPlanner
 from langgraph_conductor.planners.profiles import Measured, Profiles, WorkerProfile
 from langgraph_conductor.planners.protocol import Attempt, Plan, Planner, PlanningError, PlanRequest
+from langgraph_conductor.planners.turns import TurnsPlanner
 
 __all__ = [
     "Attempt",
@@ -12,6 +13,7 @@ __all__ = [
     "PlanRequest",
     "Planner",
     "PlanningError",
+    "TurnsPlanner",
     "fixed",
     "Profiles",
     "WorkerProfile",

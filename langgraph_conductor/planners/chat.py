@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from os import PathLike
 from typing import Any, Final, Literal, NamedTuple
@@ -14,18 +14,21 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langgraph.pregel.protocol import PregelProtocol
 
+from langgraph_conductor.containment import said as said_by
 from langgraph_conductor.dialect import Accept, parse_workflow, workflow_schema
 from langgraph_conductor.driving import LateError, Wait, adrive, atimed, await_, drive, timed, wait
-from langgraph_conductor.errors import ConductorError, PlanError
+from langgraph_conductor.errors import PlanError
 from langgraph_conductor.planners.examples import EXAMPLES
 from langgraph_conductor.planners.profiles import Profiles
 from langgraph_conductor.planners.protocol import Attempt, Plan, PlanningError, PlanRequest, Reached
+from langgraph_conductor.planners.refusals import is_about_schema, refuses_schema
 from langgraph_conductor.planners.said import Said, said_before_cut, said_in
 from langgraph_conductor.planners.showing import Show, worker_lines
 from langgraph_conductor.prices import Price, price_table
 from langgraph_conductor.prompts import (
     PLANNER_SYSTEM,
     Example,
+    instructed,
     planner_prompt,
     rejected_prompt,
     repair_prompt,
@@ -34,8 +37,9 @@ from langgraph_conductor.prompts import (
 from langgraph_conductor.tags import escape
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.composed import takes_schemas, under_schema
-from langgraph_conductor.workers.failures import is_outage, wait_before_retry
+from langgraph_conductor.workers.failures import wait_before_retry
 from langgraph_conductor.workers.models import chat_model
+from langgraph_conductor.workers.sendable import has_system, refuses_system, without_system
 from langgraph_conductor.workflow import Workflow
 
 MAX_REPAIRS: Final = 2
@@ -57,14 +61,15 @@ class ChatPlanner:
 
     Args:
         model: A chat model or a string that names one; or what LangChain composes of chat models: bound,
-            retried, with fallbacks, configurable, or a chain from messages to text.
+            retried, with fallbacks, configurable, or a chain from messages to text. One that refuses the system
+            role is sent the same text as a user message, from then on.
         show: What the model learns of the workers: `"described"`, their names, descriptions and
             prices; or `"anonymous"`, their ordinals alone, which is how the paper's conductor is
             trained.
         structured: Whether decoding is bound to a JSON schema. Left out, it is where the model's
-            profile says that it supports it, and those of its fallbacks do; if its client refuses to send
-            the schema (openai's does beside tools that are not strict), plain text is asked for. Trained
-            conductors write plain text: set `False`. A chain can only be asked for plain text.
+            profile says that it supports it, and those of its fallbacks do; if its client or its provider
+            refuses the schema, plain text is asked for, from then on. Trained conductors write plain text: set
+            `False`. With `True` a refusal is an error. A chain can only be asked for plain text.
         examples: Worked plans to show. Ones with more steps than allowed are left out.
         price: As of `Worker`.
         retries: Times a call is repeated after an outage, with growing, random waits.
@@ -78,6 +83,8 @@ class ChatPlanner:
         profiles: What was measured of the workers, or the file that holds it; shown beside each.
         show_previous_plan: Whether in a later round the earlier plan is shown beside its answer. The paper's
             conductor is shown the answer alone.
+        instructions: What you want of its plans, in your own words, such as "Prefer the cheap worker for small
+            talk." It stands in the system message, so it is for text of your own, not of users.
 
     Raises:
         ValueError: If an option does not fit, or (`ConfigError`) the profiles cannot be read.
@@ -99,6 +106,7 @@ class ChatPlanner:
         prefill: str = "",
         profiles: Profiles | str | PathLike[str] | None = None,
         show_previous_plan: bool = True,
+        instructions: str | None = None,
     ) -> None:
         if isinstance(model, str):
             model = chat_model(model, "planner")
@@ -115,6 +123,11 @@ class ChatPlanner:
             raise ValueError(f"planner: retries must be a number from 0 up, not {retries!r}")
         if timeout is not None and not (isinstance(timeout, int | float) and timeout > 0):
             raise ValueError(f"planner: timeout must be a number of seconds above 0, not {timeout!r}")
+        if instructions is not None and not (isinstance(instructions, str) and instructions.strip()):
+            raise ValueError(
+                f"planner: instructions must be a string that says something, not {instructions!r}; "
+                "leave them out if there are none"
+            )
         self.model = model
         self.prices = price_table(price)
         self.retries = retries
@@ -124,9 +137,11 @@ class ChatPlanner:
         self.max_subtask_chars = max_subtask_chars
         self.prefill = prefill
         self.show_previous_plan = show_previous_plan
+        self.instructions = instructions
         self.profiles = None if profiles is None else Profiles.of(profiles)
         self.structured = takes_schemas(model) if structured is None else bool(structured)
         self._may_write_text = structured is None
+        self._learned = Learned()
         if prefill and (self.structured or prefill != prefill.rstrip()):
             raise ValueError("prefill needs structured=False and must not end in whitespace")
         if self.structured:
@@ -164,7 +179,10 @@ class ChatPlanner:
             previous=self._previous(request),
             budget_left=str(request.budget) if request.budget else "",
         )
-        messages = [SystemMessage(PLANNER_SYSTEM), HumanMessage(with_attachments(text, request.question))]
+        messages = [
+            SystemMessage(instructed(PLANNER_SYSTEM, self.instructions)),
+            HumanMessage(with_attachments(text, request.question)),
+        ]
         for workflow, reason in request.rejected:
             written = json.dumps(workflow.to_json()) if self.structured else self._shown(workflow, request)
             messages += [AIMessage(escape(written)), HumanMessage(rejected_prompt(reason))]
@@ -224,12 +242,14 @@ class ChatPlanner:
         return await adrive(self._logic(request), call)
 
     def _logic(self, request: PlanRequest) -> Generator[_Asked, Any, Plan]:
-        try:
-            return (yield from self._planned(request))
-        except _NoSchemaError:
-            in_text = copy(self)
-            in_text.structured = False
-            return (yield from in_text._planned(request))
+        if not (self.structured and self._learned.no_schema):
+            try:
+                return (yield from self._planned(request))
+            except _NoSchemaError:
+                pass
+        in_text = copy(self)
+        in_text.structured = False
+        return (yield from in_text._planned(request))
 
     def _planned(self, request: PlanRequest) -> Generator[_Asked, Any, Plan]:
         model = self._model(request)
@@ -240,10 +260,13 @@ class ChatPlanner:
         usage = Usage()
         while True:
             try:
-                said = yield from self._ask(_Call(model, [*messages, *opening]))
+                said = yield from self._ask(_Call(model, self._sent([*messages, *opening])))
             except Exception as error:
-                if self.structured and self._may_write_text and not attempts and _refuses_schema(error):
-                    raise _NoSchemaError from error
+                if not self._learned.no_system and has_system(messages) and refuses_system(error):
+                    self._learned.no_system = True
+                    continue
+                if self.structured and not attempts and refuses_schema(error):
+                    raise self._without_schema(error) from error
                 raise
             text = self.prefill + said.text
             usage += said.usage
@@ -270,10 +293,26 @@ class ChatPlanner:
                 workflow,
                 reached="repair" if attempts else reached,
                 text=text,
-                messages=(*prompt, *opening),
+                messages=(*self._sent(prompt), *opening),
                 attempts=(*attempts, Attempt(self._mode, text)),
                 usage=usage,
             )
+
+    def _sent(self, messages: list[BaseMessage]) -> list[BaseMessage]:
+        """`messages` in the roles that the model takes."""
+        return without_system(messages) if self._learned.no_system else messages
+
+    def _without_schema(self, error: Exception) -> Exception:
+        """What is raised where the schema was refused: the signal to ask for text, if that may be."""
+        if self._may_write_text:
+            self._learned.no_schema = self._learned.no_schema or is_about_schema(error)
+            return _NoSchemaError()
+        if not is_about_schema(error):
+            return error
+        return PlanError(
+            "the planner's model refuses to reply under a JSON schema, which structured=True asks for; leave "
+            f"`structured` out, or set it to False: {said_by(error)}"
+        )
 
     def _ask(self, call: _Call) -> Generator[_Asked, Any, Said]:
         """One reply, asked for again after outages."""
@@ -283,8 +322,10 @@ class ChatPlanner:
             except LateError as error:
                 failure: Exception = TimeoutError(f"no plan within {self.timeout:g} seconds")
                 failure.__cause__ = error
-            except Exception as error:  # noqa: BLE001 - raised again unless it is worth another try
+            except Exception as error:
                 failure = error
+                if refuses_system(error) or (self.structured and is_about_schema(error)):
+                    raise
             seconds = wait_before_retry(failure, tries, self.retries)
             if seconds is None:
                 raise failure
@@ -336,6 +377,19 @@ class ChatPlanner:
             return workflow.to_text()
 
 
+@dataclass(slots=True)
+class Learned:
+    """What a planner has found its model to refuse; one for all that is made of the planner.
+
+    Args:
+        no_schema: A schema.
+        no_system: The system role.
+    """
+
+    no_schema: bool = False
+    no_system: bool = False
+
+
 class _NoSchemaError(Exception):
     """A plan cannot be asked for under a schema."""
 
@@ -360,15 +414,3 @@ def _reply(call: _Call) -> Generator[_Asked, Any, Said]:
             raise
         return cut
     return said_in(reply)
-
-
-def _refuses_schema(error: Exception) -> bool:
-    """Whether a client refused to send a request under a schema, such as openai's beside tools of one's own.
-
-    Clients tell it by Python's own exceptions; what a provider answers becomes an error of the client's own kind.
-    """
-    return (
-        isinstance(error, TypeError | ValueError | NotImplementedError)
-        and not isinstance(error, ConductorError | json.JSONDecodeError)
-        and not is_outage(error)
-    )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
 from pydantic import BaseModel
 
+from langgraph_conductor.replies import storable
 from langgraph_conductor.usage import Usage, mapping, usage_of_message
 from langgraph_conductor.workers.whole_replies import check_whole
 from langgraph_conductor.workflow import Workflow, literal
@@ -30,9 +31,16 @@ class Said(NamedTuple):
 def said_in(reply: Any) -> Said:
     """What was said: by a message, or a state, object or workflow that a chain ends with.
 
+    Its text can be stored and sent back: halves of surrogate pairs and NUL are replaced.
+
     Raises:
         CutOffError: If the message shows that it is not whole.
     """
+    said = _said_in(reply)
+    return said._replace(text=storable(said.text), tool=storable(said.tool))
+
+
+def _said_in(reply: Any) -> Said:
     message, parsed = _message_and_object(reply)
     check_whole(message)
     usage = usage_of_message(getattr(message, "usage_metadata", None))
@@ -57,7 +65,7 @@ def said_before_cut(error: Exception) -> Said | None:
         return None
     used = completion.usage
     tokens = {"input_tokens": used.prompt_tokens, "output_tokens": used.completion_tokens} if used else {}
-    return Said(completion.choices[0].message.content or "", usage_of_message(tokens))
+    return Said(storable(completion.choices[0].message.content or ""), usage_of_message(tokens))
 
 
 def _message_and_object(reply: Any) -> tuple[Any, Any]:

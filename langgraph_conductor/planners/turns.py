@@ -17,8 +17,9 @@ from langgraph_conductor.errors import PlanError
 from langgraph_conductor.planners.chat import ChatPlanner
 from langgraph_conductor.planners.protocol import Plan, PlanRequest
 from langgraph_conductor.planners.showing import worker_lines
-from langgraph_conductor.prompts import rejected_prompt, tagged, text_of, with_attachments
+from langgraph_conductor.prompts import instructed, rejected_prompt, tagged, text_of, with_attachments
 from langgraph_conductor.records import RoundRecord
+from langgraph_conductor.replies import drop_thinking, storable
 from langgraph_conductor.tags import escape
 from langgraph_conductor.workflow import Step, Workflow
 
@@ -62,16 +63,25 @@ Write a JSON object and nothing after it:
 class TurnsPlanner(ChatPlanner):
     r"""Plans one step at a time, and reads what came back.
 
-    Give the conductor `max_rounds` for as many turns as there may be. A run ends when a verifier accepts, or with
-    the last turn; the answer is the newest work.
+    Each turn is a round of one step, in one of three roles: a worker thinks (says what is to be done), works
+    (takes the solution further) or verifies the newest work. Give the conductor `max_rounds` for as many turns as
+    there may be; with the default of one round there is a single turn. A run ends when a verifier accepts, or
+    with the last turn; the answer is the newest work. `max_steps`, `examples`, `prefill` and
+    `show_previous_plan` have no bearing on turns.
+
+    Source: TRINITY (Xu et al. 2025, arXiv 2512.04695), with a prompted model for its trained coordinator.
 
     Args:
         model: As in `ChatPlanner`, like all options.
 
+    Raises:
+        ValueError: As `ChatPlanner`.
+        TypeError: As `ChatPlanner`.
+
     Example:
         ```python
         from langgraph_conductor import Worker, create_conductor
-        from langgraph_conductor.planners.turns import TurnsPlanner
+        from langgraph_conductor.planners import TurnsPlanner
         from langgraph_conductor.testing import ScriptedModel
 
         turns = [
@@ -83,6 +93,14 @@ class TurnsPlanner(ChatPlanner):
         print(conductor.invoke({"messages": [{"role": "user", "content": "2 + 3?"}]})["answer"])  # 5
         ```
     """
+
+    @classmethod
+    def like(cls, planner: ChatPlanner) -> "TurnsPlanner":
+        """One with the model and options of `planner`, which is shown what that is shown."""
+        other = cls.__new__(cls)
+        vars(other).update(vars(planner))
+        other.prefill = ""  # of a workflow
+        return other
 
     def plan(self, request: PlanRequest) -> Plan:
         """The next turn; the end, without a call, if a verifier accepted the newest work."""
@@ -112,7 +130,10 @@ class TurnsPlanner(ChatPlanner):
         if request.budget:
             parts.insert(0, f"Left of the budget: {request.budget}.")
         text = with_attachments("\n\n".join(parts), request.question)
-        messages: list[BaseMessage] = [SystemMessage(_SYSTEM), HumanMessage(text)]
+        messages: list[BaseMessage] = [
+            SystemMessage(instructed(_SYSTEM, self.instructions)),
+            HumanMessage(text),
+        ]
         for _, reason in request.rejected:
             messages.append(HumanMessage(rejected_prompt(reason)))
         return messages
@@ -123,9 +144,11 @@ class TurnsPlanner(ChatPlanner):
         Raises:
             PlanError: If it cannot be read or run.
         """
-        turn = _object_in(text)
+        turn = _object_in(drop_thinking(text, strict=True))
         names = [str(identity) for identity in self._ids(request)]
-        worker, role, subtask = (str(turn.get(key) or "") for key in ("worker", "role", "subtask"))
+        worker, role, subtask = (
+            storable(str(turn.get(key) or "")) for key in ("worker", "role", "subtask")
+        )
         if worker not in names:
             raise PlanError(f"there is no worker {worker!r}; choose from {', '.join(names)}", text=text)
         if role not in get_args(Role):

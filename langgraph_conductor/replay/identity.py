@@ -17,6 +17,7 @@ from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 from pydantic_core import PydanticUndefined
 
 from langgraph_conductor.planners import ChatPlanner, Planner
+from langgraph_conductor.planners.chat import Learned
 from langgraph_conductor.prompts import PROMPT_VERSION
 from langgraph_conductor.replay.code import digest_of, kind_of, name_of
 from langgraph_conductor.workers import Worker, WorkerPool
@@ -92,6 +93,8 @@ def planner_identity(planner: Planner) -> Any:
         }
         if not planner.show_previous_plan:
             identity["show_previous_plan"] = False  # said only then, so that what is kept stays known
+        if planner.instructions is not None:
+            identity["instructions"] = planner.instructions
         if type(planner) is not ChatPlanner:
             identity["code"] = digest_of(planner, _known)
         elif not isinstance(planner.model, BaseChatModel):  # what its parsers, say, make of replies
@@ -124,6 +127,8 @@ def _known(value: Any) -> Any:
         return worker_identity(value)
     if isinstance(value, Mapping) and "transport" in value:
         return _tool(value)
+    if isinstance(value, Learned):  # it changes while a planner is at work, and the planner stays the same
+        return "learned"
     return None
 
 

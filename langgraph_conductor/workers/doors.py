@@ -9,7 +9,7 @@ over one `Accounts`: `Door`, which sees every call, and `AsyncDoor`, which waits
 import logging
 import sys
 from asyncio import CancelledError
-from collections.abc import Awaitable, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Generator, Iterable, Iterator
 from contextvars import ContextVar
 from inspect import CO_COROUTINE
 from types import FrameType
@@ -50,7 +50,7 @@ def metered(config: RunnableConfig, meter: Meter, watcher: Watcher | None = None
     accounts = Accounts.within(around, meter, watcher)
     others = _without_doors(given)
     redactor = [Redactor(meter.secrets)] if others else []  # the tracers come after it, if there are any
-    doors: list[BaseCallbackHandler] = [Door(accounts)]
+    doors: list[BaseCallbackHandler] = [(StreamingDoor if accounts.streams else Door)(accounts)]
     if accounts.guards:
         doors += [AsyncDoor(accounts), AsyncTextDoor(accounts)]
         logging.getLogger(handle_event.__module__).addFilter(_not_ours)  # once: it is the same object
@@ -67,12 +67,16 @@ def hook_doors(config: RunnableConfig) -> None:
 
     The context is that of `contextvars`: tasks and LangChain's executors copy it, plain threads do not.
     """
-    doors = {type(handler): handler for handler in _handlers(config)}
+    doors = {_kind(handler): handler for handler in _handlers(config)}
     if meter := meter_in(config):
         unseen.watch(meter)
         unseen.enter(meter, doors)
     for kind, hook in _HOOKS.items():
         hook.set(doors.get(kind))
+
+
+def _kind(handler: BaseCallbackHandler) -> type:
+    return Door if isinstance(handler, StreamingDoor) else type(handler)
 
 
 def enter_step() -> None:
@@ -133,7 +137,7 @@ def _handlers_beside() -> list[BaseCallbackHandler]:
 
 def _not_ours(record: logging.LogRecord) -> bool:
     """LangChain warns of every error in a handler; ours are refusals, and are told in records."""
-    doors = [kind.__name__ for kind in (Door, AsyncDoor, AsyncTextDoor)]
+    doors = [kind.__name__ for kind in (Door, StreamingDoor, AsyncDoor, AsyncTextDoor)]
     return not (isinstance(record.args, tuple) and bool(record.args) and record.args[0] in doors)
 
 
@@ -165,6 +169,11 @@ class Accounts:
     def listening(self) -> tuple[Watcher, ...]:
         """The watchers, while there is something to watch: what goes on after a step is none of its run's."""
         return () if self.meters[-1].is_over else self.watchers
+
+    @property
+    def streams(self) -> bool:
+        """Whether somebody wants to be told tokens."""
+        return any(watcher.tokens for watcher in self.watchers)
 
     def heard(self, run_id: UUID, handlers: list[BaseCallbackHandler]) -> None:
         """Keep who was told that a call begins."""
@@ -285,12 +294,28 @@ class Door(BaseCallbackHandler):
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         """A call has failed."""
-        self._is_over(run_id)
+        self._is_over(run_id, failed=True)
         self.accounts.fail(run_id, error)
 
-    def _is_over(self, run_id: UUID) -> None:
+    def _is_over(self, run_id: UUID, *, failed: bool = False) -> None:
         for watcher in self.accounts.listening:
-            watcher.on_llm_over(run_id)
+            watcher.on_llm_over(run_id, failed=failed)
+
+
+class StreamingDoor(Door):
+    """A door for whose sake models stream, also where they are invoked.
+
+    LangChain has them stream where a handler has these two methods, as LangGraph's of `messages` does: the
+    protocol `_StreamingCallbackHandler` is checked by what an object has.
+    """
+
+    def tap_output_iter(self, run_id: UUID, output: Iterator[ResultT]) -> Iterator[ResultT]:
+        """The output itself."""
+        return output
+
+    def tap_output_aiter(self, run_id: UUID, output: AsyncIterator[ResultT]) -> AsyncIterator[ResultT]:
+        """The output itself."""
+        return output
 
 
 class AsyncDoor(AsyncCallbackHandler):

@@ -28,6 +28,7 @@ from langgraph_conductor.workers.doors import enter_step
 from langgraph_conductor.workers.failures import RefusalError
 from langgraph_conductor.workers.memory import remembering
 from langgraph_conductor.workers.models import chat_model
+from langgraph_conductor.workers.sendable import has_system, refuses_system, without_system
 from langgraph_conductor.workers.whole_replies import check_whole, no_answer, text_in
 
 
@@ -77,16 +78,53 @@ def form_of(runnable: Any, name: str) -> Form:
             bound,
         )
     if isinstance(runnable, Runnable):
-        return Form(
-            lambda task, config: runnable.invoke(list(task.messages), config),
-            lambda task, config: runnable.ainvoke(list(task.messages), config),
-        )
+        prompted = _Prompted(runnable)
+        return Form(prompted.call, prompted.acall)
     if callable(runnable):
         return _function(runnable, name)
     raise TypeError(
         f"worker {name!r}: a worker is a model string, a chat model, a Runnable, a graph with "
         f"`messages`, or a function of a WorkerTask, not {type(runnable).__name__}"
     )
+
+
+class _Prompted:
+    """A runnable that is sent the prompt; without a system role once its model has refused it.
+
+    Args:
+        runnable: From messages to text.
+    """
+
+    def __init__(self, runnable: Runnable[Any, Any]) -> None:
+        self._runnable = runnable
+        self._no_system = False
+
+    def call(self, task: WorkerTask, config: RunnableConfig) -> Any:
+        """Call it."""
+        try:
+            return self._runnable.invoke(self._prompt(task), config)
+        except Exception as error:
+            if not self._learns(task, error):
+                raise
+        return self._runnable.invoke(self._prompt(task), config)
+
+    async def acall(self, task: WorkerTask, config: RunnableConfig) -> Any:
+        """`call`, awaited."""
+        try:
+            return await self._runnable.ainvoke(self._prompt(task), config)
+        except Exception as error:
+            if not self._learns(task, error):
+                raise
+        return await self._runnable.ainvoke(self._prompt(task), config)
+
+    def _prompt(self, task: WorkerTask) -> list[BaseMessage]:
+        return without_system(task.messages) if self._no_system else list(task.messages)
+
+    def _learns(self, task: WorkerTask, error: Exception) -> bool:
+        if self._no_system or not has_system(task.messages) or not refuses_system(error):
+            return False
+        self._no_system = True
+        return True
 
 
 def text_of_result(result: Any) -> str:

@@ -20,6 +20,7 @@ from langgraph_conductor.containment import acontained, contained
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.tags import escape
 from langgraph_conductor.workers.failures import wait_before_retry
+from langgraph_conductor.workers.sendable import sendable
 from langgraph_conductor.workers.whole_replies import check_whole
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def agent(
             f"worker {name!r}: {names[twice[0]]} of its tools are called {twice[0]!r}; a model could not tell "
             "them apart, so rename one or leave it out"
         )
-    own = [_tool_turns(max_tool_turns), _model_retries(retries)]
+    own = [_tool_turns(max_tool_turns), _model_retries(retries), sendable()]
     return create_agent(model, [*map(_contained, tools)], middleware=[*middleware, *own], name=name)
 
 

@@ -23,7 +23,7 @@ from langgraph_conductor.config import (
     read_conductor,
 )  # fmt: skip
 from langgraph_conductor.local import worker as embedded
-from langgraph_conductor.planners import fixed
+from langgraph_conductor.planners import TurnsPlanner, fixed
 from langgraph_conductor.testing import FakeProviders, ScriptedModel
 from langgraph_conductor.workers.config import LIMITER, WORKER
 from langgraph_conductor.workers.limits import Limiter
@@ -406,3 +406,34 @@ def test_odd_files_are_one_error_that_names_the_place(write, text):
 def test_a_path_that_none_can_have_is_one_error():
     with pytest.raises(ConfigError, match="cannot be read"):
         load_conductor("a\0b")
+
+
+# ------------------------------------------------------------------ turn by turn, instructions
+
+CALC = "[[workers]]\nname = 'calc'\nlocal = 'calculator'"
+
+
+def test_turn_by_turn_is_a_strategy_with_a_model(write, key):
+    text = f"[planner]\nstrategy = 'turns'\nmodel = 'openai:gpt-x'\nshow = 'anonymous'\nretries = 1\n{CALC}"
+    config = read_conductor(write(text))
+    assert isinstance(config.planner, TurnsPlanner)
+    assert (config.planner.show, config.planner.retries) == ("anonymous", 1)
+    assert config.options == {"max_rounds": 8}
+    config.build()
+    chosen = read_conductor(write(f"[conductor]\nmax_rounds = 3\n{text}"))
+    assert chosen.options == {"max_rounds": 3}
+
+
+def test_turn_by_turn_without_a_model_is_refused(write):
+    with pytest.raises(ConfigError, match=r'strategy = "turns" needs a `model`'):
+        read_conductor(write(f"[planner]\nstrategy = 'turns'\n{CALC}"))
+    with pytest.raises(ConfigError, match="turns"):
+        read_conductor(write(f"[planner]\nstrategy = 'turn'\n{CALC}"))
+
+
+def test_instructions_of_a_planner(write, key):
+    text = "[planner]\nmodel = 'openai:gpt-x'\ninstructions = {}\n" + CALC
+    assert read_conductor(write(text.format("'Be brief.'"))).planner.instructions == "Be brief."
+    for wrong in ("' '", "''", "1"):
+        with pytest.raises(ConfigError, match="instructions"):
+            read_conductor(write(text.format(wrong)))

@@ -4,12 +4,20 @@ import pytest
 from langchain_core.messages import AIMessage, SystemMessage
 from langchain_core.runnables import RunnableLambda
 
-from langgraph_conductor import ACCEPT, ChatPlanner, PlanError, Planner, Worker, WorkerPool
+from langgraph_conductor import (
+    ACCEPT,
+    ChatPlanner,
+    PlanError,
+    Planner,
+    Worker,
+    WorkerPool,
+    create_conductor,
+)
 from langgraph_conductor.dialect import workflow_schema
-from langgraph_conductor.planners import PlanningError, fixed
+from langgraph_conductor.planners import PlanningError, TurnsPlanner, fixed
 from langgraph_conductor.planners.protocol import planner_of
 from langgraph_conductor.testing import ACCEPT_TEXT, ScriptedModel, plan_text
-from tests.helpers import flow, question, request
+from tests.helpers import ask, flow, question, request
 
 POOL = [
     Worker("coder", lambda t: "", description="Writes code.", price={"input": "1.25", "output": "10"}),
@@ -377,3 +385,31 @@ def test_a_planner_may_be_shown_the_earlier_answer_without_its_plan():
         assert "<previous_answer>\nIt is 4.\n</previous_answer>" in prompt
         assert "accept it: give three empty lists" in prompt
     assert alone.showing("anonymous").show_previous_plan is False
+
+
+# ------------------------------------------------------------------ instructions
+
+
+@pytest.mark.parametrize("kind", [ChatPlanner, TurnsPlanner])
+def test_instructions_stand_in_the_system_message_and_nowhere_else(kind):
+    asked = request([Worker("w", lambda task: "done")])
+    bare = kind(ScriptedModel()).render(asked)
+    words = "Prefer the cheap worker for small talk."
+    system, *rest = kind(ScriptedModel(), instructions=f" {words}\n").render(asked)
+    assert rest == bare[1:]
+    assert system.text.startswith(f"{bare[0].text}\n\n")
+    assert system.text.endswith(f"\n\n<instructions>\n{words}\n</instructions>")
+
+
+@pytest.mark.parametrize("wrong", ["", " \n", 1, ["Be brief."]])
+def test_instructions_that_say_nothing_are_refused(wrong):
+    with pytest.raises(ValueError, match="instructions must be a string that says something"):
+        ChatPlanner(ScriptedModel(), instructions=wrong)
+
+
+def test_instructions_reach_the_model_in_every_round_and_repair(run):
+    model = ScriptedModel(replies=["no plan", plan_text(("w", "Do it.", []))])
+    planner = ChatPlanner(model, instructions="Be brief \ud83d.").showing("anonymous").showing("described")
+    run(create_conductor(planner, [Worker("w", lambda task: "done")], max_rounds=2), ask())
+    assert len(model.calls) > 2
+    assert all("Be brief \ufffd." in messages[0].text for messages in model.calls)

@@ -14,7 +14,7 @@ from langgraph_conductor.replies import drop_thinking, last_text, reply_text, st
         ("x\n<think>a</think>y\n <THINK>b\n</Think>z", "x\ny\nz"),
         ("opened in the prompt\n</think>\nb", "\nb"),
         ("<think>never ends", ""),
-        ("said\n<think>never ends", "said\n<think>never ends"),
+        ("said\n<think>never ends", "said\n"),
         ("a\n</think><think>b</think> <thinking>c</thinking>d", "d"),
         ("<think></think>", ""),
         ("<think>a</think><think>never ends", ""),

@@ -14,7 +14,7 @@ from langgraph_conductor.evals.comparing import scores
 from langgraph_conductor.evals.results import Outcome
 from langgraph_conductor.evals.strategies import majority, strategies, votes_for
 from langgraph_conductor.evals.votes import VOTE, count_votes, majority_of, normalised
-from langgraph_conductor.planners import fixed
+from langgraph_conductor.planners import TurnsPlanner, fixed
 from langgraph_conductor.prompts import WORKER_FINAL, worker_prompt
 from langgraph_conductor.records import StepOutput, WorkerTask
 from langgraph_conductor.replay.identity import planner_identity
@@ -420,3 +420,39 @@ def test_an_oracle_leaves_out_what_one_was_not_asked():
     assert list(oracle("x", [a, a, b]).episodes) == ["t"]
     with pytest.raises(ValueError, match="at least one outcome"):
         oracle("x", [])
+
+
+# ------------------------------------------------------------- turn by turn
+
+
+def test_a_model_may_also_decide_turn_by_turn(run):
+    turns = [
+        '{"reasoning": "", "worker": "a", "role": "work", "subtask": "Add.", "reads": []}',
+        '{"reasoning": "", "worker": "b", "role": "verify", "subtask": "The sum.", "reads": [0]}',
+    ]
+    chat = ChatPlanner(ScriptedModel(replies=turns), prefill="I plan:", instructions="Be brief.")
+    names = [strategy.name for strategy in strategies(POOL, chat)]
+    assert "turn by turn" not in names
+    (turn,) = [s for s in strategies(POOL, chat, turns=True, max_steps=4) if s.name not in names]
+    assert (turn.name, turn.kind, turn.max_rounds, turn.max_steps) == ("turn by turn", "planner", 4, 1)
+    assert isinstance(turn.planner, TurnsPlanner)
+    assert turn.planner.instructions == "Be brief."
+    assert chat.prefill == "I plan:"
+    workers = [Worker("a", lambda task: "5"), Worker("b", lambda task: "Right.\nACCEPTED")]
+    result = run(create_conductor(turn.planner, workers, max_rounds=turn.max_rounds), ask())
+    assert (result["answer"], len(chat.model.calls)) == ("5", 2)
+
+
+def test_a_turns_planner_is_run_as_such():
+    planner = TurnsPlanner(ScriptedModel())
+    (turn,) = [s for s in strategies(POOL, planner, max_steps=3) if s.kind == "planner"]
+    assert (turn.name, turn.planner, turn.max_rounds) == ("turn by turn", planner, 3)
+
+
+def test_what_a_planner_learns_of_its_model_does_not_change_what_it_is():
+    for planner in (TurnsPlanner(ScriptedModel()), ChatPlanner(ScriptedModel())):
+        before = planner_identity(planner)
+        planner._learned.no_system = True
+        assert planner_identity(planner) == before
+    told = ChatPlanner(ScriptedModel(), instructions="Be brief.")
+    assert planner_identity(told) != planner_identity(ChatPlanner(ScriptedModel()))
