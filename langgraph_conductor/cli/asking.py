@@ -120,7 +120,12 @@ class Manner:
     @property
     def streams(self) -> bool:
         """Whether the answer is written to stdout as it comes."""
-        return self.tokens and self.stdout and (self.quiet or not has_tree(_console()))
+        return self.tokens and self.stdout and not self.has_tree
+
+    @property
+    def has_tree(self) -> bool:
+        """Whether progress is a tree on stderr."""
+        return not self.quiet and has_tree(_console())
 
 
 Build = Callable[..., CompiledStateGraph[Any, Any, Any, Any]]
@@ -138,6 +143,22 @@ def place_of(saver: str | None, thread: str | None) -> Place | None:
             "--saver and --thread belong together: where the run is saved, and under which name"
         )
     return Place.of(saver) if saver else None
+
+
+def place_of_saver(saver: str) -> Place:
+    """Where runs are to be saved, after seeing that they can be.
+
+    Raises:
+        typer.BadParameter: If it is of no known form.
+        ConductorError: If nothing can be kept there.
+        ImportError: If the saver's package is not installed.
+    """
+    place = Place.of(saver)
+    if place.path and not place.path.exists():  # nothing is left behind
+        check_writable(place.path)
+    else:
+        asyncio.run(_made(place))
+    return place
 
 
 def check_terminal() -> None:
