@@ -77,11 +77,15 @@ def one_line_errors() -> Iterator[None]:
         say("interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except Exception as error:
-        from langgraph_conductor.errors import ConductorError
+        from langgraph_conductor.errors import ConductorError, LocalModelError
 
         plain = isinstance(error, ConductorError | ValueError | ImportError | OSError)
         said = f"{error}{_how_to_install(error)}"
-        say(f"error: {said}" if plain else f"error: {type(error).__name__}: {said}")
+        # What to do about a missing model takes several lines, some of them to be copied.
+        first, *more = said.splitlines() if said and isinstance(error, LocalModelError) else [said]
+        say(f"error: {first}" if plain else f"error: {type(error).__name__}: {first}")
+        for line in more:
+            say(line)
         raise typer.Exit(exit_code(error)) from error
 
 

@@ -583,3 +583,24 @@ def test_the_first_words_come_before_what_is_slow_is_imported(write, arguments, 
         [sys.executable, "-c", f"{FIRST}{SCRIPT}", *given], capture_output=True, text=True
     )
     assert done.stdout.splitlines()[0] == f"[] {words.replace('{}', path)}"
+
+
+@pytest.mark.parametrize("verb", [("check",), ("ask", "1 + 1")])
+def test_a_calculator_without_its_package_is_found_before_it_is_asked(write, monkeypatch, verb):
+    monkeypatch.setitem(sys.modules, "simpleeval", None)
+    done = command(*verb, "-c", write(CALCULATOR))
+    assert done.exit_code == 4
+    assert "pip install 'langgraph-conductor[local]'" in done.stderr
+
+
+def test_check_also_checks_where_runs_are_saved(write, tmp_path):
+    path = write(CALCULATOR)
+    place = tmp_path / "runs.db"
+    assert command("check", "-c", path, "--saver", f"sqlite:{place}").exit_code == 0
+    assert not place.exists()
+    place.write_text("no database, but something else\n" * 100)
+    for wrong in (place, tmp_path, tmp_path / "none" / "runs.db"):
+        done = command("check", "-c", path, "--saver", f"sqlite:{wrong}")
+        assert done.exit_code in (1, 2), wrong
+        assert done.stdout == ""
+        assert "Traceback" not in done.stderr
