@@ -604,3 +604,7 @@ def test_check_also_checks_where_runs_are_saved(write, tmp_path):
         assert done.exit_code in (1, 2), wrong
         assert done.stdout == ""
         assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_not_there_is_said_in_words():
+    assert one_line(command("draw", "nothing.json"), 1) == "error: there is no file 'nothing.json'"

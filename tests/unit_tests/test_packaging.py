@@ -17,9 +17,11 @@ MOST = 100_000
 def in_wheel():
     for path in sorted((ROOT / "langgraph_conductor").rglob("*")):
         name = path.relative_to(ROOT).as_posix()
-        if path.is_file() and "__pycache__" not in name:
-            if not any(fnmatch(name, pattern) for pattern in TARGETS["wheel"]["exclude"]):
-                yield name, path.stat().st_size
+        left_out = any(
+            fnmatch(name, pattern) for pattern in (*TARGETS["wheel"]["exclude"], "*__pycache__*")
+        )
+        if path.is_file() and not left_out:
+            yield name, path.stat().st_size
 
 
 def test_the_wheel_has_nothing_large_but_the_adapters():
