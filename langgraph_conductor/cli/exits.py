@@ -80,8 +80,9 @@ def one_line_errors() -> Iterator[None]:
         from langgraph_conductor.errors import ConductorError, LocalModelError
 
         plain = isinstance(error, ConductorError | ValueError | ImportError | OSError)
-        missing = isinstance(error, FileNotFoundError) and error.filename
-        words = f"there is no file {error.filename!r}" if missing else str(error)
+        words = str(error)
+        if isinstance(error, FileNotFoundError) and error.filename:
+            words = f"there is no file {error.filename!r}"
         said = f"{words}{_how_to_install(error)}"
         # What to do about a missing model takes several lines, some of them to be copied.
         first, *more = said.splitlines() if said and isinstance(error, LocalModelError) else [said]
