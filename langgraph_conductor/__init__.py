@@ -2,27 +2,27 @@
 
 from typing import TYPE_CHECKING
 
-from langgraph_conductor.budget import Budget
-from langgraph_conductor.dialect import ACCEPT, parse_workflow
-from langgraph_conductor.errors import (
-    BudgetExceededError,
-    ConductorError,
-    ConfigError,
-    LocalModelError,
-    PlanError,
-    WorkerError,
-)
-from langgraph_conductor.graph import add_conductor, compile_workflow, create_conductor
 from langgraph_conductor.lazy import lazily
-from langgraph_conductor.planners import ChatPlanner, Plan, Planner, PlanRequest
-from langgraph_conductor.records import StepOutput, WorkerTask
-from langgraph_conductor.state import ConductorState
-from langgraph_conductor.usage import Usage
-from langgraph_conductor.workers import Worker, WorkerPool
-from langgraph_conductor.workflow import Step, Workflow
 
 if TYPE_CHECKING:
+    from langgraph_conductor.budget import Budget
+    from langgraph_conductor.dialect import ACCEPT, parse_workflow
     from langgraph_conductor.episodes import run_episode
+    from langgraph_conductor.errors import (
+        BudgetExceededError,
+        ConductorError,
+        ConfigError,
+        LocalModelError,
+        PlanError,
+        WorkerError,
+    )
+    from langgraph_conductor.graph import add_conductor, compile_workflow, create_conductor
+    from langgraph_conductor.planners import ChatPlanner, Plan, Planner, PlanRequest
+    from langgraph_conductor.records import StepOutput, WorkerTask
+    from langgraph_conductor.state import ConductorState
+    from langgraph_conductor.usage import Usage
+    from langgraph_conductor.workers import Worker, WorkerPool
+    from langgraph_conductor.workflow import Step, Workflow
 
 __version__ = "0.1.0"
 
@@ -61,4 +61,34 @@ __all__ = [
     "LocalModelError",
 ]
 
-__getattr__ = lazily(__name__, {"run_episode": "episodes"})
+# LangGraph takes a second or two to import, and the command line says its first words before that.
+__getattr__ = lazily(
+    __name__,
+    {
+        **dict.fromkeys(("create_conductor", "add_conductor", "compile_workflow"), "graph"),
+        **dict.fromkeys(("Worker", "WorkerPool"), "workers"),
+        **dict.fromkeys(("WorkerTask", "StepOutput"), "records"),
+        **dict.fromkeys(("Workflow", "Step"), "workflow"),
+        **dict.fromkeys(("parse_workflow", "ACCEPT"), "dialect"),
+        **dict.fromkeys(("Planner", "PlanRequest", "Plan", "ChatPlanner"), "planners"),
+        **dict.fromkeys(
+            (
+                "ConductorError",
+                "PlanError",
+                "WorkerError",
+                "BudgetExceededError",
+                "ConfigError",
+                "LocalModelError",
+            ),
+            "errors",
+        ),
+        "Budget": "budget",
+        "Usage": "usage",
+        "ConductorState": "state",
+        "run_episode": "episodes",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,16 +6,17 @@ Answers go to stdout, progress and errors to stderr.
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, ParamSpec
 
 import typer
 
+# Nothing here may import what is slow: a command says its first words before that.
 from langgraph_conductor.cli.exits import BUDGET, EXIT_CODES, OTHER, one_line_errors, say
-from langgraph_conductor.display import describe, describe_setup, run_page
-from langgraph_conductor.display.words import printable
-from langgraph_conductor.foreign_text import json_of
+from langgraph_conductor.cli.streams import read_stdin, starting
+from langgraph_conductor.foreign_text import json_of, printable
 from langgraph_conductor.text_files import write_private
 
 if TYPE_CHECKING:
@@ -56,9 +57,32 @@ def command(function: Callable[P, None]) -> Callable[P, None]:
     return wrapped
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from langgraph_conductor import __version__
+
+        typer.echo(f"langgraph-conductor {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and stop."),
+    ] = False,
+) -> None:
+    return None
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print answer, rounds and usage as JSON.")]
-Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Show no progress, and of the report only the answer.")
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress: the answer alone.")]
+FullReport = Annotated[
+    bool,
+    typer.Option(
+        "--report",
+        help="Print each step too, with what it was asked, granted and said, and what all of it took.",
+    ),
 ]
 MaxSteps = Annotated[int | None, typer.Option(min=1, help="Most steps of a workflow.")]
 MaxRounds = Annotated[int | None, typer.Option(min=1, help="Most rounds of planning and running.")]
@@ -92,9 +116,10 @@ Saver = Annotated[str, typer.Option(metavar=SAVERS, help=SAVER)]
 
 @command
 def ask(
-    question: Annotated[str, typer.Argument(help="What to ask.")],
+    question: Annotated[str, typer.Argument(help="What to ask; - reads it from stdin.")],
     config: Config = None,
     as_json: AsJson = False,
+    report: FullReport = False,
     quiet: Quiet = False,
     max_steps: MaxSteps = None,
     max_rounds: MaxRounds = None,
@@ -111,37 +136,38 @@ def ask(
         str | None, typer.Option(help="The name of the conversation there; `resume` and `show` take it.")
     ] = None,
 ) -> None:
-    """Answer a question. Progress goes to stderr, the report to stdout.
+    """Answer a question. The answer goes to stdout, progress to stderr.
 
     Without --config the embedded models answer. They show the method at its smallest, not quality.
     With --saver and --thread a run that was killed goes on with `resume`.
     """
-    from langgraph_conductor.cli.asking import (
-        Manner,
-        check_choice,
-        check_terminal,
-        check_writable,
-        configured,
-        limited,
-        place_of,
-        run,
-    )
+    question = _question(question)
+    with starting(_begins_with(config), quiet=quiet):
+        from langgraph_conductor.cli.asking import (
+            Manner,
+            check_choice,
+            check_terminal,
+            check_writable,
+            configured,
+            limited,
+            place_of,
+            run,
+        )
 
-    _need_words(question)
-    place = place_of(saver, thread)
-    chosen = configured(config)
-    options = check_choice(chosen, worker, exclude)
-    budget = limited(chosen.budget, limit_usd, limit_seconds)
-    for file in filter(None, (html, log)):
-        check_writable(file)  # before anything is paid
-    if approve:
-        check_terminal()
+        place = place_of(saver, thread)
+        chosen = configured(config)
+        options = check_choice(chosen, worker, exclude)
+        budget = limited(chosen.budget, limit_usd, limit_seconds)
+        for file in filter(None, (html, log)):
+            check_writable(file)  # before anything is paid
+        if approve:
+            check_terminal()
     manner = Manner(
         place=place, thread=thread or "", approve=approve, log=log, quiet=quiet, tokens=_tokens(tokens),
         stdout=not as_json,
     )  # fmt: skip
     build = partial(chosen.build, budget=budget, **_bounds(max_steps, max_rounds))
-    _report(run(build, question, options, manner), manner, html, as_json=as_json)
+    _report(run(build, question, options, manner), manner, html, as_json=as_json, report=report)
 
 
 @command
@@ -150,6 +176,7 @@ def resume(
     saver: Saver,
     config: Config = None,
     as_json: AsJson = False,
+    report: FullReport = False,
     quiet: Quiet = False,
     max_steps: MaxSteps = None,
     max_rounds: MaxRounds = None,
@@ -165,15 +192,16 @@ def resume(
     Give it the --config and the options it was begun with, but for its budget, which is saved. Nothing that was
     saved is planned, run or paid again.
     """
-    from langgraph_conductor.cli.asking import Manner, check_choice, check_writable, configured
-    from langgraph_conductor.cli.asking import resume as go_on
-    from langgraph_conductor.cli.savers import Place
+    with starting(_begins_with(config), quiet=quiet):
+        from langgraph_conductor.cli.asking import Manner, check_choice, check_writable, configured
+        from langgraph_conductor.cli.asking import resume as go_on
+        from langgraph_conductor.cli.savers import Place
 
-    place = Place.of(saver)
-    chosen = configured(config)
-    options = check_choice(chosen, worker, exclude)
-    for file in filter(None, (html, log)):
-        check_writable(file)
+        place = Place.of(saver)
+        chosen = configured(config)
+        options = check_choice(chosen, worker, exclude)
+        for file in filter(None, (html, log)):
+            check_writable(file)
     manner = Manner(
         place=place,
         thread=thread,
@@ -184,7 +212,7 @@ def resume(
         stdout=not as_json,
     )
     build = partial(chosen.build, **_bounds(max_steps, max_rounds))
-    _report(go_on(build, options, manner), manner, html, as_json=as_json)
+    _report(go_on(build, options, manner), manner, html, as_json=as_json, report=report)
 
 
 @command
@@ -201,6 +229,8 @@ def show(
     result = saved_run(place, thread)
     typer.echo(printable(describe_saved(result)))
     if html:
+        from langgraph_conductor.display import run_page
+
         with making_sense(place):
             page = run_page(result)
         write_private(html, page)
@@ -224,7 +254,7 @@ def draw(
     if (file is None) == (question is None):
         raise typer.BadParameter("give either a FILE (or -) or --question")
     if question is not None:
-        _need_words(question)
+        question = _question(question)
     workflow = read_workflow(file) if file is not None else planned(configured(config), question or "")
     typer.echo(printable(workflow.to_mermaid()))
 
@@ -232,12 +262,18 @@ def draw(
 @command
 def check(
     config: Annotated[str, typer.Option("--config", "-c", help="The conductor.toml to check.")],
+    saver: Annotated[
+        str | None, typer.Option(metavar=SAVERS, help="Check as well that runs can be saved there.")
+    ] = None,
 ) -> None:
     """Read a configuration, build everything in it without any call, and print what it sets up."""
-    from langgraph_conductor.cli.asking import configured
+    from langgraph_conductor.cli.asking import configured, place_of_saver
+    from langgraph_conductor.display import describe_setup
 
     chosen = configured(config)
     chosen.build()
+    if saver is not None:
+        place_of_saver(saver)
     typer.echo(printable(describe_setup(chosen)))
 
 
@@ -321,23 +357,26 @@ def eval(  # noqa: A001 - the name of the command
 
     What was answered is kept: broken off, the same command goes on where it was, and repeated it costs nothing.
     """
-    from langgraph_conductor.cli.asking import configured
-    from langgraph_conductor.cli.evaluating import Amount, run_eval, trained_planner
-    from langgraph_conductor.evals.suites import load_suite
-    from langgraph_conductor.planners.profiles import Profiles
+    with starting(f"reading {printable(suite)}", stays=False):
+        from langgraph_conductor.cli.asking import configured
+        from langgraph_conductor.cli.evaluating import Amount, run_eval, trained_planner
+        from langgraph_conductor.evals.suites import load_suite
+        from langgraph_conductor.planners.profiles import Profiles
 
-    amount = Amount(samples, seed, concurrency, limit_usd, forecast, yes)
+        tasks, chosen = load_suite(suite, allow_code=allow_code), configured(config)
+        measured = None if profiles is None else Profiles.load(profiles)
+        planner = trained_planner(trained)
     complete = run_eval(
-        load_suite(suite, allow_code=allow_code),
-        configured(config),
-        amount,
+        tasks,
+        chosen,
+        Amount(samples, seed, concurrency, limit_usd, forecast, yes),
         out,
         store,
         split=split,
         items=items,
         train_items=train_items,
-        profiles=None if profiles is None else Profiles.load(profiles),
-        trained=trained_planner(trained),
+        profiles=measured,
+        trained=planner,
         second_rounds=second_rounds,
         turns=turns,
         workflow_oracle=workflow_oracle,
@@ -363,15 +402,14 @@ def profile(
     yes: Agreed = False,
 ) -> None:
     """Measure each worker alone: accuracy, cost, time and form, by domain, for `profiles` of the planner."""
-    from langgraph_conductor.cli.asking import configured
-    from langgraph_conductor.cli.evaluating import Amount, run_profile
-    from langgraph_conductor.evals.suites import load_suite
+    with starting(f"reading {printable(suite)}", stays=False):
+        from langgraph_conductor.cli.asking import configured
+        from langgraph_conductor.cli.evaluating import Amount, run_profile
+        from langgraph_conductor.evals.suites import load_suite
 
+        tasks, chosen = load_suite(suite, allow_code=allow_code), configured(config)
     amount = Amount(samples, seed, concurrency, limit_usd, forecast, yes)
-    chosen = configured(config)
-    if not run_profile(
-        load_suite(suite, allow_code=allow_code), chosen, amount, out, store, split=split, items=items
-    ):
+    if not run_profile(tasks, chosen, amount, out, store, split=split, items=items):
         raise typer.Exit(BUDGET)
 
 
@@ -435,9 +473,20 @@ def fetch() -> None:
     typer.echo(smollm2_path())
 
 
-def _need_words(question: str) -> None:
+def _question(given: str) -> str:
+    """The question, read from stdin if that is what `-` asks for.
+
+    Raises:
+        typer.BadParameter: If it is empty.
+    """
+    question = read_stdin() if given == "-" else given
     if not question.strip():
         raise typer.BadParameter("the question is empty")
+    return question
+
+
+def _begins_with(config: str | None) -> str:
+    return "starting the embedded models" if config is None else f"reading {printable(config)}"
 
 
 def _bounds(max_steps: int | None, max_rounds: int | None) -> dict[str, int]:
@@ -449,36 +498,56 @@ def _tokens(said: bool | None) -> bool:
     return sys.stdout.isatty() if said is None else said
 
 
-def _report(result: dict[str, Any], manner: "Manner", html: Path | None, *, as_json: bool) -> None:
-    """Print what is asked for, and then write it; what fails leaves the rest as it is.
+def _report(
+    result: dict[str, Any], manner: "Manner", html: Path | None, *, as_json: bool, report: bool
+) -> None:
+    """Print what is asked for, and write it; what fails leaves the rest as it is.
 
     Raises:
         typer.Exit: If there is no answer, or something could not be written.
+        BrokenPipeError: If whoever read stdout has gone; the page is written all the same.
     """
     failed = bool(manner.failures)
-    failed |= not _printed(result, manner, as_json=as_json)
-    if html:
-        try:
-            write_private(html, run_page(result))
-        except OSError as error:
-            say(f"error: the page could not be written: {error}")
-            failed = True
+    try:
+        failed |= not _printed(result, manner, as_json=as_json, report=report)
+    finally:
+        failed |= bool(html) and not _page_written(result, html)
     if failed or not result["answer"]:  # without an answer, a person ended the run
         raise typer.Exit(OTHER)
 
 
-def _printed(result: dict[str, Any], manner: "Manner", *, as_json: bool) -> bool:
-    """Whether the report could be printed on stdout; if not, the answer goes to stderr."""
-    if as_json:
-        report = _json(result)
-    elif not manner.quiet:
-        report = describe(result)
-    elif manner.streams:  # it stands there already
-        return True
-    else:
-        report = printable(result["answer"])
+def _page_written(result: dict[str, Any], html: Path | None) -> bool:
+    from langgraph_conductor.display import run_page
+
     try:
-        typer.echo(report)
+        write_private(html or "", run_page(result))
+        return True
+    except OSError as error:
+        say(f"error: the page could not be written: {error}")
+        return False
+
+
+def _printed(result: dict[str, Any], manner: "Manner", *, as_json: bool, report: bool) -> bool:
+    """Whether the answer could be printed on stdout; if not, it goes to stderr.
+
+    It is alone there, for a pipe, unless more is asked for: the steps were told on stderr.
+    """
+    from langgraph_conductor.display.text import describe, used_in_words
+
+    if as_json:
+        text = _json(result)
+    elif report:
+        text = describe(result)
+    else:
+        if not manner.quiet and not manner.has_tree:  # where the total stands already
+            with suppress(OSError):  # no reason to lose the answer
+                typer.echo(used_in_words(result["usage"]), err=True)
+        text = "" if manner.streams else printable(result["answer"])
+    if not text:  # nothing was answered, or it is there already
+        return True
+    try:
+        typer.echo(text)
+        sys.stdout.flush()
         return True
     except BrokenPipeError:
         raise

@@ -1,6 +1,7 @@
 """`langgraph-conductor ask` and `resume`: run a conductor and show its progress on stderr."""
 
 import asyncio
+import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import ExitStack, nullcontext, suppress
@@ -120,7 +121,12 @@ class Manner:
     @property
     def streams(self) -> bool:
         """Whether the answer is written to stdout as it comes."""
-        return self.tokens and self.stdout and (self.quiet or not has_tree(_console()))
+        return self.tokens and self.stdout and not self.has_tree
+
+    @property
+    def has_tree(self) -> bool:
+        """Whether progress is a tree on stderr."""
+        return not self.quiet and has_tree(_console())
 
 
 Build = Callable[..., CompiledStateGraph[Any, Any, Any, Any]]
@@ -138,6 +144,22 @@ def place_of(saver: str | None, thread: str | None) -> Place | None:
             "--saver and --thread belong together: where the run is saved, and under which name"
         )
     return Place.of(saver) if saver else None
+
+
+def place_of_saver(saver: str) -> Place:
+    """Where runs are to be saved, after seeing that they can be.
+
+    Raises:
+        typer.BadParameter: If it is of no known form.
+        ConductorError: If nothing can be kept there.
+        ImportError: If the saver's package is not installed.
+    """
+    place = Place.of(saver)
+    if place.path and not place.path.exists():  # nothing is left behind
+        check_writable(place.path)
+    else:
+        asyncio.run(_made(place))
+    return place
 
 
 def check_terminal() -> None:
@@ -207,11 +229,14 @@ async def _made(place: Place) -> None:
 
 
 def _go_on(manner: Manner) -> str:
-    return f"langgraph-conductor resume {manner.thread} --saver {manner.place}"
+    return (
+        f"langgraph-conductor resume {shlex.quote(manner.thread)} --saver {shlex.quote(str(manner.place))}"
+    )
 
 
 def _ask(manner: Manner) -> str:
-    return f"langgraph-conductor ask QUESTION --thread {manner.thread} --saver {manner.place}"
+    thread, place = shlex.quote(manner.thread), shlex.quote(str(manner.place))
+    return f"langgraph-conductor ask QUESTION --thread {thread} --saver {place}"
 
 
 def _followed(
@@ -236,12 +261,15 @@ def _followed(
                         _run(build, given, options, manner, memory, [*shows, _careful(show, "stderr", [])])
                     )
                 except KeyboardInterrupt:
-                    if manner.place:
-                        say(f"note: to go on: {_go_on(manner)}")
+                    _tell_how_to_go_on(manner)
                     raise
             if not result.get(INTERRUPTS):
                 break
-            given = Command(resume={one.id: _answered(one.value, manner) for one in result[INTERRUPTS]})
+            try:
+                given = Command(resume={one.id: _answered(one.value, manner) for one in result[INTERRUPTS]})
+            except (KeyboardInterrupt, typer.Abort):  # also where the terminal was closed
+                _tell_how_to_go_on(manner)
+                raise
     for record in result["rounds"]:
         if error := record["plan"]["error"]:
             then = "the earlier answer was kept" if record["accepted"] else "one worker answered alone"
@@ -249,6 +277,11 @@ def _followed(
     if result["stopped"]:
         say(f"note: {result['stopped']}")
     return result
+
+
+def _tell_how_to_go_on(manner: Manner) -> None:
+    if manner.place:
+        say(f"note: to go on: {_go_on(manner)}")
 
 
 def _careful(show: Show, what: str, failures: list[str]) -> Show:

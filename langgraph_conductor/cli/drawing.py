@@ -1,6 +1,5 @@
 """`langgraph-conductor draw`: a workflow as Mermaid text, read from a file or planned now."""
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from langgraph_conductor import (
     Workflow,
     parse_workflow,
 )
+from langgraph_conductor.cli.streams import read_stdin
 from langgraph_conductor.config import ConductorConfig
 from langgraph_conductor.text_files import read_json, read_text
 
@@ -27,7 +27,7 @@ def read_workflow(name: str) -> Workflow:
     Raises:
         PlanError: If there is none.
     """
-    text = sys.stdin.read() if name == "-" else read_text(name)
+    text = read_stdin() if name == "-" else read_text(name)
     try:
         data = read_json(text)
     except ValueError:

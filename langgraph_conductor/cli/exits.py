@@ -7,11 +7,6 @@ from typing import Final
 
 import typer
 
-from langgraph_conductor import BudgetExceededError, ConductorError, ConfigError, WorkerError
-from langgraph_conductor.display.words import short
-from langgraph_conductor.workers.key_names import names_key
-from langgraph_conductor.workers.known_secrets import redacted
-
 OTHER: Final = 1
 CONFIG: Final = 3
 NO_KEY: Final = 4
@@ -31,10 +26,25 @@ _OF_KIND: Final = {
     "no_key": NO_KEY, "unknown_model": UNKNOWN_MODEL, "unreachable": UNREACHABLE, "billing": BILLING,
 }  # fmt: skip
 _LONGEST: Final = 1500
+_EXTRAS: Final = {
+    "typer": "cli", "rich": "cli",
+    "aiosqlite": "sqlite", "langgraph.checkpoint.sqlite": "sqlite",
+    "psycopg": "postgres", "langgraph.checkpoint.postgres": "postgres",
+    "inspect_ai": "eval", "math_verify": "eval", "sympy": "eval", "matplotlib": "eval", "numpy": "eval",
+    "reasoning_gym": "eval", "scipy": "eval",
+    "langchain_openai": "openai", "langchain_anthropic": "anthropic", "langchain_google_genai": "google",
+    "langchain_openrouter": "openrouter", "langchain_mcp_adapters": "mcp",
+    "xllamacpp": "local", "platformdirs": "local", "simpleeval": "local",
+    "torch": "train", "transformers": "train", "peft": "train", "trl": "train", "accelerate": "train",
+    "datasets": "train", "gguf": "train",
+}  # fmt: skip
+"""The extra that a module is installed with."""
 
 
 def exit_code(error: BaseException) -> int:
     """The exit code of a failure: the first in its chain of causes whose kind is known."""
+    from langgraph_conductor.errors import BudgetExceededError, ConfigError, WorkerError
+
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, WorkerError):
@@ -52,8 +62,12 @@ def exit_code(error: BaseException) -> int:
 
 def say(words: str) -> None:
     """One line on stderr, without keys."""
+    from langgraph_conductor.foreign_text import on_one_line
+    from langgraph_conductor.workers.key_names import names_key
+    from langgraph_conductor.workers.known_secrets import redacted
+
     secrets = [value for name, value in os.environ.items() if names_key(name, value)]
-    typer.echo(short(redacted(words.replace("\n  - ", "; "), secrets), _LONGEST), err=True)
+    typer.echo(on_one_line(redacted(words.replace("\n  - ", "; "), secrets), _LONGEST), err=True)
 
 
 @contextmanager
@@ -67,6 +81,25 @@ def one_line_errors() -> Iterator[None]:
         say("interrupted")
         raise typer.Exit(INTERRUPTED) from None
     except Exception as error:
+        from langgraph_conductor.errors import ConductorError, LocalModelError
+
         plain = isinstance(error, ConductorError | ValueError | ImportError | OSError)
-        say(f"error: {error}" if plain else f"error: {type(error).__name__}: {error}")
+        words = str(error)
+        if isinstance(error, FileNotFoundError) and error.filename:
+            words = f"there is no file {error.filename!r}"
+        said = f"{words}{_how_to_install(error)}"
+        # What to do about a missing model takes several lines, some of them to be copied.
+        first, *more = said.splitlines() if said and isinstance(error, LocalModelError) else [said]
+        say(f"error: {first}" if plain else f"error: {type(error).__name__}: {first}")
+        for line in more:
+            say(line)
         raise typer.Exit(exit_code(error)) from error
+
+
+def _how_to_install(error: BaseException) -> str:
+    """The command that installs the module an import did not find, if it is of an extra and not named yet."""
+    if not isinstance(error, ModuleNotFoundError) or "pip install" in str(error):
+        return ""
+    name = error.name or ""
+    extra = _EXTRAS.get(name) or _EXTRAS.get(name.partition(".")[0])
+    return f"; it comes with: pip install 'langgraph-conductor[{extra}]'" if extra else ""

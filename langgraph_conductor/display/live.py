@@ -10,7 +10,7 @@ from langgraph_conductor.display.words import money, printable, short, spent, to
 from langgraph_conductor.events import Event
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.text import Text
     from rich.tree import Tree
 
@@ -37,7 +37,8 @@ def tree(progress: Progress, now: float, *, over: bool = False, ascii_only: bool
     from rich.tree import Tree
 
     marks = _ASCII if ascii_only else _MARKS
-    total = ", ".join(part for part in (tokens(progress.usage), money(progress.usage)) if part)
+    used = progress.usage
+    total = ", ".join(part for part in (tokens(used), money(used)) if part) if used.calls else ""
     root = Tree(Text().append("conductor", "bold").append(f"  {total}", "dim"))
     for number, part in enumerate(progress.rounds):
         branch = root.add(f"round {number}")
@@ -118,6 +119,7 @@ def live(
     if not has_tree(console):
         yield lambda event: console.out(printable(told), highlight=False) if (told := line(event)) else None
         return
+    from rich.console import Group
     from rich.live import Live
 
     progress = Progress(began=clock())
@@ -126,8 +128,11 @@ def live(
     over = False
     ascii_only = not console.encoding.lower().startswith("utf")
 
-    def draw() -> "Tree":
-        return tree(progress, clock(), over=over, ascii_only=ascii_only)
+    def draw() -> "Group | Tree":
+        drawn = tree(progress, clock(), over=over, ascii_only=ascii_only)
+        # A free line for what the terminal echoes, such as ^C: behind a full line it would begin another one,
+        # and the tree be drawn over itself.
+        return drawn if over else Group(drawn, "")
 
     def show(event: Event) -> None:
         nonlocal progress

@@ -130,9 +130,15 @@ class Progress:
             and event["type"] != "tool_finished"
         ):
             return self
-        if event["step"] is None or event["step"] >= len(current.steps):  # the planner, or a resumed run
+        if event["step"] is None:  # the planner
             return self
         steps = list(current.steps)
+        if event["type"] == "step_started":
+            # A person may have made it another workflow than was planned, of more steps or fewer.
+            steps += [StepProgress("", "")] * (event["step"] + 1 - len(steps))
+            steps = steps[: event["step"] + 1] if event["final"] else steps
+        if event["step"] >= len(steps):  # a resumed run
+            return self
         steps[event["step"]] = _after(steps[event["step"]], event, now)
         return replace(self, rounds=(*before, replace(current, steps=tuple(steps))))
 
@@ -160,7 +166,15 @@ def _after(
 ) -> StepProgress:
     match event["type"]:
         case "step_started":
-            return replace(step, state="running", began=now, final=event["final"], doing="")
+            return replace(
+                step,
+                worker=event["worker"],
+                subtask=event["subtask"],
+                state="running",
+                began=now,
+                final=event["final"],
+                doing="",
+            )
         case "token":
             return replace(step, doing=(step.doing + event["text"])[-_SAYING:])
         case "tool_started":

@@ -22,7 +22,7 @@ def describe(result: Mapping[str, Any], *, width: int = 400) -> str:
     lines += ["", f"answer: {result['answer']}", ""]
     if stopped := result.get("stopped"):
         lines.append(f"stopped: {stopped}")
-    lines.append(_used(result["usage"]))
+    lines.append(used_in_words(result["usage"]))
     return printable("\n".join(lines))  # also names, which a file that is read may have any of
 
 
@@ -65,7 +65,12 @@ def _granted(names: list[list[int]], own_round: int) -> str:
     return ", ".join(["the question", *shown])
 
 
-def _used(usage: Mapping[str, Any]) -> str:
+def used_in_words(usage: Mapping[str, Any]) -> str:
+    """What a run took: calls, tokens, money and seconds, on one line.
+
+    Args:
+        usage: The result's `usage`.
+    """
     planner, workers = Usage.from_json(usage["planner"]), Usage.from_json(usage["workers"])
     parts = [f"{_calls(planner)} of the planner", f"{_calls(workers)} of workers"]
     total = Usage.from_json(usage["total"])

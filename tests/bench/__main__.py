@@ -15,6 +15,7 @@ from tests.bench import (
     memory,
     overhead,
     scheduling,
+    startup,
     throughput,
 )
 
@@ -30,6 +31,7 @@ if __name__ == "__main__":
         "coverage": coverage.main(),
         "durability": asyncio.run(durability.main()),
         "imports": imports.main(),
+        "startup": startup.main(),
         "injections": injections.main(),
         "memory": asyncio.run(memory.main()),
         "embedded": asyncio.run(embedded.main()),

@@ -10,7 +10,7 @@ import sys, time
 begin = time.perf_counter()
 import langgraph.graph
 middle = time.perf_counter()
-import langgraph_conductor
+from langgraph_conductor import *
 print(middle - begin, time.perf_counter() - middle)
 """
 

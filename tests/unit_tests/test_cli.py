@@ -37,7 +37,7 @@ def command(*arguments):
 
 def test_ask_prints_the_run_plainly(scripted):
     scripted(plan_text(("a", "Do it.", []), ("b", "Check it.", [0])))
-    done = command("ask", "What is it?")
+    done = command("ask", "What is it?", "--report")
     assert done.exit_code == 0
     lines = done.stdout.splitlines()
     assert lines[0].startswith("round 0: parsed unaided, ")
@@ -84,7 +84,7 @@ def test_errors_are_one_line_and_exit_code_1(scripted, monkeypatch):
         raise LocalModelError("there is no model; do this")
 
     monkeypatch.setattr(local, "planner", missing)
-    assert command("ask", "hi").stderr == "error: there is no model; do this\n"
+    assert command("ask", "hi", "-q").stderr == "error: there is no model; do this\n"
 
 
 def test_bad_options_are_refused():
@@ -102,8 +102,8 @@ def test_bad_options_are_refused():
 def test_without_typer_it_names_the_extra():
     script = "import sys; sys.modules['typer'] = None; from langgraph_conductor.cli import main; main()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "pip install 'langgraph-conductor[cli,local]'" in done.stderr
+    assert done.returncode == 4  # as the help says of a missing package
+    assert done.stderr == "error: this command needs typer: pip install 'langgraph-conductor[cli,local]'\n"
 
 
 # ------------------------------------------------------------------- describe
@@ -204,12 +204,18 @@ def one_line(done, code):
     return last
 
 
-def test_progress_goes_to_stderr_and_the_report_to_stdout(write):
+def test_progress_goes_to_stderr_and_the_answer_alone_to_stdout(write):
     path = write(CALCULATOR)
     done = command("ask", "What is 6 * 7?", "--config", path)
+    assert done.stdout == "42\n"
+    told = done.stderr.splitlines()
+    assert told[:2] == [f"reading {path} ...", "round 0: 1 step, a fixed strategy"]
+    assert sum("step 0 (w): done" in line for line in told) == 1
+    assert told[-1].startswith("used: 0 calls of the planner, ")
+    done = command("ask", "What is 6 * 7?", "--config", path, "--report")
     assert done.stdout.splitlines()[0] == "round 0: a fixed strategy"
     assert "answer: 42" in done.stdout
-    assert done.stderr.splitlines()[0] == "round 0: 1 step, a fixed strategy"
+    assert "used: " not in done.stderr
     done = command("ask", "What is 6 * 7?", "--config", path, "--json")
     assert json.loads(done.stdout)["answer"] == "42"
     assert json.loads(done.stdout)["stopped"] == ""
@@ -300,8 +306,8 @@ local = "calculator"
         done = command("ask", "What is 6 * 7?", "-c", write(text), *quiet)
         assert done.exit_code == 0
         assert "42" in done.stdout
-        last = done.stderr.splitlines()[-1]
-        assert last.startswith("note: round 0 could not be planned, one worker answered alone: ")
+        (note,) = [line for line in done.stderr.splitlines() if line.startswith("note: ")]
+        assert note.startswith("note: round 0 could not be planned, one worker answered alone: ")
     done = command("draw", "--question", "What is 6 * 7?", "-c", write(text))
     assert "planning failed" in one_line(done, 6)
 
@@ -407,9 +413,9 @@ def test_a_real_process_keeps_its_streams_apart(write):
 
     done = process("ask", "What is 6 * 7?", "-c", write(CALCULATOR), "--json")
     assert (done.returncode, json.loads(done.stdout)["answer"]) == (0, "42")
-    assert done.stderr.startswith("round 0: 1 step")
+    assert done.stderr.splitlines()[1].startswith("round 0: 1 step")
     done = process("ask", "x", "-c", write(one_model("openai:gpt-5")))
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (4, "", 1)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (4, "", 2)
 
 
 def test_ctrl_c_is_one_line_and_130(write, providers):
@@ -487,3 +493,118 @@ def test_a_file_that_is_not_what_it_should_be_is_one_clear_line(tmp_path, monkey
     if done.exit_code != 2:
         (line,) = done.stderr.splitlines()
         assert line.startswith("error: ")
+
+
+# ------------------------------------------------------------------- pipes, stdin, the first words
+
+
+def process(*arguments, **options):
+    """The command as a process of its own, without the terminal's settings."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.run([sys.executable, "-c", SCRIPT, *arguments], text=True, **options)
+
+
+def test_a_question_is_read_from_stdin(write):
+    path = write(CALCULATOR)
+    for verb in (("ask", "-", "-q"), ("draw", "--question", "-")):
+        done = CliRunner().invoke(
+            app, [*verb, "-c", path], input="What is 6 * 8?\n", catch_exceptions=False
+        )
+        assert done.exit_code == 0, done.stderr
+        assert done.stdout == ("48\n" if verb[0] == "ask" else done.stdout)
+        for empty in ("", " \n"):
+            done = CliRunner().invoke(app, [*verb, "-c", path], input=empty, catch_exceptions=False)
+            assert (done.exit_code, done.stdout) == (2, "")
+            assert "the question is empty" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("ask", "-"), ("draw", "-")])
+def test_stdin_that_is_no_text_or_closed_is_wrong_usage(arguments):
+    done = CliRunner().invoke(app, list(arguments), input=b"\xff\xfe\xff", catch_exceptions=False)
+    assert done.exit_code == 2
+    assert "stdin cannot be read as text" in done.stderr
+    closed = f"import sys; sys.stdin = None; {SCRIPT}"
+    done = subprocess.run([sys.executable, "-c", closed, *arguments], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "stdin is closed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of a shell")
+@pytest.mark.parametrize("more", [(), ("--report",), ("--json",)])
+def test_a_reader_that_goes_is_no_traceback_and_the_page_is_written(write, tmp_path, more):
+    page = tmp_path / "run.html"
+    read, written = os.pipe()
+    os.close(read)
+    done = process(
+        "ask", "What is 6 * 7?", "-c", write(CALCULATOR), "--html", str(page), *more, stdout=written
+    )
+    os.close(written)
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+    assert done.returncode == 1
+    assert "42" in page.read_text()
+
+
+def test_the_version_is_told():
+    from langgraph_conductor import __version__
+
+    done = command("--version")
+    assert (done.exit_code, done.stdout) == (0, f"langgraph-conductor {__version__}\n")
+
+
+FIRST = """
+import sys, typer
+echo, heard = typer.echo, []
+def tell(text="", *given, **options):
+    if not heard:
+        heard.append(text)
+        slow = {"langgraph", "langchain_core", "langsmith", "openai", "httpx", "asyncio", "rich", "numpy"}
+        print(sorted(slow & {name.partition(".")[0] for name in sys.modules}), text.strip(), flush=True)
+    echo(text, *given, **options)
+typer.echo = tell
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("ask", "What is 6 * 7?", "-c", "{}"), "reading {} ..."),
+        (("resume", "t", "--saver", "sqlite:none.db", "-c", "{}"), "reading {} ..."),
+        (("--version",), "langgraph-conductor 0.1.0"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else None,
+)
+def test_the_first_words_come_before_what_is_slow_is_imported(write, arguments, words):
+    """A person at a terminal hears something at once, while LangGraph alone takes seconds to import."""
+    path = write(CALCULATOR)
+    given = [argument.replace("{}", path) for argument in arguments]
+    done = subprocess.run(
+        [sys.executable, "-c", f"{FIRST}{SCRIPT}", *given], capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[0] == f"[] {words.replace('{}', path)}"
+
+
+@pytest.mark.parametrize("verb", [("check",), ("ask", "1 + 1")])
+def test_a_calculator_without_its_package_is_found_before_it_is_asked(write, monkeypatch, verb):
+    monkeypatch.setitem(sys.modules, "simpleeval", None)
+    done = command(*verb, "-c", write(CALCULATOR))
+    assert done.exit_code == 4
+    assert "pip install 'langgraph-conductor[local]'" in done.stderr
+
+
+def test_check_also_checks_where_runs_are_saved(write, tmp_path):
+    path = write(CALCULATOR)
+    place = tmp_path / "runs.db"
+    assert command("check", "-c", path, "--saver", f"sqlite:{place}").exit_code == 0
+    assert not place.exists()
+    place.write_text("no database, but something else\n" * 100)
+    for wrong in (place, tmp_path, tmp_path / "none" / "runs.db"):
+        done = command("check", "-c", path, "--saver", f"sqlite:{wrong}")
+        assert done.exit_code in (1, 2), wrong
+        assert done.stdout == ""
+        assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_is_not_there_is_said_in_words():
+    assert one_line(command("draw", "nothing.json"), 1) == "error: there is no file 'nothing.json'"

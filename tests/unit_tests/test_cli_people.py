@@ -386,7 +386,7 @@ def test_progress_that_cannot_be_shown_ends_nothing(team, monkeypatch):
     monkeypatch.setattr("langgraph_conductor.cli.asking.live", lambda *_, **__: nullcontext(full))
     done = command("ask", "What is it?")
     assert done.exit_code == 0
-    assert "answer: from a" in done.stdout
+    assert done.stdout == "from a\n"
 
 
 def test_an_answer_goes_to_stderr_where_stdout_takes_nothing(team, monkeypatch):
@@ -453,3 +453,15 @@ def test_a_saver_that_fails_once_there_is_an_answer_does_not_lose_it(
     else:  # it failed in the step itself
         assert at <= 2
         assert "error: sqlite:" in done.stderr
+
+
+@pytest.mark.parametrize("given_up", [KeyboardInterrupt, typer.Abort])
+def test_who_gives_up_while_asked_is_told_how_to_go_on(team, say, tmp_path, monkeypatch, given_up):
+    def leave(_):
+        raise given_up
+
+    monkeypatch.setattr("langgraph_conductor.cli.asking.answer", leave)
+    kept = f"sqlite:{tmp_path / 'my runs.db'}"
+    done = say("", "ask", "What is it?", "--approve", "--quiet", "--thread", "t", "--saver", kept)
+    assert done.exit_code == (130 if given_up is KeyboardInterrupt else 1)
+    assert f"note: to go on: langgraph-conductor resume t --saver '{kept}'" in done.stderr

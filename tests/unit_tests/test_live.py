@@ -27,7 +27,7 @@ def started(step, worker):
         "round": 0,
         "step": step,
         "worker": worker,
-        "subtask": "x",
+        "subtask": PLANNED["workflow"]["steps"][step]["subtask"] if step < 3 else "x",
         "granted": [],
         "final": step == 2,
     }
@@ -218,3 +218,19 @@ def test_a_run_that_goes_on_shows_what_was_done_before(conductor):
     last = console.file.getvalue().rpartition("conductor  ")[2]
     assert "✓ step 0: a  Do it.  done" in last
     assert "● step 1: b" in last
+
+
+def test_a_person_may_make_it_another_workflow_than_was_planned():
+    begun = {**started(0, "c"), "subtask": "Do it otherwise."}
+    progress = Progress().after(PLANNED, 1.0).after(begun, 2.0)
+    assert "step 0: c  Do it otherwise." in shown(progress, 2.0)
+    assert len(progress.rounds[0].steps) == 3
+    shorter = Progress().after(PLANNED, 1.0).after({**begun, "final": True}, 2.0)
+    assert [step.worker for step in shorter.rounds[0].steps] == ["c"]
+    longer = progress.after({**started(4, "d"), "subtask": "Join.", "final": True}, 3.0)
+    assert longer.rounds[0].steps[4].subtask == "Join."
+    assert len(longer.rounds[0].steps) == 5
+
+
+def test_before_the_first_answer_nothing_is_said_of_models():
+    assert shown(Progress(), 0.0).splitlines()[0].strip() == "conductor"

@@ -102,7 +102,7 @@ def test_no_file_is_long():
 
 
 def test_importing_brings_no_provider_and_no_heavy_library():
-    script = "import langgraph_conductor, sys, json; print(json.dumps(sorted(sys.modules)))"
+    script = "from langgraph_conductor import *; import sys, json; print(json.dumps(sorted(sys.modules)))"
     out = subprocess.run(
         [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True
     )
