@@ -116,6 +116,19 @@ class CallRecord(TypedDict):
     usage: dict[str, Any]
 
 
+class WithheldRecord(TypedDict):
+    """An attachment of the question that a model was not sent; its prompt says so."""
+
+    attachment: str
+    """Its name in prompts, such as `"image 1"`."""
+    about: str
+    """File name, MIME type and size, as far as they are known."""
+    worker: str
+    """Who was asked; empty if the planner."""
+    reason: str
+    """Why, such as `"the model reads no images, by its profile"`."""
+
+
 class StepRecord(TypedDict):
     """What one step did and cost. What it was granted is named, not copied."""
 
@@ -138,6 +151,8 @@ class StepRecord(TypedDict):
     """Every model call that answered, agents' inner ones included."""
     tool_calls: NotRequired[list[ToolRecord]]
     """Every call of a tool, in the order they ended; missing if there was none."""
+    withheld: NotRequired[list[WithheldRecord]]
+    """Attachments of the question that a worker that was asked was not sent; missing if there was none."""
     refusal: NotRequired[ErrorRecord]
     """Why no further call was made in the run, if its budget has ended by now."""
     edited: NotRequired[bool]
@@ -181,6 +196,8 @@ class PlanRecord(TypedDict):
     usage: dict[str, Any]
     model_calls: list[CallRecord]
     tool_calls: NotRequired[list[ToolRecord]]
+    withheld: NotRequired[list[WithheldRecord]]
+    """As in `StepRecord`, of the planner's model."""
     refusal: NotRequired[ErrorRecord]
     possibly_repeated: NotRequired[bool]
     """As in `StepRecord`."""

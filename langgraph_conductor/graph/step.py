@@ -161,6 +161,10 @@ def step_node(
             "seconds": seconds,
         }
         add_done(record, kept, work)
+        reached = {meter.worker for meter in tries}
+        readers = [who for who in asked if who.name in reached]
+        if withheld := [one for who in readers for one in who.reader.records(state[QUESTION], who.name)]:
+            record["withheld"] = withheld
         if ledger and ledger.refusal:
             record["refusal"] = error_record(ledger.refusal)
         stream.send(step_finished(number, record, text))

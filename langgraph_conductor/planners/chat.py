@@ -25,6 +25,7 @@ from langgraph_conductor.planners.showing import Show, worker_lines
 from langgraph_conductor.prices import Price, price_table
 from langgraph_conductor.prompts import (
     PLANNER_SYSTEM,
+    WITHHELD_FROM_PLANNER,
     Example,
     planner_prompt,
     rejected_prompt,
@@ -35,6 +36,7 @@ from langgraph_conductor.tags import escape
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.composed import takes_schemas, under_schema
 from langgraph_conductor.workers.failures import wait_before_retry
+from langgraph_conductor.workers.fitting import reader_of
 from langgraph_conductor.workers.models import chat_model
 from langgraph_conductor.workflow import Workflow
 
@@ -156,7 +158,7 @@ class ChatPlanner:
         ids = self._ids(request)
         text = planner_prompt(
             request.question,
-            worker_lines(request.pool, self.show, self.profiles),
+            worker_lines(request.pool, self.show, self.profiles, request.question),
             ids,
             self.examples,
             max_steps=request.max_steps,
@@ -164,11 +166,16 @@ class ChatPlanner:
             previous=self._previous(request),
             budget_left=str(request.budget) if request.budget else "",
         )
-        messages = [SystemMessage(PLANNER_SYSTEM), HumanMessage(with_attachments(text, request.question))]
+        messages = [SystemMessage(PLANNER_SYSTEM), self.asking(text, request)]
         for workflow, reason in request.rejected:
             written = json.dumps(workflow.to_json()) if self.structured else self._shown(workflow, request)
             messages += [AIMessage(escape(written)), HumanMessage(rejected_prompt(reason))]
         return messages
+
+    def asking(self, text: str, request: PlanRequest) -> BaseMessage:
+        """A prompt with what the model reads of the question's attachments, and words for the rest."""
+        message = HumanMessage(with_attachments(text, request.question))
+        return reader_of(self.model).fitted([message], request.question, WITHHELD_FROM_PLANNER)[0]
 
     def parse(self, text: str, request: PlanRequest) -> Workflow | Accept:
         """The workflow in `text`, or `ACCEPT`.
@@ -271,6 +278,7 @@ class ChatPlanner:
                 messages=(*prompt, *opening),
                 attempts=(*attempts, Attempt(self._mode, text)),
                 usage=usage,
+                withheld=tuple(reader_of(self.model).records(request.question, "")),
             )
 
     def _ask(self, call: _Call) -> Generator[_Asked, Any, Said]:

@@ -47,6 +47,7 @@ FLOORS = [
         "foreign_text",
         "special_tokens",
         "tags",
+        "attachments",
     },
     {"dialect", "access", "prompts", "state", "events", "options", "budget", "conversation"},
     {"workers", "planners"},
