@@ -1,6 +1,8 @@
 """The question is the conversation: earlier turns rendered, the newest request marked, the size capped."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Final
 
 from langchain_core.messages import (
@@ -11,55 +13,137 @@ from langchain_core.messages import (
     convert_to_messages,
 )
 
-from langgraph_conductor.prompts import tagged, text_of
+from langgraph_conductor.attachments import blocks_of, is_text, kind_of, labels, reference
+from langgraph_conductor.prompts import enclosed, text_of
 from langgraph_conductor.records import ContentBlock
-from langgraph_conductor.replies import drop_thinking, storable
-from langgraph_conductor.tags import CONVERSATION_INTRO, CONVERSATION_TAGS, escape, is_conversation
+from langgraph_conductor.replies import drop_thinking
+from langgraph_conductor.tags import CONVERSATION_INTRO, CONVERSATION_TAGS, escape, is_conversation, mark
 
 MAX_CHARS: Final = 40_000
 """Most characters of earlier turns in a question, about 10,000 tokens; oldest turns are left out first."""
 
+MAX_ATTACHMENTS: Final = 20
+"""Most attachments of turns other than the newest request in a question; the newest are kept."""
+
+MAX_ATTACHED: Final = 16_000_000
+"""Most characters of their data, about 12 MB: what providers take in one request."""
+
+MAX_CACHED: Final = 4
+"""Most places with `cache_control` in a question, the last ones: Anthropic takes no more."""
+
 _LATER: Final = "What was said since then:"
 _LEAST: Final = 200
-_NAMED: Final = ("image", "audio", "video", "file", "document")
 _CUT: Final = "\n[...]\n"
 
 
-def question_of(messages: Sequence[Any], *, max_chars: int = MAX_CHARS) -> list[ContentBlock]:
+@dataclass(frozen=True, slots=True)
+class _Attached:
+    """An attachment of a turn, and which of the turn's it is."""
+
+    block: ContentBlock
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What a turn says: its texts and attachments in order.
+
+    `message` is `None` where it is no turn, but a line about those left out.
+    """
+
+    message: BaseMessage | None
+    said: tuple[str | _Attached, ...]
+    cached: Any = None
+
+    @property
+    def text(self) -> str:
+        return "\n".join(part for part in self.said if isinstance(part, str)).strip()
+
+    @property
+    def attached(self) -> list[_Attached]:
+        return [part for part in self.said if isinstance(part, _Attached)]
+
+    def __len__(self) -> int:
+        """Characters, about."""
+        return len(self.text) + 40 * (1 + len(self.attached))
+
+
+def question_of(
+    messages: Sequence[Any], *, max_chars: int = MAX_CHARS, by_reference: bool = False
+) -> list[ContentBlock]:
     """The question a conversation asks, as JSON content blocks.
 
     A single human message is the question as it stands, unless it looks as if it were rendered here. Otherwise the
     other turns are rendered before the newest request. System messages and the newest request are kept whole;
     of the rest the oldest are left out until it fits, and the last one that does not fit is cut in its middle.
-    Images and other blocks of the newest request follow the text; those of other turns are only named.
+    Attachments follow the text, which has a mark where each of them stood (`tags.mark`).
 
     Args:
         messages: The conversation, in any form LangChain takes.
         max_chars: Most characters of turns other than the newest request.
+        by_reference: Whether attachments of other turns are only named by the ids of their messages, where they
+            have some, so that they are not stored again; `attachments.resolved` puts them back.
 
     Raises:
         ValueError: If there is no human message with content.
     """
-    turns = convert_to_messages(list(messages))
-    newest = max((i for i, turn in enumerate(turns) if isinstance(turn, HumanMessage)), default=None)
-    blocks = [] if newest is None else _blocks(turns[newest])
-    if newest is None or not blocks:
+    turns = [_turn(turn) for turn in convert_to_messages(list(messages))]
+    newest = max(
+        (i for i, turn in enumerate(turns) if isinstance(turn.message, HumanMessage)), default=None
+    )
+    if newest is None or not turns[newest].said:
         raise ValueError(
             "there is no question: give `messages` whose newest human message has content, "
             'such as {"messages": [{"role": "user", "content": "..."}]}'
         )
-    before, after = turns[:newest], turns[newest + 1 :]
-    text = text_of(blocks)
-    if not before and not any(_said(turn) for turn in after):
-        return _unlike_a_conversation(blocks)
-    later = _rendered(after, max_chars // 2)
-    room = max_chars - sum(map(len, later))
-    parts = [CONVERSATION_INTRO, *_rendered(before, room), tagged("newest_request", text)]
-    if later:
-        parts += [_LATER, *later]
+    if not any(turn.said for i, turn in enumerate(turns) if i != newest):
+        return _unlike_a_conversation(_cached_last(blocks_of(turns[newest].message)))
+    after = _kept(turns[newest + 1 :], max_chars // 2)
+    before = _kept(turns[:newest], max_chars - sum(map(len, after)))
+    before, after = _thinned(before, after)
+    shown = [*before, turns[newest], *after]
+    held = [(turn, part) for turn in shown for part in turn.attached]
+    names = iter(labels(part.block for _, part in held))
+    parts = [(CONVERSATION_INTRO, None)]
+    for i, turn in enumerate(shown):
+        if after and i == len(before) + 1:
+            parts.append((_LATER, None))
+        marks = [next(names) for _ in turn.attached]
+        parts.append((_shown(turn, marks, is_newest=i == len(before)), turn.cached))
+    referred = [
+        _stored(turn.message, part) if by_reference and turn is not turns[newest] else part.block
+        for turn, part in held
+    ]
+    return _cached_last([*_texts(parts), *referred])
+
+
+def _stored(message: BaseMessage | None, part: _Attached) -> ContentBlock:
+    return reference(part.block, message.id, part.at) if message is not None and message.id else part.block
+
+
+def _texts(parts: Iterable[tuple[str, Any]]) -> list[ContentBlock]:
+    """The parts as one text block; as several where one ends that is to be cached."""
+    blocks: list[ContentBlock] = []
+    run: list[str] = []
+    for text, cached in parts:
+        run.append(text)
+        if cached is not None:
+            blocks.append({"type": "text", "text": _run(blocks, run), "cache_control": cached})
+            run = []
+    return [*blocks, {"type": "text", "text": _run(blocks, run)}] if run else blocks
+
+
+def _run(before: Sequence[ContentBlock], run: Sequence[str]) -> str:
+    return ("\n" if before else "") + "\n\n".join(run)  # `text_of` puts a line break between blocks
+
+
+def _cached_last(blocks: Sequence[ContentBlock]) -> list[ContentBlock]:
+    """The same with `cache_control` at its last places alone."""
+    cached = [i for i, block in enumerate(blocks) if block.get("cache_control") is not None]
+    left = {*cached[:-MAX_CACHED]}
     return [
-        {"type": "text", "text": "\n\n".join(parts)},
-        *(block for block in blocks if block.get("type") != "text"),
+        {key: value for key, value in block.items() if key != "cache_control"} if i in left else block
+        for i, block in enumerate(blocks)
     ]
 
 
@@ -81,7 +165,7 @@ def content_blocks(question: Any) -> list[ContentBlock]:
         raise TypeError(
             f"a question must be a string or a list of content blocks, not {type(question).__name__}"
         )
-    blocks = _blocks(HumanMessage(question))
+    blocks = blocks_of(HumanMessage(question))
     if not blocks:
         raise ValueError("the question is empty")
     return blocks
@@ -99,60 +183,92 @@ def _unlike_a_conversation(blocks: list[ContentBlock]) -> list[ContentBlock]:
     ]
 
 
-def _blocks(message: BaseMessage) -> list[ContentBlock]:
-    """The content of a message as blocks, texts made storable, empty ones left out.
+def _turn(message: BaseMessage) -> _Turn:
+    """A turn, without what a model thought aloud."""
+    said: list[str | _Attached] = []
+    cached, at = None, 0
+    for block in blocks_of(message):
+        if not is_text(block):
+            said.append(_Attached(block, at))
+            at += 1
+            continue
+        text = drop_thinking(block["text"]) if isinstance(message, AIMessage) else block["text"]
+        if block.get("cache_control") is not None:
+            cached = block["cache_control"]
+        if text.strip():
+            said.append(text)
+    return _Turn(message, tuple(said), cached)
 
-    Blocks that are not text stay as the user wrote them, in whichever form the worker's provider takes.
-    """
-    content = [message.content] if isinstance(message.content, str) else message.content
-    blocks = [{"type": "text", "text": c} if isinstance(c, str) else dict(c) for c in content]
-    for block in blocks:
-        if "type" not in block and "text" in block:
-            block["type"] = "text"  # as some providers write it
-        if block.get("type") == "text":
-            block["text"] = storable(str(block.get("text") or ""))
-    return [block for block in blocks if block.get("type") != "text" or block["text"].strip()]
 
-
-def _rendered(turns: Sequence[BaseMessage], max_chars: int) -> list[str]:
-    """The turns as tagged text, the oldest left out where they do not fit."""
-    shown = [(turn, said) for turn in turns if (said := _said(turn))]
-    room = max_chars - sum(len(said) for turn, said in shown if isinstance(turn, SystemMessage))
-    kept: list[str] = []
-    left_out = 0
-    for turn, said in reversed(shown):
-        if not isinstance(turn, SystemMessage):
-            if room < _LEAST and len(said) > room:
-                left_out += 1
+def _kept(turns: Sequence[_Turn], max_chars: int) -> list[_Turn]:
+    """The turns that are shown, the oldest left out where they do not fit."""
+    turns = [turn for turn in turns if turn.said]
+    room = max_chars - sum(len(turn.text) for turn in turns if isinstance(turn.message, SystemMessage))
+    kept: list[_Turn] = []
+    left_out: list[_Turn] = []
+    for turn in reversed(turns):
+        if not isinstance(turn.message, SystemMessage):
+            if room < _LEAST and len(turn.text) > room:
+                left_out.append(turn)
                 room = 0
                 continue
-            said = _shortened(said, room)
-        kept.append(_turn(turn, said))
-        if not isinstance(turn, SystemMessage):
-            room -= len(kept[-1])
+            turn = _shortened(turn, room)
+            room -= len(turn)
+        kept.append(turn)
     if left_out:
-        kept.append(f"[{left_out} earlier turns are left out]")
+        held = sum(len(turn.attached) for turn in left_out)
+        with_them = f", with {held} attachment{'s' if held > 1 else ''}" if held else ""
+        kept.append(_Turn(None, (f"[{len(left_out)} earlier turns are left out{with_them}]",)))
     return kept[::-1]
 
 
-def _shortened(text: str, most: int) -> str:
+def _shortened(turn: _Turn, most: int) -> _Turn:
+    text = turn.text
     if len(text) <= most:
-        return text
+        return turn
     half = (most - len(_CUT)) // 2
-    return text[:half] + _CUT + text[-half:]
+    return replace(turn, said=(text[:half] + _CUT + text[-half:], *turn.attached))
 
 
-def _turn(turn: BaseMessage, said: str) -> str:
+def _thinned(*parts: Sequence[_Turn]) -> list[list[_Turn]]:
+    """The turns with as many of their attachments as are sent, the newest, and words for the others."""
+    many, size = 0, 0
+    thinned = []
+    for turns in reversed(parts):
+        kept = []
+        for turn in reversed(turns):
+            said: list[str | _Attached] = []
+            for part in reversed(turn.said):
+                if isinstance(part, _Attached):
+                    many += 1
+                    size += sum(len(part.block.get(key) or "") for key in ("base64", "text"))
+                    if many > MAX_ATTACHMENTS or size > MAX_ATTACHED:
+                        said.append(f"[an earlier {kind_of(part.block)} is left out]")
+                        continue
+                said.append(part)
+            kept.append(replace(turn, said=tuple(said[::-1])))
+        thinned.append(kept[::-1])
+    return thinned[::-1]
+
+
+def _shown(turn: _Turn, marks: Iterable[str], *, is_newest: bool) -> str:
+    """A turn between its tags: its texts, escaped, with marks where its attachments stand."""
+    if turn.message is None:
+        return turn.text
+    names = iter(marks)
+    lines: list[str] = []
+    for attached, run in groupby(turn.said, lambda part: isinstance(part, _Attached)):
+        if attached:
+            lines += [mark(next(names)) for _ in run]
+        else:  # together: a tag may begin in one text and end in the next
+            text = "\n".join(map(str, run))
+            lines.append(escape(text if is_newest else text.strip(), CONVERSATION_TAGS))
+    body = "\n".join(lines)
+    return (
+        enclosed("newest_request", body) if is_newest else enclosed("turn", body, role=_role(turn.message))
+    )
+
+
+def _role(message: BaseMessage) -> str:
     name = {HumanMessage: "user", AIMessage: "assistant", SystemMessage: "system"}
-    role = next((word for kind, word in name.items() if isinstance(turn, kind)), turn.type)
-    return tagged("turn", said, role=role)
-
-
-def _said(turn: BaseMessage) -> str:
-    """Its text, without what a model thought aloud, and the kinds of whatever else it holds."""
-    blocks = _blocks(turn)
-    text = text_of(blocks)
-    if isinstance(turn, AIMessage):
-        text = drop_thinking(text)
-    kinds = [kind for b in blocks for kind in _NAMED if kind in str(b.get("type"))]
-    return "\n".join([text.strip(), *(f"[{kind}]" for kind in kinds)]).strip()
+    return next((word for kind, word in name.items() if isinstance(message, kind)), message.type)

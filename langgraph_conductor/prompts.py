@@ -9,17 +9,22 @@ Text written by users and models is put between tags, and whatever in it looks l
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
+from langgraph_conductor.attachments import attachments, in_words, is_text, labels
 from langgraph_conductor.records import ContentBlock, StepOutput
 from langgraph_conductor.replies import storable
 from langgraph_conductor.tags import (
     CONVERSATION_TAGS,
+    MARK,
     PROMPT_TAGS,
     escape,
     escape_question,
+    is_conversation,
+    mark,
     newest_request,
     unescape,
     unescape_question,
@@ -27,9 +32,10 @@ from langgraph_conductor.tags import (
 from langgraph_conductor.workflow import Step, Workflow
 
 __all__ = [
-    "CONVERSATION_TAGS", "PLANNER_SYSTEM", "PROMPT_TAGS", "PROMPT_VERSION", "WORKER_FINAL", "Example", "escape",
-    "instructed", "planner_prompt", "rejected_prompt", "repair_prompt", "tagged", "text_of", "unescape",
-    "with_attachments", "worker_prompt", "worker_request",
+    "CONVERSATION_TAGS", "PLANNER_SYSTEM", "PROMPT_TAGS", "PROMPT_VERSION", "WITHHELD", "WITHHELD_FROM_PLANNER",
+    "WORKER_FINAL", "Example", "carried_by", "enclosed", "escape", "instructed", "planner_prompt",
+    "rejected_prompt", "repair_prompt", "tagged", "text_of", "unescape", "with_attachments", "worker_prompt",
+    "question_shown", "worker_request",
 ]  # fmt: skip
 
 PROMPT_VERSION: Final = 1
@@ -44,11 +50,12 @@ def tagged(tag: str, body: str, **attributes: object) -> str:
     that is escaped again where it enters a prompt.
     """
     if tag in CONVERSATION_TAGS:
-        return _enclosed(tag, escape(body, CONVERSATION_TAGS), **attributes)
-    return _enclosed(tag, escape_question(body) if tag == "overall_task" else escape(body), **attributes)
+        return enclosed(tag, escape(body, CONVERSATION_TAGS), **attributes)
+    return enclosed(tag, escape_question(body) if tag == "overall_task" else escape(body), **attributes)
 
 
-def _enclosed(tag: str, body: str, **attributes: object) -> str:
+def enclosed(tag: str, body: str, **attributes: object) -> str:
+    """`body`, which is escaped already, between `<tag ...>` and `</tag>`."""
     shown = "".join(
         f' {name}="{str(value).translate(_NOT_IN_ATTRIBUTES)}"' for name, value in attributes.items()
     )
@@ -60,10 +67,99 @@ def text_of(question: Iterable[ContentBlock]) -> str:
     return "\n".join(block["text"] for block in question if block.get("type") == "text")
 
 
+def question_shown(question: Iterable[ContentBlock]) -> str:
+    """The text of a question between its tags: escaped, with a mark where each attachment stands."""
+    shown = "".join(piece.text for piece in _pieces(question))
+    return enclosed("overall_task", shown)
+
+
 def with_attachments(text: str, question: Iterable[ContentBlock]) -> str | list[Any]:
-    """Message content: `text`, followed by what in the question is not text (images, files)."""
-    others = [dict(block) for block in question if block.get("type") != "text"]
-    return [{"type": "text", "text": text}, *others] if others else text
+    """Message content: `text` with the question's attachments, each behind its mark in the question.
+
+    Attachments that `text` holds no mark of follow it. A text block whose `cache_control` asks for it ends a block
+    here, too, so that what comes before it can be cached.
+
+    Args:
+        text: A prompt, with the question as `question_shown` renders it.
+        question: Content blocks.
+    """
+    question = list(question)
+    pieces = _pieces(question)
+    blocks = [piece.block for piece in pieces if piece.block is not None]
+    shown = "".join(piece.text for piece in pieces)
+    begins = text.find(whole := enclosed("overall_task", shown))
+    if begins < 0:
+        return [{"type": "text", "text": text}, *map(dict, blocks)] if blocks else text
+    if not blocks and not any(piece.cached for piece in pieces):
+        return text
+    at = begins + whole.index("\n") + 1
+    content: list[Any] = []
+    said = text[:at]
+    for piece in pieces:
+        said += piece.text
+        at += len(piece.text)
+        if piece.block is not None or piece.cached is not None:
+            content.append({"type": "text", "text": said} | piece.caching)
+            said = ""
+        if piece.block is not None:
+            content.append(dict(piece.block))
+    return [*content, {"type": "text", "text": said + text[at:]}]
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A part of a question's text, and what follows it."""
+
+    text: str
+    block: ContentBlock | None = None
+    cached: Any = None
+
+    @property
+    def caching(self) -> dict[str, Any]:
+        return {} if self.cached is None else {"cache_control": self.cached}
+
+
+def _pieces(question: Iterable[ContentBlock]) -> list[_Piece]:
+    question = list(question)
+    found = attachments(question)
+    if is_conversation(text_of(question)):
+        return _of_conversation(question, dict(zip(labels(found), found, strict=True)))
+    names = iter(labels(found))
+    pieces: list[_Piece] = []
+    for marked, run in groupby(question, lambda block: not is_text(block)):
+        for text, block in _marked(run, names) if marked else _escaped([*run]):
+            held, cached = (block, None) if marked else (None, block.get("cache_control"))
+            pieces.append(_Piece(_lined(pieces, text), held, cached))
+    return pieces
+
+
+def _marked(blocks: Iterable[ContentBlock], names: Iterator[str]) -> Iterator[tuple[str, ContentBlock]]:
+    return ((mark(next(names)), block) for block in blocks)
+
+
+def _escaped(texts: Sequence[ContentBlock]) -> Iterable[tuple[str, ContentBlock]]:
+    """Text blocks that follow each other, escaped; as one where something like a tag reaches over their ends."""
+    whole = escape("\n".join(block["text"] for block in texts))
+    parts = [escape(block["text"]) for block in texts]
+    return zip(parts, texts, strict=True) if "\n".join(parts) == whole else [(whole, {})]
+
+
+def _of_conversation(question: Iterable[ContentBlock], named: dict[str, ContentBlock]) -> list[_Piece]:
+    """The same of a conversation, whose text has marks of its own."""
+    pieces: list[_Piece] = []
+    for block in filter(is_text, question):
+        text, at = _lined(pieces, escape(block["text"], PROMPT_TAGS)), 0
+        for found in MARK.finditer(text):
+            if (held := named.pop(found[1], None)) is not None:
+                pieces.append(_Piece(text[at : found.end()], held))
+                at = found.end()
+        pieces.append(_Piece(text[at:], cached=block.get("cache_control")))
+    # One that was stored by an earlier version has none.
+    return [*pieces, *(_Piece(f"\n{mark(name)}", block) for name, block in named.items())]
+
+
+def _lined(before: Sequence[_Piece], text: str) -> str:
+    return f"\n{text}" if before else text
 
 
 # ------------------------------------------------------------------ workers
@@ -103,9 +199,9 @@ def worker_prompt(
     parts = [_WORKER_INTRO]
     if inputs or previous:
         parts.append(_WORKER_MATERIAL)
-    parts.append(tagged("overall_task", text_of(question)))
+    parts.append(question_shown(question))
     if previous:
-        parts.append(_enclosed("previous_round", "\n".join(map(_step_shown, previous))))
+        parts.append(enclosed("previous_round", "\n".join(map(_step_shown, previous))))
     parts += map(_step_shown, inputs)
     parts.append(tagged("your_subtask", subtask))
     if is_final:
@@ -205,6 +301,10 @@ and output of that earlier round.\
 """
 _PLAN_STANDS: Final = "Its plan and the answer that came of it stand in previous_plan and previous_answer"
 _ANSWER_STANDS: Final = "The answer that came of it stands in previous_answer"
+_CARRIED: Final = """\
+The question carries: {what}. Every model is handed what it can read of this, whatever it is granted. A model \
+that cannot read something knows of it only what a step that it reads has written about it.\
+"""
 _BUDGET: Final = """\
 What the team may still use, this plan included: {left}. A call that might not fit is not made, so plan \
 no more than this allows.\
@@ -292,9 +392,28 @@ def planner_prompt(
         parts.append(tagged("previous_answer", previous[1]))
     if budget_left:
         parts.append(_BUDGET.format(left=budget_left))
-    parts.append("USER QUESTION:\n" + tagged("overall_task", text_of(question)))
+    parts.append("USER QUESTION:\n" + question_shown(question))
+    if carried := carried_by(question):
+        parts.append(carried)
     parts.append("\n".join(["AVAILABLE MODELS:", *map(escape, workers)]))
     return "\n\n".join(parts)
+
+
+WITHHELD: Final = """\
+The question also has {what}, which you cannot read; another worker may describe it. \
+Work from what you are shown, and say so where that is not enough.\
+"""
+"""What a worker is told of attachments that its model is not sent."""
+
+WITHHELD_FROM_PLANNER: Final = """\
+You cannot read {what} yourself; plan for it by what the question says, and give it to a model that can.\
+"""
+
+
+def carried_by(question: Sequence[ContentBlock]) -> str:
+    """What a planner is told of a question's attachments; empty if it has none."""
+    found = attachments(question)
+    return _CARRIED.format(what=in_words(found)) if found else ""
 
 
 def instructed(system: str, instructions: str | None) -> str:

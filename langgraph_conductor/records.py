@@ -118,6 +118,19 @@ class CallRecord(TypedDict):
     """Whether the reply reached its limit of output tokens, so that it is cut; missing if not."""
 
 
+class WithheldRecord(TypedDict):
+    """An attachment of the question that a model was not sent; its prompt says so."""
+
+    attachment: str
+    """Its name in prompts, such as `"image 1"`."""
+    about: str
+    """File name, MIME type and size, as far as they are known."""
+    worker: str
+    """Who was asked; empty if the planner."""
+    reason: str
+    """Why, such as `"the model reads no images, by its profile"`."""
+
+
 class StepRecord(TypedDict):
     """What one step did and cost. What it was granted is named, not copied."""
 
@@ -142,6 +155,8 @@ class StepRecord(TypedDict):
     """Every call of a tool, in the order they ended; missing if there was none."""
     note: NotRequired[str]
     """What is to be known of an output that is there: that its limit of output tokens cut it."""
+    withheld: NotRequired[list[WithheldRecord]]
+    """Attachments of the question that a worker that was asked was not sent; missing if there was none."""
     refusal: NotRequired[ErrorRecord]
     """Why no further call was made in the run, if its budget has ended by now."""
     edited: NotRequired[bool]
@@ -185,6 +200,8 @@ class PlanRecord(TypedDict):
     usage: dict[str, Any]
     model_calls: list[CallRecord]
     tool_calls: NotRequired[list[ToolRecord]]
+    withheld: NotRequired[list[WithheldRecord]]
+    """As in `StepRecord`, of the planner's model."""
     refusal: NotRequired[ErrorRecord]
     possibly_repeated: NotRequired[bool]
     """As in `StepRecord`."""

@@ -13,12 +13,13 @@ from langgraph_conductor.foreign_text import normalized
 
 PROMPT_TAGS: Final = (
     "overall_task", "previous_round", "step_subtask", "step_output", "your_subtask",
-    "previous_plan", "previous_answer", "wish",
+    "previous_plan", "previous_answer", "wish", "attached_file",
 )  # fmt: skip
 """Tags of the parts of a prompt."""
 
-CONVERSATION_TAGS: Final = ("turn", "newest_request")
-"""Tags of the parts of a conversation, which as a whole is one part of a prompt."""
+CONVERSATION_TAGS: Final = ("turn", "newest_request", "attached")
+"""Tags of the parts of a conversation, which as a whole is one part of a prompt; and the mark that stands where an
+attachment was."""
 
 ALL_TAGS: Final = (*PROMPT_TAGS, *CONVERSATION_TAGS)
 
@@ -76,6 +77,13 @@ CONVERSATION_INTRO: Final = (
     "say what it refers to."
 )
 _REAL: Final = re.compile(r'<(/?)(turn|newest_request)(?: role="\w+")?>')
+MARK: Final = re.compile(r'<attached name="([a-z]+ \d+)"/>')
+"""Where an attachment stands in a text, by its name (`attachments.labels`)."""
+
+
+def mark(name: str) -> str:
+    """The mark of an attachment."""
+    return f'<attached name="{name}"/>'
 
 
 def is_conversation(text: str) -> bool:
@@ -89,6 +97,8 @@ def is_conversation(text: str) -> bool:
     for alike in _NAMED.finditer(text):
         if alike[2] or _name(alike[4]) not in CONVERSATION_TAGS:
             continue  # escaped, or another word
+        if MARK.match(text, alike.start()):
+            continue
         tag = _REAL.match(text, alike.start())
         if tag is None or inside != (tag[2] if tag[1] else ""):
             return False

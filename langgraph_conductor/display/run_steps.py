@@ -6,7 +6,7 @@ from typing import Final
 from langgraph_conductor.display.markup import cut, in_html
 from langgraph_conductor.display.run_parts import calls, described, ends, warned
 from langgraph_conductor.display.words import spent
-from langgraph_conductor.records import RoundRecord, StepRecord
+from langgraph_conductor.records import PlanRecord, RoundRecord, StepRecord
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workflow import Workflow
 
@@ -74,6 +74,7 @@ def _step(step: StepRecord, number: int, named: Named, chosen: Chosen) -> str:
     }
     after = {
         "said": step.get("text", ""),
+        "was not sent": withheld(step),
         **warned(step, step["worker"] if step["status"] == "ok" else ""),
         "called": f"{step['calls']} times" if step["calls"] > 1 else "",
         "took": spent(Usage.from_json(step["usage"]), step["seconds"]),
@@ -83,6 +84,15 @@ def _step(step: StepRecord, number: int, named: Named, chosen: Chosen) -> str:
         f"<h4>{number}.{step['index']} {in_html(step['worker'])}: {in_html(step['status'])}</h4>"
         f"{described(before)}{_granted(step, number, named, chosen)}{described(after)}"
         f"{calls(step)}</section>"
+    )
+
+
+def withheld(record: StepRecord | PlanRecord) -> str:
+    """The attachments a model was not sent, in words; empty if there was none."""
+    return "; ".join(
+        " ".join(part for part in (one["attachment"], one["about"] and f"({one['about']})") if part)
+        + f": {one['reason']}"
+        for one in record.get("withheld", ())
     )
 
 

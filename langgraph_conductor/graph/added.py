@@ -14,6 +14,7 @@ from langgraph.graph import END, StateGraph
 from langgraph.types import Send
 from pydantic import BaseModel
 
+from langgraph_conductor.attachments import resolved
 from langgraph_conductor.graph.outer_loop import OuterLoop, asks_the_same
 
 CHANNELS: Final = ("question", "rounds", "run")
@@ -32,12 +33,14 @@ class Entry:
         sent: Whether it began with a `Send`.
         room: Rounds that the graph's `recursion_limit` has room for after the next one; `None` if unknown, as
             LangGraph does not tell it to what is sent.
+        turns: The conversation, in which attachments of earlier turns lie.
     """
 
     now: Mapping[str, Any]
     messages: Sequence[Any]
     sent: bool
     room: int | None
+    turns: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +80,12 @@ class AddedNode:
         now = self._kept(given)
         if sent or not self._goes_on(now, given, config):
             now = self.loop.intake(given, config)
-        messages = list(given.get("messages") or ()) if self.replaces else []
+        turns = list(given.get("messages") or ())
+        if sent:  # it travels without the conversation
+            now = {**now, "question": resolved(now["question"], turns)}
+        messages = turns if self.replaces else []
         room = self._room(given.get(self._key("remaining_steps")))
-        return Entry({channel: now[channel] for channel in CHANNELS}, messages, sent, room)
+        return Entry({channel: now[channel] for channel in CHANNELS}, messages, sent, room, turns)
 
     def left(self, entry: Entry, now: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         """What the node writes after a round.

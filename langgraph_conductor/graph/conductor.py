@@ -144,11 +144,13 @@ def create_conductor(
 
     def blocking_round(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         _ = one_round
-        return loop.run_round(begun(state, config), config, _room(state["remaining_steps"]))
+        room = _room(state["remaining_steps"])
+        return loop.run_round(begun(state, config), config, room, state.get("messages") or ())
 
     async def async_round(state: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         _ = one_round
-        return await loop.arun_round(begun(state, config), config, _room(state["remaining_steps"]))
+        room = _room(state["remaining_steps"])
+        return await loop.arun_round(begun(state, config), config, room, state.get("messages") or ())
 
     def again(state: ConductorState, config: RunnableConfig) -> str | list[str]:
         if not state.get("rounds"):
@@ -274,12 +276,13 @@ def add_conductor(
         _ = one_round
         loop.check_blocking()
         entry = added.entered(state, config)
-        return added.left(entry, added.loop.run_round(entry.now, config, entry.room), config)
+        return added.left(entry, added.loop.run_round(entry.now, config, entry.room, entry.turns), config)
 
     async def awaited(state: Any, config: RunnableConfig) -> dict[str, Any]:
         _ = one_round
         entry = added.entered(state, config)
-        return added.left(entry, await added.loop.arun_round(entry.now, config, entry.room), config)
+        ended = await added.loop.arun_round(entry.now, config, entry.room, entry.turns)
+        return added.left(entry, ended, config)
 
     builder.add_node(name, node(name, blocking, awaited), input_schema=schema)
     builder.add_conditional_edges(name, router(AGAIN, added.again), {name: name, then: then})

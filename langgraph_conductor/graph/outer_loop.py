@@ -1,7 +1,7 @@
 """The outer loop: what is done before the first round, after the last, and in between."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Final
@@ -14,6 +14,7 @@ from langgraph.cache.base import BaseCache
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from langgraph_conductor.attachments import resolved
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.containment import contained
 from langgraph_conductor.conversation import question_blocks, question_of
@@ -155,7 +156,7 @@ class OuterLoop:
         chosen = self.options.over(config)
         earlier = tuple(getattr(self.planner, "earlier", ()))
         if self.get_question is None:
-            question = question_of(state.get("messages") or [])
+            question = question_of(state.get("messages") or [], by_reference=True)
         else:
             with hiding_keys_of(self.get_question):
                 question = question_blocks(contained(self.get_question, state))
@@ -187,13 +188,20 @@ class OuterLoop:
             check_offer(loop.planner, chosen)
             check_bounds(chosen.budget, loop.planner, offered(loop.pool, chosen))
 
-    def run_round(self, now: Mapping[str, Any], config: RunnableConfig, room: int | None) -> dict[str, Any]:
+    def run_round(
+        self,
+        now: Mapping[str, Any],
+        config: RunnableConfig,
+        room: int | None,
+        messages: Sequence[Any] = (),
+    ) -> dict[str, Any]:
         """Plan and run the next round.
 
         Args:
             now: The state of the run: `question`, `rounds` and `run`.
             config: The config of the conductor's node.
             room: Rounds that the graph's `recursion_limit` has room for after this one; `None` if unknown.
+            messages: The conversation, in which attachments of earlier turns lie.
 
         Returns:
             `now` with the round added to `rounds`.
@@ -201,16 +209,20 @@ class OuterLoop:
         Raises:
             SavedRunError: If an earlier version stored the run, or its rounds are none.
         """
-        given, inner, context = self._handed(now, config)
+        given, inner, context = self._handed(now, config, messages)
         with handed_down(context):
             ended = self.one_round.invoke(given, inner)
         return self._with(now, ended, self.workflows.record(ended, config), config, room)
 
     async def arun_round(
-        self, now: Mapping[str, Any], config: RunnableConfig, room: int | None
+        self,
+        now: Mapping[str, Any],
+        config: RunnableConfig,
+        room: int | None,
+        messages: Sequence[Any] = (),
     ) -> dict[str, Any]:
         """`run_round`, awaited."""
-        given, inner, context = self._handed(now, config)
+        given, inner, context = self._handed(now, config, messages)
         with handed_down(context):
             ended = await self.one_round.ainvoke(given, inner)
         return self._with(now, ended, await self.workflows.arecord(ended, config), config, room)
@@ -235,7 +247,7 @@ class OuterLoop:
         return {**after, "rounds": [*(now.get("rounds") or ()), last]}
 
     def _handed(
-        self, now: Mapping[str, Any], config: RunnableConfig
+        self, now: Mapping[str, Any], config: RunnableConfig, messages: Sequence[Any]
     ) -> tuple[dict[str, Any], RunnableConfig, RunContext]:
         """What the next round is given, its config, by which all that runs below is marked, and its context."""
         check_format(now["run"])
@@ -245,7 +257,7 @@ class OuterLoop:
                 "`rounds` in the state are no records of rounds; give them as they were read (`get_state`)"
             )
         stream = EventStream.of(config, tokens=self.options.over(config, now["run"]).tokens)
-        context = RunContext(now["question"], rounds, stream)
+        context = RunContext(resolved(now["question"], messages), rounds, stream)
         inner = marked(without_inner_state(inherited(config)), conductor_round=len(rounds))
         return {"run": now["run"], "round": len(rounds)}, inner, context
 

@@ -167,6 +167,8 @@ def build_round(
             "seconds": seconds,
         }
         add_done(record, kept, work)
+        if plan.withheld:
+            record["withheld"] = [*plan.withheld]
         if ledger and ledger.refusal:
             record["refusal"] = error_record(ledger.refusal)
         if before is not None:

@@ -167,6 +167,10 @@ def step_node(
         add_done(record, kept, work)
         if text and tries and (note := tries[-1].note):
             record["note"] = note
+        reached = {meter.worker for meter in tries}
+        readers = [who for who in asked if who.name in reached]
+        if withheld := [one for who in readers for one in who.reader.records(state[QUESTION], who.name)]:
+            record["withheld"] = withheld
         if ledger and ledger.refusal:
             record["refusal"] = error_record(ledger.refusal)
         stream.send(step_finished(number, record, text))

@@ -7,11 +7,11 @@ from the question to the subtask, from there to a description, and by going on w
 
 from typing import Any, Final
 
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import BaseMessage, SystemMessage
 
 from langgraph_conductor.local.labels import in_its_place
 from langgraph_conductor.planners import ChatPlanner, PlanRequest
-from langgraph_conductor.prompts import text_of, with_attachments
+from langgraph_conductor.prompts import text_of
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workflow import Workflow
 
@@ -38,7 +38,7 @@ class EmbeddedPlanner(ChatPlanner):
                 f"Answer before: {in_its_place(previous[1])}",
             ]
         lines.append(f"Question: {text_of(request.question)}")
-        return [SystemMessage(_SYSTEM), HumanMessage(with_attachments("\n".join(lines), request.question))]
+        return [SystemMessage(_SYSTEM), self.asking("\n".join(lines), request)]
 
 
 def plan_text(workflow: Workflow, pool: WorkerPool, *, anonymous: bool = False) -> str:

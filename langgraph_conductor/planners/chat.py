@@ -27,6 +27,7 @@ from langgraph_conductor.planners.showing import Show, worker_lines
 from langgraph_conductor.prices import Price, price_table
 from langgraph_conductor.prompts import (
     PLANNER_SYSTEM,
+    WITHHELD_FROM_PLANNER,
     Example,
     instructed,
     planner_prompt,
@@ -38,6 +39,7 @@ from langgraph_conductor.tags import escape
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.composed import takes_schemas, under_schema
 from langgraph_conductor.workers.failures import wait_before_retry
+from langgraph_conductor.workers.fitting import reader_of
 from langgraph_conductor.workers.models import chat_model
 from langgraph_conductor.workers.sendable import has_system, refuses_system, without_system
 from langgraph_conductor.workflow import Workflow
@@ -171,7 +173,7 @@ class ChatPlanner:
         ids = self._ids(request)
         text = planner_prompt(
             request.question,
-            worker_lines(request.pool, self.show, self.profiles),
+            worker_lines(request.pool, self.show, self.profiles, request.question),
             ids,
             self.examples,
             max_steps=request.max_steps,
@@ -181,12 +183,17 @@ class ChatPlanner:
         )
         messages = [
             SystemMessage(instructed(PLANNER_SYSTEM, self.instructions)),
-            HumanMessage(with_attachments(text, request.question)),
+            self.asking(text, request),
         ]
         for workflow, reason in request.rejected:
             written = json.dumps(workflow.to_json()) if self.structured else self._shown(workflow, request)
             messages += [AIMessage(escape(written)), HumanMessage(rejected_prompt(reason))]
         return messages
+
+    def asking(self, text: str, request: PlanRequest) -> BaseMessage:
+        """A prompt with what the model reads of the question's attachments, and words for the rest."""
+        message = HumanMessage(with_attachments(text, request.question))
+        return reader_of(self.model).fitted([message], request.question, WITHHELD_FROM_PLANNER)[0]
 
     def parse(self, text: str, request: PlanRequest) -> Workflow | Accept:
         """The workflow in `text`, or `ACCEPT`.
@@ -296,6 +303,7 @@ class ChatPlanner:
                 messages=(*self._sent(prompt), *opening),
                 attempts=(*attempts, Attempt(self._mode, text)),
                 usage=usage,
+                withheld=tuple(reader_of(self.model).records(request.question, "")),
             )
 
     def _sent(self, messages: list[BaseMessage]) -> list[BaseMessage]:

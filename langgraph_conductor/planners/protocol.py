@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 from langgraph_conductor.budget import BudgetLeft
 from langgraph_conductor.dialect import ACCEPT, Accept
 from langgraph_conductor.errors import PlanError
-from langgraph_conductor.records import ContentBlock, RoundRecord, latest_answered
+from langgraph_conductor.records import ContentBlock, RoundRecord, WithheldRecord, latest_answered
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import WorkerPool
 from langgraph_conductor.workers.composed import is_configurable, models_in
@@ -83,6 +83,7 @@ class Plan:
         usage: Use of the planner's model. Calls of LangChain models are counted by the conductor
             itself; this is for planners that call something else, and the two are never added.
         final: Whether no further planner call is wanted after this round.
+        withheld: Attachments of the question that the planner's model was not sent.
     """
 
     workflow: Workflow | Accept
@@ -92,6 +93,7 @@ class Plan:
     attempts: tuple[Attempt, ...] = ()
     usage: Usage = field(default_factory=Usage)
     final: bool = False
+    withheld: tuple[WithheldRecord, ...] = ()
 
     def __post_init__(self) -> None:
         typed = {"text": str, "usage": Usage, "attempts": tuple}

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from langgraph_conductor.attachments import attachments, labels
 from langgraph_conductor.planners.profiles import Measured, Profiles, WorkerProfile
+from langgraph_conductor.records import ContentBlock
 from langgraph_conductor.workers import Worker, WorkerPool
 
 Show = Literal["anonymous", "described"]
@@ -15,7 +17,9 @@ SURE: Final = 0.1
 """A share whose 95 % interval reaches further than this from its middle is shown with it."""
 
 
-def worker_lines(pool: WorkerPool, show: Show, profiles: Profiles | None = None) -> list[str]:
+def worker_lines(
+    pool: WorkerPool, show: Show, profiles: Profiles | None = None, question: Sequence[ContentBlock] = ()
+) -> list[str]:
     """A line on each worker, in order; with profiles, what was measured, and a last line that says on what.
 
     Of the domains those are shown in which the offered workers differ beyond doubt: the best one's 95 % interval
@@ -25,8 +29,11 @@ def worker_lines(pool: WorkerPool, show: Show, profiles: Profiles | None = None)
         pool: The offered workers.
         show: Whether names, descriptions and prices are shown, or ordinals alone.
         profiles: What was measured. Workers it does not know are shown as unmeasured.
+        question: The question, for what each worker reads of its attachments.
     """
-    lines = [_line(n, pool[name], show) for n, name in pool.ordinals.items()]
+    lines = [
+        _line(n, pool[name], show) + read_by(pool[name], question) for n, name in pool.ordinals.items()
+    ]
     if profiles is None:
         return lines
     known = [profiles.workers[name] for name in pool.names if name in profiles.workers]
@@ -56,6 +63,20 @@ def _line(ordinal: int, worker: Worker, show: Show) -> str:
     if price := worker.prices.get(""):
         said += f" (${price.input} in, ${price.output} out per million tokens)"
     return said + last
+
+
+def read_by(worker: Worker, question: Sequence[ContentBlock]) -> str:
+    """What a worker reads of a question's attachments, in brackets; empty if there is none."""
+    named = labels(attachments(question))
+    if not named:
+        return ""
+    if not worker.reader.models:
+        return f" (gets {', '.join(named)}; whether it can read that is not known)"
+    unread = {at for at, _ in worker.reader.withheld(question)}
+    can = ", ".join(name for at, name in enumerate(named) if at not in unread)
+    cannot = ", ".join(named[at] for at in sorted(unread))
+    parts = [f"reads {can}"] * bool(can) + [f"cannot read {cannot}"] * bool(cannot)
+    return f" ({'; '.join(parts)})"
 
 
 def _measured(profile: WorkerProfile | None, domains: Sequence[str]) -> str:

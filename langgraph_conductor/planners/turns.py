@@ -17,7 +17,7 @@ from langgraph_conductor.errors import PlanError
 from langgraph_conductor.planners.chat import ChatPlanner
 from langgraph_conductor.planners.protocol import Plan, PlanRequest
 from langgraph_conductor.planners.showing import worker_lines
-from langgraph_conductor.prompts import instructed, rejected_prompt, tagged, text_of, with_attachments
+from langgraph_conductor.prompts import carried_by, instructed, question_shown, rejected_prompt, tagged
 from langgraph_conductor.records import RoundRecord
 from langgraph_conductor.replies import drop_thinking, storable
 from langgraph_conductor.tags import escape
@@ -120,19 +120,19 @@ class TurnsPlanner(ChatPlanner):
         told = (
             f" At most {left} turn{'s are' if left != 1 else ' is'} left, this one counted." if left else ""
         )
-        lines = worker_lines(request.pool, self.show, self.profiles)
+        lines = worker_lines(request.pool, self.show, self.profiles, request.question)
         parts = [
             f"The models:\n{chr(10).join(map(escape, lines))}",
-            tagged("overall_task", text_of(request.question)),
+            question_shown(request.question),
+            *filter(None, [carried_by(request.question)]),
             *(_turn_shown(record) for record in request.rounds),
             _TASK.format(left=told),
         ]
         if request.budget:
             parts.insert(0, f"Left of the budget: {request.budget}.")
-        text = with_attachments("\n\n".join(parts), request.question)
         messages: list[BaseMessage] = [
             SystemMessage(instructed(_SYSTEM, self.instructions)),
-            HumanMessage(text),
+            self.asking("\n\n".join(parts), request),
         ]
         for _, reason in request.rejected:
             messages.append(HumanMessage(rejected_prompt(reason)))

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -12,10 +13,12 @@ from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.containment import acontained, contained
 from langgraph_conductor.prices import Model, Price, PriceTable, charged, price_table
+from langgraph_conductor.prompts import WITHHELD
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.composed import models_in
 from langgraph_conductor.workers.failures import refusal_in, secrets_of
+from langgraph_conductor.workers.fitting import Reader, reader_of
 from langgraph_conductor.workers.forms import Form, async_only, form_of, text_of_result
 from langgraph_conductor.workers.limits import Limiter
 from langgraph_conductor.workers.metering import Bounds
@@ -138,6 +141,7 @@ class Worker:
             runnable = chat_model(runnable, what)
         self.models = models_in(runnable)
         self.model = self.models[0] if self.models else None
+        self.reader: Reader = reader_of(runnable)
         self.bounds = bounds_of(self.model)
         self.other_bounds = tuple(bounds_of(model) for model in self.models[1:])
         self.max_input_tokens = max_input_tokens
@@ -167,6 +171,15 @@ class Worker:
     def __repr__(self) -> str:
         return f"Worker({self.name!r})"  # the runnable may show a key
 
+    def handed(self, task: WorkerTask) -> WorkerTask:
+        """`task` with a prompt of what the worker's model reads of the attachments, and words for the rest.
+
+        Of several models that may be asked in turn, what all of them read is sent; of those of an agent, what one
+        does. Functions, and runnables whose models are not known, get all of it in LangChain's standard blocks.
+        """
+        messages = self.reader.fitted(task.messages, task.question, WITHHELD)
+        return replace(task, messages=tuple(messages))
+
     def call(self, task: WorkerTask, config: RunnableConfig) -> str:
         """Answer `task` once.
 
@@ -187,7 +200,7 @@ class Worker:
         if self.form.call is None:
             raise TypeError(async_only(self.name))
         try:
-            return text_of_result(contained(self.form.call, task, config))
+            return text_of_result(contained(self.form.call, self.handed(task), config))
         except StopIteration as error:
             raise RuntimeError("the worker raised StopIteration") from error
         except Exception as error:
@@ -198,7 +211,7 @@ class Worker:
     async def acall(self, task: WorkerTask, config: RunnableConfig) -> str:
         """`call`, awaited."""
         try:
-            return text_of_result(await acontained(self.form.acall, task, config))
+            return text_of_result(await acontained(self.form.acall, self.handed(task), config))
         except (StopIteration, StopAsyncIteration) as error:
             raise RuntimeError(f"the worker raised {type(error).__name__}") from error
         except Exception as error:

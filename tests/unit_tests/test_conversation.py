@@ -69,7 +69,7 @@ def test_other_turns_name_their_images_and_hide_their_thoughts():
     shown = text(
         [HumanMessage([image]), AIMessage("<think>hm</think>nice"), HumanMessage("what is on it?")]
     )
-    assert '<turn role="user">\n[image]\n</turn>' in shown
+    assert '<turn role="user">\n<attached name="image 1"/>\n</turn>' in shown
     assert "AAAA" not in shown
     assert "hm" not in shown
 
@@ -77,8 +77,9 @@ def test_other_turns_name_their_images_and_hide_their_thoughts():
 def test_images_of_the_request_stay():
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     blocks = question_of([AIMessage("hi"), HumanMessage([{"type": "text", "text": "this?"}, image])])
-    assert blocks[1:] == [image]
-    assert question_of([HumanMessage([image])]) == [image]
+    standard = {"type": "image", "base64": "AAAA", "mime_type": "image/png"}
+    assert blocks[1:] == [standard]
+    assert question_of([HumanMessage([image])]) == [standard]
     json.dumps(blocks)
 
 

@@ -48,6 +48,7 @@ FLOORS = [
         "special_tokens",
         "tags",
         "thoughts",
+        "attachments",
     },
     {"dialect", "access", "prompts", "state", "events", "options", "budget", "conversation"},
     {"workers", "planners"},

@@ -141,7 +141,8 @@ def test_images_reach_the_worker(run):
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
     conductor = create_conductor(fixed.single("w"), [Worker("w", model)])
     run(conductor, {"messages": [HumanMessage([{"type": "text", "text": "this?"}, image])]})
-    assert model.calls[0][0].content[1] == image
+    standard = {"type": "image", "base64": "AA", "mime_type": "image/png"}
+    assert model.calls[0][0].content[1] == standard
 
 
 @pytest.mark.parametrize(
