@@ -85,6 +85,8 @@ class ErrorRecord(TypedDict):
     """What kind of failure it is, if it is a common one."""
     limit: NotRequired[str]
     """Of a call the budget did not allow: which of its limits."""
+    where: NotRequired[str]
+    """Of a failure in the user's own code: file, line and function, such as `"app/team.py:12, in shout"`."""
 
 
 class ToolRecord(TypedDict):

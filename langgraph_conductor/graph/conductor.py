@@ -74,8 +74,12 @@ def create_conductor(
         fallback: The worker that answers alone where planning fails; by default the first that may be
             last.
         budget: The most a run may use. The run then ends with the best answer it has, and `stopped` says why.
-        on_step_error: `"record"`: a failed step is recorded and later steps are told. `"raise"`: the
-            run stops with `WorkerError` and, with a checkpointer, resumes at that step.
+        on_step_error: What happens where a worker, and its fallback, failed for good. `"record"`: the step is
+            recorded as failed (`rounds[i]["steps"][j]["error"]`, with file and line where your own code is to
+            blame), the steps that read it are told, and the run goes on; if no step gives text, it ends with
+            `WorkerError`. `"raise"`: the run stops with `WorkerError` and, with a checkpointer, resumes at that
+            step: the choice for development and tests. Either way a bug in a function, tool, graph or planner of
+            your own is heard: it is raised with its cause, or logged as a warning with its traceback.
         approve: Whether a person is asked before a workflow runs, by an interrupt in the form of LangChain's
             human-in-the-loop middleware, which is answered with `Command(resume={"decisions": [...]})`: to let it
             run, to edit it, or to have another one planned. `False` ends the run. A function of the `Workflow`

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -245,7 +246,8 @@ class OuterLoop:
                 "`rounds` in the state are no records of rounds; give them as they were read (`get_state`)"
             )
         stream = EventStream.of(config, tokens=self.options.over(config, now["run"]).tokens)
-        context = RunContext(now["question"], rounds, stream)
+        failed = partial(self.ledgers.failed, now["run"])
+        context = RunContext(now["question"], rounds, stream, failed=failed)
         inner = marked(without_inner_checkpoints(inherited(config)), conductor_round=len(rounds))
         return {"run": now["run"], "round": len(rounds)}, inner, context
 
@@ -265,13 +267,13 @@ class OuterLoop:
             BudgetExceededError: If none did within the budget.
         """
         rounds = state["rounds"]
-        self.ledgers.close(state.get("run"))
+        cause = self.ledgers.close(state.get("run"))
         refusal = ended_by_budget(own_rounds(state.get("run"), rounds))
         stopped = refusal["message"] if refusal else stopped_by_person(rounds)
         stopped = stopped or (rounds[-1].get("stopped", "") if rounds else "")
         answered = latest_answered(rounds)
         if failed := unanswered(rounds, refusal):
-            raise failed
+            raise failed from cause
         text = answered["answer"] if answered else ""
         usage = usage_of(rounds)
         about = {

@@ -20,6 +20,7 @@ from langgraph_conductor.workers.forms import Form, async_only, form_of, text_of
 from langgraph_conductor.workers.limits import Limiter
 from langgraph_conductor.workers.metering import Bounds
 from langgraph_conductor.workers.models import chat_model
+from langgraph_conductor.workers.own_code import blame_definition
 from langgraph_conductor.workers.tools import (
     MAX_TOOL_TURNS,
     agent,
@@ -187,7 +188,7 @@ class Worker:
         if self.form.call is None:
             raise TypeError(async_only(self.name))
         try:
-            return text_of_result(contained(self.form.call, task, config))
+            return self._text(contained(self.form.call, task, config))
         except StopIteration as error:
             raise RuntimeError("the worker raised StopIteration") from error
         except Exception as error:
@@ -198,12 +199,19 @@ class Worker:
     async def acall(self, task: WorkerTask, config: RunnableConfig) -> str:
         """`call`, awaited."""
         try:
-            return text_of_result(await acontained(self.form.acall, task, config))
+            return self._text(await acontained(self.form.acall, task, config))
         except (StopIteration, StopAsyncIteration) as error:
             raise RuntimeError(f"the worker raised {type(error).__name__}") from error
         except Exception as error:
             if (refusal := refusal_in(error)) is not None:
                 raise refusal from error
+            raise
+
+    def _text(self, result: Any) -> str:
+        try:
+            return text_of_result(result)
+        except TypeError as error:
+            blame_definition(error, self.runnable)
             raise
 
 
