@@ -55,7 +55,8 @@ class WorkerTask:
         index: Position of the step in its workflow, from 0.
         round: Number of the round, from 0.
         is_final: Whether this is the last step, whose output is the answer.
-        messages: The same as a prompt ready for a chat model.
+        messages: The same as a prompt ready for a chat model; the worker's `instructions`, if it has some, come
+            first, as a system message.
     """
 
     question: tuple[ContentBlock, ...]

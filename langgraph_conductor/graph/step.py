@@ -29,7 +29,7 @@ from langgraph_conductor.graph.run_context import RunContext, taken
 from langgraph_conductor.graph.telling import stream_of, tell_budget, watching
 from langgraph_conductor.graph.traces import unclaimed
 from langgraph_conductor.options import OPTIONS
-from langgraph_conductor.records import StepOutput, StepRecord
+from langgraph_conductor.records import StepOutput, StepRecord, WorkerTask
 from langgraph_conductor.state import (
     QUESTION,
     ROUND,
@@ -113,15 +113,19 @@ def step_node(
         started_at, clock = time.time(), time.perf_counter()
         text = ""
 
+        def task_for(who: Worker) -> WorkerTask:
+            return worker_task(state, index, subtask, access, is_final=final, history=who.history)
+
         def ask() -> Ask:
             # Each try gets a task of its own: an earlier one may have changed what it was handed.
-            task = worker_task(state, index, subtask, access, is_final=final) if tries else first
+            # The first was made before, for the worker itself and not for its fallback.
+            task = first if not tries and who is worker else task_for(who)
             tries.append(meter := meter_of(who, ledger))
             inner = scoped(replayed(unclaimed(config)), channels, without=(OPTIONS,))
             return Ask(who, task, metered(inner, meter, work.watcher), meter)
 
         # Before the tries: what is wrong with the state is no worker's failure.
-        first = worker_task(state, index, subtask, access, is_final=final)
+        first = task_for(worker)
         if ledger:
             ledger.start_work()
         try:

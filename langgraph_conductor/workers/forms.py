@@ -26,6 +26,7 @@ from langgraph_conductor.replies import last_text, reply_text, storable
 from langgraph_conductor.usage import mapping
 from langgraph_conductor.workers.doors import enter_step
 from langgraph_conductor.workers.failures import RefusalError
+from langgraph_conductor.workers.instructions import SystemRole
 from langgraph_conductor.workers.memory import remembering
 from langgraph_conductor.workers.models import chat_model
 from langgraph_conductor.workers.whole_replies import check_whole, no_answer, text_in
@@ -77,9 +78,10 @@ def form_of(runnable: Any, name: str) -> Form:
             bound,
         )
     if isinstance(runnable, Runnable):
+        role = SystemRole()
         return Form(
-            lambda task, config: runnable.invoke(list(task.messages), config),
-            lambda task, config: runnable.ainvoke(list(task.messages), config),
+            lambda task, config: role.call(runnable.invoke, task.messages, config),
+            lambda task, config: role.acall(runnable.ainvoke, task.messages, config),
         )
     if callable(runnable):
         return _function(runnable, name)

@@ -19,6 +19,7 @@ from langgraph_conductor.containment import acontained, contained
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.tags import escape
 from langgraph_conductor.workers.failures import wait_before_retry
+from langgraph_conductor.workers.instructions import system_role_middleware
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool  # slow to import, and few workers have tools
@@ -38,6 +39,7 @@ def agent(
     max_tool_turns: int,
     retries: int,
     name: str,
+    instructions: str = "",
 ) -> Any:
     """An agent that may use `tools` for `max_tool_turns` turns and then has to answer.
 
@@ -52,8 +54,14 @@ def agent(
             f"worker {name!r}: {names[twice[0]]} of its tools are called {twice[0]!r}; a model could not tell "
             "them apart, so rename one or leave it out"
         )
-    own = [_tool_turns(max_tool_turns), _model_retries(retries)]
-    return create_agent(model, [*map(_contained, tools)], middleware=[*middleware, *own], name=name)
+    own = [_tool_turns(max_tool_turns), _model_retries(retries), system_role_middleware()]
+    return create_agent(
+        model,
+        [*map(_contained, tools)],
+        system_prompt=instructions or None,
+        middleware=[*middleware, *own],
+        name=name,
+    )
 
 
 def checked_tools(tools: Any, name: str) -> list[Any]:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -11,12 +12,15 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.containment import acontained, contained
+from langgraph_conductor.history import History, checked_history
 from langgraph_conductor.prices import Model, Price, PriceTable, charged, price_table
 from langgraph_conductor.records import WorkerTask
+from langgraph_conductor.replies import storable
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.composed import models_in
 from langgraph_conductor.workers.failures import refusal_in, secrets_of
 from langgraph_conductor.workers.forms import Form, async_only, form_of, text_of_result
+from langgraph_conductor.workers.instructions import instructed
 from langgraph_conductor.workers.limits import Limiter
 from langgraph_conductor.workers.metering import Bounds
 from langgraph_conductor.workers.models import chat_model
@@ -50,6 +54,13 @@ class Worker:
             servers (`{"transport": "stdio", "command": ..., "args": [...]}`), which may take 60 seconds
             for a reply, or their `read_timeout`. The model then runs in LangChain's agent loop. Its tool
             calls stay with it; only its answer travels on.
+        instructions: How it is to work, in your words: its system prompt. A model is sent it as a system
+            message, and one that refuses those has it at the beginning of its prompt. A function finds it as
+            the first of `WorkerTask.messages`. A graph, agent or conductor has system prompts of its own, so
+            there it begins the prompt. The planner is not shown it; it reads `description`.
+        history: What it sees of the chat: `"all"` its turns, as one prompt; `"last"`, the newest request alone;
+            or a number of turns before that, where system messages of the chat are not counted and stay.
+            The planner always sees all.
         middleware: LangChain agent middleware for that loop, such as `HumanInTheLoopMiddleware` for
             tools that need a person's yes.
         max_tool_turns: Turns in which it may call tools, 10 if left out; then it has to answer.
@@ -86,6 +97,8 @@ class Worker:
         /,
         *,
         description: str = "",
+        instructions: str = "",
+        history: History = "all",
         tools: Sequence[Any] = (),
         middleware: Sequence[Any] = (),
         max_tool_turns: int | None = None,
@@ -108,6 +121,8 @@ class Worker:
             raise ValueError(f"{what}: description and version must be strings and tags a list of strings")
         if type(may_be_last) is not bool:
             raise ValueError(f"{what}: may_be_last must be True or False, not {may_be_last!r}")
+        if not isinstance(instructions, str) or storable(instructions) != instructions:
+            raise ValueError(f"{what}: instructions must be a text without NUL or half a surrogate pair")
         _whole(what, "retries", retries, 0)
         if max_tool_turns is not None:
             _whole(what, "max_tool_turns", max_tool_turns, 0)
@@ -127,6 +142,8 @@ class Worker:
         self.name = name
         self.runnable = runnable
         self.description = description
+        self.instructions = instructions.strip()
+        self.history = checked_history(history, what)
         self.tags = frozenset(tags)
         self.timeout = timeout
         self.retries = retries
@@ -156,6 +173,7 @@ class Worker:
                     max_tool_turns=MAX_TOOL_TURNS if max_tool_turns is None else max_tool_turns,
                     retries=retries,
                     name=name,
+                    instructions=self.instructions,
                 ),
                 own_tools,
                 servers,
@@ -167,6 +185,13 @@ class Worker:
 
     def __repr__(self) -> str:
         return f"Worker({self.name!r})"  # the runnable may show a key
+
+    def instructed(self, task: WorkerTask) -> WorkerTask:
+        """`task` with the worker's instructions in its messages; those of an agent loop of ours go into that."""
+        if not self.instructions or self.tools or self.middleware:
+            return task
+        in_prompt = self.form.graph is not None
+        return replace(task, messages=instructed(task.messages, self.instructions, in_prompt=in_prompt))
 
     def call(self, task: WorkerTask, config: RunnableConfig) -> str:
         """Answer `task` once.
@@ -188,7 +213,7 @@ class Worker:
         if self.form.call is None:
             raise TypeError(async_only(self.name))
         try:
-            return self._text(contained(self.form.call, task, config))
+            return self._text(contained(self.form.call, self.instructed(task), config))
         except StopIteration as error:
             raise RuntimeError("the worker raised StopIteration") from error
         except Exception as error:
@@ -199,7 +224,7 @@ class Worker:
     async def acall(self, task: WorkerTask, config: RunnableConfig) -> str:
         """`call`, awaited."""
         try:
-            return self._text(await acontained(self.form.acall, task, config))
+            return self._text(await acontained(self.form.acall, self.instructed(task), config))
         except (StopIteration, StopAsyncIteration) as error:
             raise RuntimeError(f"the worker raised {type(error).__name__}") from error
         except Exception as error:

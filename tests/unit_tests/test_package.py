@@ -48,7 +48,7 @@ FLOORS = [
         "special_tokens",
         "tags",
     },
-    {"dialect", "access", "prompts", "state", "events", "options", "budget", "conversation"},
+    {"dialect", "access", "prompts", "state", "events", "options", "budget", "conversation", "history"},
     {"workers", "planners"},
     {"graph", "local", "replay"},
     {"config", "display", "rewards", "episodes", "editing"},
