@@ -12,11 +12,12 @@ from langgraph_conductor.errors import (
     PlanError,
     WorkerError,
 )
-from langgraph_conductor.graph import add_conductor, compile_workflow, create_conductor
+from langgraph_conductor.events import ConductorEvent
+from langgraph_conductor.graph import ConductorGraph, add_conductor, compile_workflow, create_conductor
 from langgraph_conductor.lazy import lazily
 from langgraph_conductor.planners import ChatPlanner, Plan, Planner, PlanRequest
 from langgraph_conductor.records import StepOutput, WorkerTask
-from langgraph_conductor.state import ConductorState
+from langgraph_conductor.state import ConductorResult, ConductorState
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
 from langgraph_conductor.workflow import Step, Workflow
@@ -51,6 +52,9 @@ __all__ = [
     "Usage",
     # results
     "ConductorState",
+    "ConductorGraph",
+    "ConductorResult",
+    "ConductorEvent",
     "run_episode",
     # errors
     "ConductorError",

@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, get_type_hints
 
-from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.cache.base import BaseCache
 from langgraph.channels import LastValue, UntrackedValue
 from langgraph.graph import END, START, StateGraph
-from langgraph.graph.state import CompiledStateGraph
 from langgraph.managed import RemainingSteps
 from langgraph.store.base import BaseStore
 from langgraph.types import Checkpointer
@@ -18,7 +16,7 @@ from langgraph_conductor.budget import Budget
 from langgraph_conductor.graph._langgraph import node, router
 from langgraph_conductor.graph.added import AGAIN, AddedNode
 from langgraph_conductor.graph.approval import Approve
-from langgraph_conductor.graph.bound import with_bound_options
+from langgraph_conductor.graph.bound import ConductorGraph, with_bound_options
 from langgraph_conductor.graph.ledgers import check_format
 from langgraph_conductor.graph.outer_loop import OuterLoop, Question, asks_the_same
 from langgraph_conductor.graph.step import OnStepError
@@ -42,7 +40,7 @@ class _RoundState(ConductorState, total=False):
 
 
 def create_conductor(
-    planner: str | BaseChatModel | Planner,
+    planner: str | Runnable[Any, Any] | Planner,
     workers: WorkerPool | Iterable[Worker | Mapping[str, Any]],
     *,
     max_steps: int = MAX_STEPS,
@@ -57,7 +55,7 @@ def create_conductor(
     store: BaseStore | None = None,
     cache: BaseCache[Any] | None = None,
     name: str = "conductor",
-) -> CompiledStateGraph[Any, Any, Any, Any]:
+) -> ConductorGraph:
     """Create a conductor: messages in, a planned team of workers, one answer message out.
 
     The graph is `intake -> round -> answer`, with an edge from `round` back to itself. A round plans,
@@ -95,8 +93,8 @@ def create_conductor(
         name: Name of the graph and of the answer message.
 
     Returns:
-        A compiled graph. Its result holds `messages`, `answer`, `rounds` (`RoundRecord`s), `usage`, and
-        `stopped`, which is empty unless the budget ended the run.
+        A compiled graph, LangGraph's own. Its result (`ConductorResult`) holds `messages`, `answer`, `rounds`
+        (`RoundRecord`s), `usage`, and `stopped`, which is empty unless the budget ended the run.
 
     Raises:
         ValueError: If an option does not fit, or a model's calls have no bound under the budget.
@@ -181,7 +179,7 @@ def create_conductor(
 
 def add_conductor(
     builder: StateGraph[Any, Any, Any, Any],
-    planner: str | BaseChatModel | Planner,
+    planner: str | Runnable[Any, Any] | Planner,
     workers: WorkerPool | Iterable[Worker | Mapping[str, Any]],
     *,
     name: str = "conductor",

@@ -8,9 +8,8 @@ from hashlib import sha256
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, convert_to_messages
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.cache.base import BaseCache
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -84,7 +83,7 @@ class OuterLoop:
     @classmethod
     def of(
         cls,
-        planner: str | BaseChatModel | Planner,
+        planner: str | Runnable[Any, Any] | Planner,
         workers: WorkerPool | Iterable[Worker | Mapping[str, Any]],
         *,
         name: str,

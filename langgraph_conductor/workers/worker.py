@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.caches import BaseCache
 from langchain_core.language_models import BaseChatModel
@@ -19,7 +19,7 @@ from langgraph_conductor.replies import storable
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.composed import models_in
 from langgraph_conductor.workers.failures import refusal_in, secrets_of
-from langgraph_conductor.workers.forms import Form, async_only, form_of, text_of_result
+from langgraph_conductor.workers.forms import Form, WorkerRunnable, async_only, form_of, text_of_result
 from langgraph_conductor.workers.instructions import instructed
 from langgraph_conductor.workers.limits import Limiter
 from langgraph_conductor.workers.metering import Bounds
@@ -34,6 +34,10 @@ from langgraph_conductor.workers.tools import (
     only_awaited,
     with_mcp,
 )
+
+if TYPE_CHECKING:  # slow to import, and few workers have tools
+    from langchain.agents.middleware import AgentMiddleware
+    from langchain_core.tools import BaseTool
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
 _RESERVED: Final = frozenset({"all"})
@@ -93,14 +97,14 @@ class Worker:
     def __init__(
         self,
         name: str,
-        runnable: Any,
+        runnable: WorkerRunnable,
         /,
         *,
         description: str = "",
         instructions: str = "",
         history: History = "all",
-        tools: Sequence[Any] = (),
-        middleware: Sequence[Any] = (),
+        tools: "Sequence[BaseTool | Callable[..., Any] | Mapping[str, Any]]" = (),
+        middleware: "Sequence[AgentMiddleware[Any, Any, Any]]" = (),
         max_tool_turns: int | None = None,
         tags: Sequence[str] = (),
         max_concurrency: int | None = None,
@@ -154,6 +158,7 @@ class Worker:
         self.limiter = _limiter(what, limiter, max_concurrency, requests_per_minute, tokens_per_minute)
         if isinstance(runnable, str):
             runnable = chat_model(runnable, what)
+        looped: Any = runnable  # a chat model, where there are tools
         self.models = models_in(runnable)
         self.model = self.models[0] if self.models else None
         self.bounds = bounds_of(self.model)
@@ -168,7 +173,7 @@ class Worker:
             _agent_form(
                 partial(
                     agent,
-                    runnable,
+                    looped,
                     middleware=middleware,
                     max_tool_turns=MAX_TOOL_TURNS if max_tool_turns is None else max_tool_turns,
                     retries=retries,
