@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+from typing_extensions import is_typeddict
 
 import langgraph_conductor
 from langgraph_conductor import ChatPlanner, evals
@@ -10,7 +11,11 @@ from langgraph_conductor.planners.examples import EXAMPLES
 from langgraph_conductor.testing import ScriptedModel
 
 NAMED = {name: getattr(langgraph_conductor, name) for name in langgraph_conductor.__all__}
-CALLABLE = [name for name, thing in NAMED.items() if callable(thing) and not name.endswith("Error")]
+CALLABLE = [
+    name
+    for name, thing in NAMED.items()
+    if callable(thing) and not name.endswith("Error") and not is_typeddict(thing)
+]
 
 
 @pytest.mark.parametrize("name", CALLABLE)
