@@ -54,7 +54,9 @@ def agent(
             f"worker {name!r}: {names[twice[0]]} of its tools are called {twice[0]!r}; a model could not tell "
             "them apart, so rename one or leave it out"
         )
-    own = [_tool_turns(max_tool_turns), _model_retries(retries), system_role_middleware()]
+    own = [_tool_turns(max_tool_turns), _model_retries(retries)]
+    if instructions:
+        own.append(system_role_middleware())
     return create_agent(
         model,
         [*map(_contained, tools)],
