@@ -16,10 +16,11 @@ if TYPE_CHECKING:
         PlanError,
         WorkerError,
     )
-    from langgraph_conductor.graph import add_conductor, compile_workflow, create_conductor
+    from langgraph_conductor.events import ConductorEvent
+    from langgraph_conductor.graph import ConductorGraph, add_conductor, compile_workflow, create_conductor
     from langgraph_conductor.planners import ChatPlanner, Plan, Planner, PlanRequest
     from langgraph_conductor.records import StepOutput, WorkerTask
-    from langgraph_conductor.state import ConductorState
+    from langgraph_conductor.state import ConductorResult, ConductorState
     from langgraph_conductor.usage import Usage
     from langgraph_conductor.workers import Worker, WorkerPool
     from langgraph_conductor.workflow import Step, Workflow
@@ -51,6 +52,9 @@ __all__ = [
     "Usage",
     # results
     "ConductorState",
+    "ConductorGraph",
+    "ConductorResult",
+    "ConductorEvent",
     "run_episode",
     # errors
     "ConductorError",
@@ -65,7 +69,9 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        **dict.fromkeys(("create_conductor", "add_conductor", "compile_workflow"), "graph"),
+        **dict.fromkeys(
+            ("create_conductor", "add_conductor", "compile_workflow", "ConductorGraph"), "graph"
+        ),
         **dict.fromkeys(("Worker", "WorkerPool"), "workers"),
         **dict.fromkeys(("WorkerTask", "StepOutput"), "records"),
         **dict.fromkeys(("Workflow", "Step"), "workflow"),
@@ -83,6 +89,8 @@ __getattr__ = lazily(
             "errors",
         ),
         "Budget": "budget",
+        "ConductorEvent": "events",
+        "ConductorResult": "state",
         "Usage": "usage",
         "ConductorState": "state",
         "run_episode": "episodes",

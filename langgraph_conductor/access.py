@@ -12,6 +12,7 @@ from langchain_core.messages import HumanMessage
 
 from langgraph_conductor.conversation import content_blocks
 from langgraph_conductor.errors import PlanError
+from langgraph_conductor.history import History, recent
 from langgraph_conductor.prompts import with_attachments, worker_prompt
 from langgraph_conductor.records import ContentBlock, StepOutput, WorkerTask
 from langgraph_conductor.state import PREVIOUS, QUESTION, ROUND, earlier_channel, out_channel, spec_channel
@@ -32,14 +33,28 @@ def readable_channels(index: int, access: Access) -> tuple[str, ...]:
 
 
 def worker_task(
-    state: Mapping[str, Any], index: int, subtask: str, access: Access, *, is_final: bool
+    state: Mapping[str, Any],
+    index: int,
+    subtask: str,
+    access: Access,
+    *,
+    is_final: bool,
+    history: History = "all",
 ) -> WorkerTask:
     """What the worker of step `index` is handed, from the channels granted to it.
+
+    Args:
+        state: The channels.
+        index: Position of the step.
+        subtask: What it is asked.
+        access: What it may read.
+        is_final: Whether it is the last step.
+        history: How much of the conversation it sees.
 
     Raises:
         PlanError: If an output that is granted is not there, since a state was put together by hand.
     """
-    question = copied_question(state.get(QUESTION))
+    question = tuple(recent(copied_question(state.get(QUESTION)), history))
     read = readable_steps(index, access)
     if lost := [j for j in read if out_channel(j) not in state]:
         raise PlanError(f"it reads steps {lost}, whose outputs are not in the state", step=index)

@@ -17,11 +17,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final
 
-from langgraph.graph.state import CompiledStateGraph
-
 from langgraph_conductor.budget import Budget
 from langgraph_conductor.errors import ConfigError
-from langgraph_conductor.graph import create_conductor
+from langgraph_conductor.graph import ConductorGraph, create_conductor
 from langgraph_conductor.planners import ChatPlanner, Planner, TurnsPlanner, fixed
 from langgraph_conductor.tables import (
     MONEY,
@@ -100,7 +98,7 @@ class ConductorConfig:
     budget: Budget | None
     options: Mapping[str, Any]
 
-    def build(self, **overrides: Any) -> CompiledStateGraph[Any, Any, Any, Any]:
+    def build(self, **overrides: Any) -> ConductorGraph:
         """The conductor.
 
         Args:
@@ -126,7 +124,7 @@ class ConductorConfig:
             raise ConfigError(f"{self.file}: {error}") from error
 
 
-def load_conductor(path: str | PathLike[str], **overrides: Any) -> CompiledStateGraph[Any, Any, Any, Any]:
+def load_conductor(path: str | PathLike[str], **overrides: Any) -> ConductorGraph:
     """The conductor a `conductor.toml` describes.
 
     Args:

@@ -213,6 +213,11 @@ Event = (
 )
 
 
+ConductorEvent = Event
+"""Any event of a conductor; `event["type"]` tells type checkers which. The name to annotate with:
+`event: ConductorEvent`."""
+
+
 def step_finished(number: int, record: StepRecord, text: str) -> StepFinished:
     """What is told of a step that is over.
 

@@ -11,6 +11,8 @@ import traceback
 import unicodedata
 from typing import Any, Final, Literal
 
+from langgraph_conductor.containment import said
+
 # Controls but for tab and line feed; marks of direction; line separators; format signs that nobody sees, but for
 # the joiners U+200C and U+200D, which scripts and emoji need, and for signs of their category that are seen (of
 # numbers in Arabic, Syriac and Kaithi) or lay out hieroglyphs; tags (U+E0000), in which whole texts can be hidden.
@@ -92,7 +94,9 @@ class _OneLine(logging.Filter):
         if isinstance(record.args, tuple):
             record.args = tuple(map(_clean, record.args))
         if isinstance(record.exc_info, tuple) and record.exc_info[1] is not None:
-            record.exc_text = _told(record.exc_info[1])  # formatters take it as it is
+            # Formatters take it as it is. Lines of code may hold a key, which `redact` does not reach.
+            clean = record.__dict__.pop("conductor_clean", str)
+            record.exc_text = clean(_told(record.exc_info[1]))
         return True
 
 
@@ -118,6 +122,8 @@ def _told(error: BaseException) -> str:
     seen: BaseException | None = error
     while seen is not None and len(parts) < _FRAMES:
         frames = "".join(traceback.format_tb(seen.__traceback__, limit=-_FRAMES))
-        parts.append(f"Traceback (most recent call last):\n{frames}{type(seen).__name__}: {_clean(seen)}")
+        parts.append(
+            f"Traceback (most recent call last):\n{frames}{type(seen).__name__}: {_clean(said(seen))}"
+        )
         seen = seen.__cause__
     return "\ncause of:\n".join(reversed(parts))

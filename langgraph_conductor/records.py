@@ -55,7 +55,8 @@ class WorkerTask:
         index: Position of the step in its workflow, from 0.
         round: Number of the round, from 0.
         is_final: Whether this is the last step, whose output is the answer.
-        messages: The same as a prompt ready for a chat model.
+        messages: The same as a prompt ready for a chat model; the worker's `instructions`, if it has some, come
+            first, as a system message.
     """
 
     question: tuple[ContentBlock, ...]
@@ -85,6 +86,8 @@ class ErrorRecord(TypedDict):
     """What kind of failure it is, if it is a common one."""
     limit: NotRequired[str]
     """Of a call the budget did not allow: which of its limits."""
+    where: NotRequired[str]
+    """Of a failure in the user's own code: file, line and function, such as `"app/team.py:12, in shout"`."""
 
 
 class ToolRecord(TypedDict):

@@ -1,10 +1,17 @@
 """The channels of the three graphs. All hold JSON only, but `messages`."""
 
-from typing import Annotated, Any, Final
+from collections.abc import Sequence
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    NotRequired,  # pydantic needs this one before Python 3.12
+)
 
 from langchain_core.messages import AnyMessage
 from langgraph.channels import UntrackedValue
 from langgraph.graph.message import add_messages
+from langgraph.types import Interrupt
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from langgraph_conductor.records import CallRecord, ContentBlock, PlanRecord, Rejected, RoundRecord
@@ -67,6 +74,36 @@ class ConductorOutput(TypedDict, total=False):
     """Usage as JSON: of the `planner`, the `workers` and in `total`; `by_worker`, `by_round`; `wall_seconds`."""
     stopped: str
     """Why the run made no further call, if its budget ended it; else empty."""
+
+
+class RunUsage(TypedDict):
+    """What a run used, each part as `Usage.to_json()`."""
+
+    planner: dict[str, Any]
+    workers: dict[str, Any]
+    total: dict[str, Any]
+    by_worker: dict[str, dict[str, Any]]
+    """By the worker's name; the planner is not in it."""
+    by_round: list[dict[str, Any]]
+    wall_seconds: float
+
+
+class ConductorResult(TypedDict):
+    """What `invoke` and `ainvoke` of a conductor return when its run is over, as type checkers see it.
+
+    A run that pauses for a person (`approve`, a tool's interrupt) returns `__interrupt__` and what there is.
+    """
+
+    messages: list[AnyMessage]
+    """The conversation with one new AI message: the answer."""
+    answer: str
+    rounds: list[RoundRecord]
+    """What was planned and run, round by round."""
+    usage: RunUsage
+    stopped: str
+    """Why the run made no further call, if its budget ended it; else empty."""
+    __interrupt__: NotRequired[Sequence[Interrupt]]
+    """What a person is asked."""
 
 
 class ConductorState(ConductorOutput, total=False):

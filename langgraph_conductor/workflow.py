@@ -10,8 +10,9 @@ three parallel lists; here each step is one object, so that unequal lengths cann
 import json
 import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from langgraph_conductor.errors import PlanError
 from langgraph_conductor.foreign_text import printable
@@ -19,6 +20,9 @@ from langgraph_conductor.literals import TEX
 from langgraph_conductor.replies import storable
 
 Access = Literal["all"] | tuple[int, ...]
+
+GivenAccess = Literal["all"] | Sequence[int | Literal["all"]] | AbstractSet[int | Literal["all"]]
+"""What is accepted as an access."""
 
 ALL: Final = "all"
 """The access that grants every earlier step and, in a later round, the round before."""
@@ -33,7 +37,7 @@ class Step:
         subtask: The instruction in natural language, not empty.
         access: Positions (from 0) of the earlier steps whose subtask and output the worker may read,
             or `"all"` for every earlier step and, in a later round, the whole round before. A
-            list, tuple, set or range is accepted and kept as a sorted tuple, without doubles.
+            sequence or set is accepted and kept as a sorted tuple, without doubles.
         earlier: (round, step) of outputs of earlier rounds it may read beside that, both from 0. Planners that
             write many short plans choose them; the paper's dialect has no words for it.
 
@@ -45,6 +49,16 @@ class Step:
     subtask: str
     access: Access = ()
     earlier: tuple[tuple[int, int], ...] = ()
+
+    if TYPE_CHECKING:  # what is accepted is more than what is kept
+
+        def __init__(
+            self,
+            worker: str,
+            subtask: str,
+            access: GivenAccess = (),
+            earlier: Sequence[Sequence[int]] = (),
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         if not isinstance(self.worker, str) or not self.worker:
@@ -62,7 +76,7 @@ class Workflow:
     """One to many steps; the last one answers the question.
 
     Args:
-        steps: The steps in order. A step may read only steps before it.
+        steps: The steps in order, in a sequence, which is kept as a tuple. A step may read only steps before it.
 
     Raises:
         PlanError: If there is no step, or a step reads itself, a later one or one that is not there.
@@ -71,8 +85,12 @@ class Workflow:
 
     steps: tuple[Step, ...]
 
+    if TYPE_CHECKING:
+
+        def __init__(self, steps: Sequence[Step]) -> None: ...
+
     def __post_init__(self) -> None:
-        if not isinstance(self.steps, list | tuple):
+        if not _is_sequence(self.steps):
             raise PlanError(f"steps must be a list of Step, not {brief(self.steps)}")
         object.__setattr__(self, "steps", tuple(self.steps))
         if not self.steps:
@@ -221,12 +239,16 @@ def _span(step: int) -> str:
     return "step 0" if step == 1 else f"steps 0 to {step - 1}"
 
 
+def _is_sequence(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview)
+
+
 def _clean_access(access: Any) -> Access:
     if isinstance(access, str):
         if access == ALL:
             return ALL
         raise PlanError(f'access must be positions or "all", not {brief(access)}')
-    if not isinstance(access, list | tuple | set | frozenset | range):
+    if not _is_sequence(access) and not isinstance(access, AbstractSet):
         raise PlanError(f'access must be a list of positions or "all", not {brief(access)}')
     for item in access:
         if type(item) is not int and item != ALL:
@@ -235,11 +257,11 @@ def _clean_access(access: Any) -> Access:
 
 
 def _clean_earlier(earlier: Any) -> tuple[tuple[int, int], ...]:
-    if not isinstance(earlier, list | tuple):
+    if not _is_sequence(earlier):
         raise PlanError(f"earlier must be a list of [round, step], not {brief(earlier)}")
     found = set()
     for pair in earlier:
-        numbers = tuple(pair) if isinstance(pair, list | tuple) else ()
+        numbers = tuple(pair) if _is_sequence(pair) else ()
         if len(numbers) != 2 or not all(type(n) is int and n >= 0 for n in numbers):
             raise PlanError(f"earlier must hold [round, step], both from 0, not {brief(pair)}")
         found.add(numbers)

@@ -79,4 +79,4 @@ def planned(config: ConductorConfig, question: str) -> Workflow:
         if "limit" in error:
             raise BudgetExceededError(why, limit=error["limit"])
         raise WorkerError(why, errors=[error])
-    return Workflow.from_json(record["workflow"])
+    return Workflow.from_json(record["workflow"] or {})

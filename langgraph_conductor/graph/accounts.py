@@ -76,7 +76,8 @@ def is_infra(error: ErrorRecord) -> bool:
 
 def told(error: ErrorRecord) -> str:
     """The error as a line of text."""
-    return f"{error['type']}: {error['message']}"
+    where = f" ({error['where']})" if "where" in error else ""
+    return f"{error['type']}: {error['message']}{where}"
 
 
 def causes(rounds: Iterable[RoundRecord]) -> list[str]:

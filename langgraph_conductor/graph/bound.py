@@ -1,23 +1,91 @@
 """Options that are bound to a conductor by `with_config` and hold beside those of a call."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.runnables.graph import Graph as DrawableGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command, GraphOutput, StreamMode
 
 from langgraph_conductor.options import BY_NAME, OPTIONS
+from langgraph_conductor.state import ConductorResult, ConductorState
 
 
-class BoundOptions(CompiledStateGraph[Any, Any, Any, Any]):
-    """A conductor's graph. A call's options lie over the bound ones, where LangChain would drop these.
+class ConductorGraph(CompiledStateGraph[ConductorState, Any, Any, ConductorResult]):
+    """A conductor's graph, as `create_conductor` returns it: LangGraph's, whose `invoke` has a typed result.
+
+    A call's options lie over the bound ones, where LangChain would drop these.
 
     Bound options are the developer's, so a call can only narrow them. Who binds others later may widen them.
     """
 
-    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> "BoundOptions":
+    if TYPE_CHECKING:  # LangGraph's own methods; it types what they return as `dict[str, Any] | Any`
+
+        @overload  # type: ignore[override]
+        def invoke(
+            self,
+            input: Mapping[str, Any] | Command[Any] | None,
+            config: RunnableConfig | None = None,
+            *,
+            stream_mode: Literal["values"] = ...,
+            version: Literal["v1"] = ...,
+            **kwargs: Any,
+        ) -> ConductorResult: ...
+        @overload
+        def invoke(
+            self,
+            input: Mapping[str, Any] | Command[Any] | None,
+            config: RunnableConfig | None = None,
+            *,
+            stream_mode: Literal["values"] = ...,
+            version: Literal["v2"],
+            **kwargs: Any,
+        ) -> GraphOutput[ConductorResult]: ...
+        @overload
+        def invoke(
+            self,
+            input: Mapping[str, Any] | Command[Any] | None,
+            config: RunnableConfig | None = None,
+            *,
+            stream_mode: StreamMode,
+            **kwargs: Any,
+        ) -> Any: ...
+        def invoke(self, *args: Any, **kwargs: Any) -> Any: ...  # noqa: D102
+
+        @overload  # type: ignore[override]
+        async def ainvoke(
+            self,
+            input: Mapping[str, Any] | Command[Any] | None,
+            config: RunnableConfig | None = None,
+            *,
+            stream_mode: Literal["values"] = ...,
+            version: Literal["v1"] = ...,
+            **kwargs: Any,
+        ) -> ConductorResult: ...
+        @overload
+        async def ainvoke(
+            self,
+            input: Mapping[str, Any] | Command[Any] | None,
+            config: RunnableConfig | None = None,
+            *,
+            stream_mode: Literal["values"] = ...,
+            version: Literal["v2"],
+            **kwargs: Any,
+        ) -> GraphOutput[ConductorResult]: ...
+        @overload
+        async def ainvoke(
+            self,
+            input: Mapping[str, Any] | Command[Any] | None,
+            config: RunnableConfig | None = None,
+            *,
+            stream_mode: StreamMode,
+            **kwargs: Any,
+        ) -> Any: ...
+        async def ainvoke(self, *args: Any, **kwargs: Any) -> Any: ...  # noqa: D102
+
+    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> "ConductorGraph":
         """A copy with an updated config."""
         given: Any = {**(config or {}), **kwargs}
         before, new = _options(self.config), _options(given)
@@ -50,12 +118,10 @@ class BoundOptions(CompiledStateGraph[Any, Any, Any, Any]):
         return await super().aget_graph(_laid(self.config, config), xray=xray)
 
 
-def with_bound_options(
-    graph: CompiledStateGraph[Any, Any, Any, Any],
-) -> CompiledStateGraph[Any, Any, Any, Any]:
+def with_bound_options(graph: CompiledStateGraph[Any, Any, Any, Any]) -> ConductorGraph:
     """The graph, whose bound options lie under those of each call."""
-    graph.__class__ = BoundOptions  # LangGraph's `compile` makes no other class
-    return graph
+    graph.__class__ = ConductorGraph  # LangGraph's `compile` makes no other class
+    return cast("ConductorGraph", graph)
 
 
 def _laid(bound: RunnableConfig | None, config: RunnableConfig | None) -> Any:

@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, get_type_hints
 
-from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.cache.base import BaseCache
 from langgraph.channels import LastValue, UntrackedValue
 from langgraph.graph import END, START, StateGraph
-from langgraph.graph.state import CompiledStateGraph
 from langgraph.managed import RemainingSteps
 from langgraph.store.base import BaseStore
 from langgraph.types import Checkpointer
@@ -18,7 +16,7 @@ from langgraph_conductor.budget import Budget
 from langgraph_conductor.graph._langgraph import node, router
 from langgraph_conductor.graph.added import AGAIN, AddedNode
 from langgraph_conductor.graph.approval import Approve
-from langgraph_conductor.graph.bound import with_bound_options
+from langgraph_conductor.graph.bound import ConductorGraph, with_bound_options
 from langgraph_conductor.graph.ledgers import check_format
 from langgraph_conductor.graph.outer_loop import OuterLoop, Question, asks_the_same
 from langgraph_conductor.graph.step import OnStepError
@@ -42,7 +40,7 @@ class _RoundState(ConductorState, total=False):
 
 
 def create_conductor(
-    planner: str | BaseChatModel | Planner,
+    planner: str | Runnable[Any, Any] | Planner,
     workers: WorkerPool | Iterable[Worker | Mapping[str, Any]],
     *,
     max_steps: int = MAX_STEPS,
@@ -57,7 +55,7 @@ def create_conductor(
     store: BaseStore | None = None,
     cache: BaseCache[Any] | None = None,
     name: str = "conductor",
-) -> CompiledStateGraph[Any, Any, Any, Any]:
+) -> ConductorGraph:
     """Create a conductor: messages in, a planned team of workers, one answer message out.
 
     The graph is `intake -> round -> answer`, with an edge from `round` back to itself. A round plans,
@@ -74,8 +72,12 @@ def create_conductor(
         fallback: The worker that answers alone where planning fails; by default the first that may be
             last.
         budget: The most a run may use. The run then ends with the best answer it has, and `stopped` says why.
-        on_step_error: `"record"`: a failed step is recorded and later steps are told. `"raise"`: the
-            run stops with `WorkerError` and, with a checkpointer, resumes at that step.
+        on_step_error: What happens where a worker, and its fallback, failed for good. `"record"`: the step is
+            recorded as failed (`rounds[i]["steps"][j]["error"]`, with file and line where your own code is to
+            blame), the steps that read it are told, and the run goes on; if no step gives text, it ends with
+            `WorkerError`. `"raise"`: the run stops with `WorkerError` and, with a checkpointer, resumes at that
+            step: the choice for development and tests. Either way a bug in a function, tool, graph or planner of
+            your own is heard: it is raised with its cause, or logged as a warning with its traceback.
         approve: Whether a person is asked before a workflow runs, by an interrupt in the form of LangChain's
             human-in-the-loop middleware, which is answered with `Command(resume={"decisions": [...]})`: to let it
             run, to edit it, or to have another one planned. `False` ends the run. A function of the `Workflow`
@@ -91,8 +93,8 @@ def create_conductor(
         name: Name of the graph and of the answer message.
 
     Returns:
-        A compiled graph. Its result holds `messages`, `answer`, `rounds` (`RoundRecord`s), `usage`, and
-        `stopped`, which is empty unless the budget ended the run.
+        A compiled graph, LangGraph's own. Its result (`ConductorResult`) holds `messages`, `answer`, `rounds`
+        (`RoundRecord`s), `usage`, and `stopped`, which is empty unless the budget ended the run.
 
     Raises:
         ValueError: If an option does not fit, or a model's calls have no bound under the budget.
@@ -179,7 +181,7 @@ def create_conductor(
 
 def add_conductor(
     builder: StateGraph[Any, Any, Any, Any],
-    planner: str | BaseChatModel | Planner,
+    planner: str | Runnable[Any, Any] | Planner,
     workers: WorkerPool | Iterable[Worker | Mapping[str, Any]],
     *,
     name: str = "conductor",

@@ -14,6 +14,8 @@ from langgraph_conductor.options import Options
 from langgraph_conductor.records import CallRecord, PlanRecord, RoundRecord, StepRecord
 from langgraph_conductor.usage import Usage
 
+_MOST_FAILURES: Final = 64
+"""Of runs that are not over: an exception keeps alive what its frames hold."""
 FORMAT: Final = 2
 """The format a run is stored in. Format 1, which is not noted in runs, left out what steps had said."""
 
@@ -53,6 +55,7 @@ class Ledgers:
     def __init__(self, size: int = 4096) -> None:
         self._size = size
         self._live: OrderedDict[str, Ledger] = OrderedDict()
+        self._failures: OrderedDict[str, Exception] = OrderedDict()
         self._lock = Lock()
 
     @staticmethod
@@ -103,11 +106,24 @@ class Ledgers:
                 self._live.popitem(last=False)
             return ledger
 
-    def close(self, run: Mapping[str, Any] | None) -> None:
-        """The run is over."""
-        if run:
-            with self._lock:
-                self._live.pop(run["id"], None)
+    def failed(self, run: Mapping[str, Any], failure: Exception) -> None:
+        """Keep why a step of a run failed, until the run is over: the cause of the error if it has no answer."""
+        with self._lock:
+            self._failures[run["id"]] = failure
+            if len(self._failures) > _MOST_FAILURES:
+                self._failures.popitem(last=False)
+
+    def close(self, run: Mapping[str, Any] | None) -> Exception | None:
+        """End a run.
+
+        Returns:
+            Why its latest failed step failed, if one did in this process.
+        """
+        if not run:
+            return None
+        with self._lock:
+            self._live.pop(run["id"], None)
+            return self._failures.pop(run["id"], None)
 
 
 def _rebuilt(

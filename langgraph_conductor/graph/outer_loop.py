@@ -3,13 +3,13 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, convert_to_messages
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.cache.base import BaseCache
 from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -84,7 +84,7 @@ class OuterLoop:
     @classmethod
     def of(
         cls,
-        planner: str | BaseChatModel | Planner,
+        planner: str | Runnable[Any, Any] | Planner,
         workers: WorkerPool | Iterable[Worker | Mapping[str, Any]],
         *,
         name: str,
@@ -257,7 +257,8 @@ class OuterLoop:
                 "`rounds` in the state are no records of rounds; give them as they were read (`get_state`)"
             )
         stream = EventStream.of(config, tokens=self.options.over(config, now["run"]).tokens)
-        context = RunContext(resolved(now["question"], messages), rounds, stream)
+        failed = partial(self.ledgers.failed, now["run"])
+        context = RunContext(resolved(now["question"], messages), rounds, stream, failed=failed)
         inner = marked(without_inner_state(inherited(config)), conductor_round=len(rounds))
         return {"run": now["run"], "round": len(rounds)}, inner, context
 
@@ -277,13 +278,13 @@ class OuterLoop:
             BudgetExceededError: If none did within the budget.
         """
         rounds = state["rounds"]
-        self.ledgers.close(state.get("run"))
+        cause = self.ledgers.close(state.get("run"))
         refusal = ended_by_budget(own_rounds(state.get("run"), rounds))
         stopped = refusal["message"] if refusal else stopped_by_person(rounds)
         stopped = stopped or (rounds[-1].get("stopped", "") if rounds else "")
         answered = latest_answered(rounds)
         if failed := unanswered(rounds, refusal):
-            raise failed
+            raise failed from cause
         text = answered["answer"] if answered else ""
         usage = usage_of(rounds)
         about = {

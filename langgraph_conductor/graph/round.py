@@ -48,12 +48,13 @@ from langgraph_conductor.records import PlanRecord, Rejected, without_steps
 from langgraph_conductor.replies import storable
 from langgraph_conductor.state import PlanInput, RoundInput, RoundState, kept_channel
 from langgraph_conductor.usage import Usage
+from langgraph_conductor.workers.bugs import warn_of
 from langgraph_conductor.workers.calling import ain_time, in_time
 from langgraph_conductor.workers.composed import models_in
 from langgraph_conductor.workers.doors import metered, watched
-from langgraph_conductor.workers.failures import error_record, told, without
+from langgraph_conductor.workers.failures import error_record, without
 from langgraph_conductor.workers.metering import Meter
-from langgraph_conductor.workers.redaction import hiding_keys_of
+from langgraph_conductor.workers.redaction import hiding_keys_of, redact
 from langgraph_conductor.workers.unseen import unseen
 from langgraph_conductor.workers.worker import bounds_of
 from langgraph_conductor.workflow import Step, Workflow
@@ -135,7 +136,8 @@ def build_round(
             plan = _without_planner(error, request, fallback)
             work.watcher.retract()
             hidden = secrets_of_planner(planner, failed=True)
-            logger.warning("planning failed, %s: %s", _told(plan), told(error, hidden))
+            redact(error, hidden)
+            warn_of(logger, f"planning failed, {_told(plan)}", error, hidden)
         finally:
             unseen.leave(meter)
             meter.close(given_up=given_up)

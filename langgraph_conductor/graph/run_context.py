@@ -5,7 +5,7 @@ streams what is in `configurable` to clients. When a run is resumed, the conduct
 it had, and hands down the same.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ class RunContext:
         stream: Where events go; `None` for the graph that runs.
         ledger: The accounts of the run, if it has a budget.
         kept: What the steps of this round had done when they were left, by index; `None` if nobody looked.
+        failed: Is told why a step failed.
     """
 
     question: Sequence[ContentBlock] = ()
@@ -33,6 +34,7 @@ class RunContext:
     stream: EventStream | None = None
     ledger: Ledger | None = None
     kept: Mapping[int, Kept] | None = None
+    failed: Callable[[Exception], None] | None = None
 
 
 _NOTHING = RunContext()

@@ -12,6 +12,7 @@ from langgraph_conductor.conversation import question_blocks
 from langgraph_conductor.driving import adrive, drive
 from langgraph_conductor.errors import BudgetExceededError, SavedRunError, WorkerError
 from langgraph_conductor.events import Fallback, StepStarted, step_finished
+from langgraph_conductor.foreign_text import package_logger
 from langgraph_conductor.graph._langgraph import node, replayed, scoped
 from langgraph_conductor.graph.event_stream import EventStream
 from langgraph_conductor.graph.kept import (
@@ -28,7 +29,7 @@ from langgraph_conductor.graph.run_context import RunContext, taken
 from langgraph_conductor.graph.telling import stream_of, tell_budget, watching
 from langgraph_conductor.graph.traces import unclaimed
 from langgraph_conductor.options import OPTIONS
-from langgraph_conductor.records import StepOutput, StepRecord
+from langgraph_conductor.records import StepOutput, StepRecord, WorkerTask
 from langgraph_conductor.state import (
     QUESTION,
     ROUND,
@@ -40,12 +41,15 @@ from langgraph_conductor.state import (
 )
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
+from langgraph_conductor.workers.bugs import is_bug, warn_of
 from langgraph_conductor.workers.calling import Ask, Wanted, acall, answer, call, meter_of
 from langgraph_conductor.workers.doors import metered
 from langgraph_conductor.workers.failures import error_record, told, without
 from langgraph_conductor.workers.forms import async_only
 from langgraph_conductor.workers.redaction import redact
 from langgraph_conductor.workflow import Access, Step
+
+logger = package_logger(__name__)
 
 OnStepError = Literal["record", "raise"]
 
@@ -109,16 +113,20 @@ def step_node(
         started_at, clock = time.time(), time.perf_counter()
         text = ""
 
+        def task_for(who: Worker) -> WorkerTask:
+            return worker_task(state, index, subtask, access, is_final=final, history=who.history)
+
         def ask() -> Ask:
             # Each try gets a task of its own: an earlier one may have changed what it was handed.
             work.watcher.retract()
-            task = worker_task(state, index, subtask, access, is_final=final) if tries else first
+            # The first was made before, for the worker itself and not for its fallback.
+            task = first if not tries and who is worker else task_for(who)
             tries.append(meter := meter_of(who, ledger))
             inner = scoped(replayed(unclaimed(config)), channels, without=(OPTIONS,))
             return Ask(who, task, metered(inner, meter, work.watcher), meter)
 
         # Before the tries: what is wrong with the state is no worker's failure.
-        first = worker_task(state, index, subtask, access, is_final=final)
+        first = task_for(worker)
         if ledger:
             ledger.start_work()
         try:
@@ -143,9 +151,15 @@ def step_node(
         work.watcher.finish(text)
         seconds = time.perf_counter() - clock
         used = sum((meter.usage for meter in tries), Usage())
+        raised = None
         if not text and on_step_error == "raise":
-            cause = next((f for f in failures if isinstance(f, BudgetExceededError)), failures[0])
-            raise _failed(index, worker.name, cause, secrets, used) from cause
+            raised = next((f for f in failures if isinstance(f, BudgetExceededError)), failures[0])
+        for who, why in zip(asked, failures, strict=False):
+            if why is not raised and is_bug(why):  # outages are no news, and what is raised is heard
+                what = f"worker {who.name!r} failed in step {index} of round {number}"
+                _tell_of_bug(context, what, why, secrets)
+        if raised is not None:
+            raise _failed(index, worker.name, raised, secrets, used) from raised
 
         output = StepOutput(index, worker.name, subtask, text, "ok" if text else "failed")
         usage = sum((Usage.from_json(call["usage"]) for call in kept.calls), used)
@@ -241,11 +255,19 @@ def _standing(index: int, stands: Mapping[str, Any]) -> dict[str, Any]:
     return {out_channel(index): stands["output"], record_channel(index): stands["record"]}
 
 
+def _tell_of_bug(context: RunContext, what: str, failure: Exception, secrets: list[str]) -> None:
+    warn_of(logger, what, failure, secrets)
+    if context.failed:
+        context.failed(failure)
+
+
 def _failed(index: int, worker: str, failure: Exception, secrets: list[str], used: Usage) -> Exception:
     why = f"step {index} ({worker}) failed: {type(failure).__name__}: {told(failure, secrets)}"
     if isinstance(failure, BudgetExceededError):
         return BudgetExceededError(why, limit=failure.limit)
     record = error_record(failure, secrets)
+    if "where" in record:
+        why += f" ({record['where']})"
     return WorkerError(
         why,
         worker=worker,

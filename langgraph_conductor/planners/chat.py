@@ -72,7 +72,8 @@ class ChatPlanner:
             profile says that it supports it, and those of its fallbacks do; if its client or its provider
             refuses the schema, plain text is asked for, from then on. Trained conductors write plain text: set
             `False`. With `True` a refusal is an error. A chain can only be asked for plain text.
-        examples: Worked plans to show. Ones with more steps than allowed are left out.
+        examples: Worked plans to show; left out, those of `planners.examples`; `()` shows none. Ones with
+            more steps than allowed are left out.
         price: As of `Worker`.
         retries: Times a call is repeated after an outage, with growing, random waits.
         timeout: Seconds one call may take.
@@ -100,7 +101,7 @@ class ChatPlanner:
         *,
         show: Show = "described",
         structured: bool | None = None,
-        examples: Sequence[Example] = EXAMPLES,
+        examples: Sequence[Example] | None = None,
         price: Price | Mapping[str, Any] | None = None,
         retries: int = 2,
         timeout: float | None = None,
@@ -135,7 +136,7 @@ class ChatPlanner:
         self.retries = retries
         self.timeout = timeout
         self.show = show
-        self.examples = tuple(examples)
+        self.examples = EXAMPLES if examples is None else tuple(examples)
         self.max_subtask_chars = max_subtask_chars
         self.prefill = prefill
         self.show_previous_plan = show_previous_plan

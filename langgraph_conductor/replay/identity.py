@@ -49,6 +49,10 @@ def worker_identity(worker: Worker) -> dict[str, Any]:
         "middleware": [kind_of(part) for part in worker.middleware],
         "max_tool_turns": worker.max_tool_turns,
     }
+    if worker.instructions:
+        identity["instructions"] = worker.instructions  # said only then, so that what is kept stays known
+    if worker.history != "all":
+        identity["history"] = worker.history
     if not worker.version:
         if worker not in _DIGESTS:
             _DIGESTS[worker] = _code(worker, model)

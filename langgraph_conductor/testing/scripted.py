@@ -5,11 +5,11 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolCall
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -17,21 +17,25 @@ from langchain_core.runnables import Runnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr
 
+from langgraph_conductor.testing.answers import FakeReply, FakeToolCall
 from langgraph_conductor.testing.in_process import InProcessModel
 
-Reply = str | AIMessage | BaseException
+Reply = str | AIMessage | FakeToolCall | FakeReply | BaseException
 """What a scripted model answers; an exception is raised."""
+
+Replies = Reply | Sequence[Reply] | Callable[[list[BaseMessage]], Reply]
+"""One reply, replies in order, or a function that makes them."""
 
 
 class ScriptedModel(InProcessModel):
     """A chat model that gives scripted replies and remembers what it was sent.
 
-    It takes tools, as models of agents do; an `AIMessage` with `tool_calls` is a reply that calls them.
-    Tokens are counted as words.
+    It takes tools, as models of agents do; a `FakeToolCall` is a reply that calls one, a `FakeReply` or an
+    `AIMessage` one that may call several. Tokens are counted as words, unless the reply tells its own.
 
     Args:
-        replies: Replies in order, the last one repeated for ever; or a function from the messages to a
-            reply.
+        replies: One reply, or replies in order, the last one repeated for ever; or a function from the
+            messages to a reply. An exception is raised.
         latency: Seconds each call takes.
         max_tokens: Most words of a reply; longer ones are cut, as providers do.
         model_name: Its name, for prices and traces.
@@ -40,7 +44,7 @@ class ScriptedModel(InProcessModel):
         ```python
         from langgraph_conductor.testing import ScriptedModel
 
-        model = ScriptedModel(replies=["first", "second"])
+        model = ScriptedModel(["first", "second"])
         assert model.invoke("hi").text == "first"
         assert model.prompts == ["hi"]
         ```
@@ -51,6 +55,15 @@ class ScriptedModel(InProcessModel):
     model_name: str = "scripted"
     calls: list[list[BaseMessage]] = Field(default_factory=list, repr=False)
     """The messages of every call."""
+
+    def __init__(self, replies: Replies = ("ok",), **fields: Any) -> None:
+        super().__init__(replies=_checked(replies), **fields)
+
+    def __repr__(self) -> str:
+        what = "a function" if callable(self.replies) else f"{len(self.replies)} replies"
+        return f"ScriptedModel({what}, model_name={self.model_name!r}, called {len(self.calls)} times)"
+
+    __str__ = __repr__
 
     _lock: Lock = PrivateAttr(default_factory=Lock)
 
@@ -84,6 +97,10 @@ class ScriptedModel(InProcessModel):
             reply = self.replies[min(number, len(self.replies) - 1)]
         if isinstance(reply, BaseException):
             raise reply
+        if isinstance(reply, FakeToolCall | FakeReply):
+            reply = _message(reply, number)
+        if not isinstance(reply, str | AIMessage):
+            raise TypeError(f"a reply of ScriptedModel is {_REPLY}, not {reply!r:.200}")
         if isinstance(reply, AIMessage) and (reply.usage_metadata or not reply.tool_calls):
             return reply
         sent = sum(len(str(message.text).split()) for message in messages)
@@ -126,3 +143,51 @@ class ScriptedModel(InProcessModel):
 
 def _usage(sent: int, said: int) -> UsageMetadata:
     return UsageMetadata(input_tokens=sent, output_tokens=said, total_tokens=sent + said)
+
+
+_REPLY: Final = "a text, an AIMessage, a FakeToolCall, a FakeReply or an exception"
+
+
+def _checked(replies: Any) -> Any:
+    """Replies as a sequence or a function.
+
+    Raises:
+        ValueError: If there is none.
+        TypeError: If one is none.
+    """
+    if isinstance(replies, Reply):
+        return (replies,)
+    if callable(replies):
+        return replies
+    if not isinstance(replies, Sequence):
+        raise TypeError(
+            f"ScriptedModel takes a reply, a list of replies or a function, not {replies!r:.200}"
+        )
+    if not replies:
+        raise ValueError("ScriptedModel needs at least one reply")
+    for reply in replies:
+        if not isinstance(reply, Reply):
+            raise TypeError(f"a reply of ScriptedModel is {_REPLY}, not {reply!r:.200}")
+    return replies
+
+
+def _message(reply: FakeToolCall | FakeReply, number: int) -> AIMessage:
+    if isinstance(reply, FakeToolCall):
+        return AIMessage("", tool_calls=_calls((reply,), number))
+    finish = {"finish_reason": reply.finish} if reply.finish != "stop" else {}
+    return AIMessage(
+        reply.text,
+        tool_calls=_calls(reply.tool_calls, number),
+        usage_metadata=_usage(reply.input_tokens, reply.output_tokens),
+        additional_kwargs={"refusal": reply.refusal} if reply.refusal else {},
+        response_metadata=finish,
+    )
+
+
+def _calls(calls: Sequence[FakeToolCall], number: int) -> list[ToolCall]:
+    return [
+        ToolCall(
+            name=call.name, args=dict(call.args), id=call.id or f"call_{number}_{at}", type="tool_call"
+        )
+        for at, call in enumerate(calls)
+    ]

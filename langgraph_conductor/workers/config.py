@@ -15,6 +15,7 @@ from langgraph_conductor.tables import (
     TEXTS,
     WHOLE,
     YES_NO,
+    Kind,
     Kinds,
     Table,
     unknown,
@@ -37,12 +38,17 @@ LIMITER: Final[Kinds] = {
     "requests_per_minute": NUMBER,
     "tokens_per_minute": NUMBER,
 }
+HISTORY: Final = Kind(
+    '"all", "last" or a whole number', lambda value: value in ("all", "last") or WHOLE.fits(value)
+)
 WORKER: Final[Kinds] = {
     "name": TEXT,
     "model": TEXT,
     "local": TEXT,
     "options": TABLE,
     "description": TEXT,
+    "instructions": TEXT,
+    "history": HISTORY,
     "tags": TEXTS,
     "tools": TABLES,
     "max_tool_turns": WHOLE,

@@ -7,10 +7,12 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableSequence
 
+from langgraph_conductor.history import recent
 from langgraph_conductor.prompts import with_attachments, worker_prompt
 from langgraph_conductor.records import ContentBlock, StepOutput
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.counting import likely_tokens, most_tokens
+from langgraph_conductor.workers.instructions import instructed
 from langgraph_conductor.workers.worker import Worker, cost_of, output_cap_of
 from langgraph_conductor.workflow import Workflow, readable_steps
 
@@ -50,8 +52,10 @@ def estimate(
         is_final = i == len(workflow.steps) - 1
         reads = readable_steps(i, step.access)
         inputs = [StepOutput(j, workflow.steps[j].worker, workflow.steps[j].subtask, "") for j in reads]
-        prompt = worker_prompt(question, step.subtask, inputs, is_final=is_final)
-        messages = [HumanMessage(with_attachments(prompt, question))]
+        seen = recent(question, worker.history)
+        prompt = worker_prompt(seen, step.subtask, inputs, is_final=is_final)
+        sent_first = (HumanMessage(with_attachments(prompt, seen)),)
+        messages = instructed(sent_first, worker.instructions, in_prompt=worker.form.graph is not None)
         caps.append(cap or 0)
         if worker.model is None and worker.form.graph is None:
             continue  # a function: what it costs is its own

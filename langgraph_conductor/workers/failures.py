@@ -31,6 +31,7 @@ from langgraph_conductor.workers.error_bodies import (
 from langgraph_conductor.workers.known_secrets import redacted as redacted
 from langgraph_conductor.workers.known_secrets import secrets_of as secrets_of
 from langgraph_conductor.workers.known_secrets import without as without
+from langgraph_conductor.workers.own_code import place_of
 from langgraph_conductor.workers.retry_after import wait_asked
 
 _OUTAGES = (
@@ -284,4 +285,6 @@ def error_record(error: BaseException, secrets: Iterable[str] = ()) -> ErrorReco
         record["kind"] = kind
     if isinstance(error, BudgetExceededError):
         record["limit"] = error.limit
+    if not record["infrastructure"] and "kind" not in record and (where := place_of(error)):
+        record["where"] = where
     return record

@@ -3,9 +3,9 @@
 import functools
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -30,6 +30,21 @@ from langgraph_conductor.workers.memory import remembering
 from langgraph_conductor.workers.models import chat_model
 from langgraph_conductor.workers.sendable import has_system, refuses_system, without_system
 from langgraph_conductor.workers.whole_replies import check_whole, no_answer, text_in
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+WorkerReply = str | BaseMessage | Sequence[BaseMessage] | Mapping[str, Any] | BaseModel | _Dataclass
+"""What a function may return: text, a message, messages, a state with `messages`, an object that can be JSON."""
+
+WorkerFunction = Callable[[WorkerTask], WorkerReply | Awaitable[WorkerReply]]
+"""A plain or async function of a `WorkerTask`."""
+
+WorkerRunnable = str | Runnable[Any, Any] | WorkerFunction
+"""What a worker may be: a model string; a chat model, chain, compiled graph, remote graph or conductor, which all
+are Runnables; or a function."""
 
 
 @dataclass(frozen=True, slots=True)

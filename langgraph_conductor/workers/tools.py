@@ -41,6 +41,7 @@ def agent(
     max_tool_turns: int,
     retries: int,
     name: str,
+    instructions: str = "",
 ) -> Any:
     """An agent that may use `tools` for `max_tool_turns` turns and then has to answer.
 
@@ -56,7 +57,13 @@ def agent(
             "them apart, so rename one or leave it out"
         )
     own = [_tool_turns(max_tool_turns), _model_retries(retries), sendable()]
-    return create_agent(model, [*map(_contained, tools)], middleware=[*middleware, *own], name=name)
+    return create_agent(
+        model,
+        [*map(_contained, tools)],
+        system_prompt=instructions or None,
+        middleware=[*middleware, *own],
+        name=name,
+    )
 
 
 def checked_tools(tools: Any, name: str) -> list[Any]:

@@ -5,24 +5,28 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.caches import BaseCache
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.containment import acontained, contained
+from langgraph_conductor.history import History, checked_history
 from langgraph_conductor.prices import Model, Price, PriceTable, charged, price_table
 from langgraph_conductor.prompts import WITHHELD
 from langgraph_conductor.records import WorkerTask
+from langgraph_conductor.replies import storable
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.composed import models_in
 from langgraph_conductor.workers.failures import refusal_in, secrets_of
 from langgraph_conductor.workers.fitting import Reader, reader_of
-from langgraph_conductor.workers.forms import Form, async_only, form_of, text_of_result
+from langgraph_conductor.workers.forms import Form, WorkerRunnable, async_only, form_of, text_of_result
+from langgraph_conductor.workers.instructions import instructed
 from langgraph_conductor.workers.limits import Limiter
 from langgraph_conductor.workers.metering import Bounds
 from langgraph_conductor.workers.models import chat_model
+from langgraph_conductor.workers.own_code import blame_definition
 from langgraph_conductor.workers.tools import (
     MAX_TOOL_TURNS,
     agent,
@@ -32,6 +36,10 @@ from langgraph_conductor.workers.tools import (
     only_awaited,
     with_mcp,
 )
+
+if TYPE_CHECKING:  # slow to import, and few workers have tools
+    from langchain.agents.middleware import AgentMiddleware
+    from langchain_core.tools import BaseTool
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
 _RESERVED: Final = frozenset({"all"})
@@ -52,6 +60,13 @@ class Worker:
             servers (`{"transport": "stdio", "command": ..., "args": [...]}`), which may take 60 seconds
             for a reply, or their `read_timeout`. The model then runs in LangChain's agent loop. Its tool
             calls stay with it; only its answer travels on.
+        instructions: How it is to work, in your words: its system prompt. A model is sent it as a system
+            message, and one that refuses those has it at the beginning of its prompt. A function finds it as
+            the first of `WorkerTask.messages`. A graph, agent or conductor has system prompts of its own, so
+            there it begins the prompt. The planner is not shown it; it reads `description`.
+        history: What it sees of the chat: `"all"` its turns, as one prompt; `"last"`, the newest request alone;
+            or a number of turns before that, where system messages of the chat are not counted and stay.
+            The planner always sees all.
         middleware: LangChain agent middleware for that loop, such as `HumanInTheLoopMiddleware` for
             tools that need a person's yes.
         max_tool_turns: Turns in which it may call tools, 10 if left out; then it has to answer.
@@ -84,12 +99,14 @@ class Worker:
     def __init__(
         self,
         name: str,
-        runnable: Any,
+        runnable: WorkerRunnable,
         /,
         *,
         description: str = "",
-        tools: Sequence[Any] = (),
-        middleware: Sequence[Any] = (),
+        instructions: str = "",
+        history: History = "all",
+        tools: "Sequence[BaseTool | Callable[..., Any] | Mapping[str, Any]]" = (),
+        middleware: "Sequence[AgentMiddleware[Any, Any, Any]]" = (),
         max_tool_turns: int | None = None,
         tags: Sequence[str] = (),
         max_concurrency: int | None = None,
@@ -110,6 +127,8 @@ class Worker:
             raise ValueError(f"{what}: description and version must be strings and tags a list of strings")
         if type(may_be_last) is not bool:
             raise ValueError(f"{what}: may_be_last must be True or False, not {may_be_last!r}")
+        if not isinstance(instructions, str) or storable(instructions) != instructions:
+            raise ValueError(f"{what}: instructions must be a text without NUL or half a surrogate pair")
         _whole(what, "retries", retries, 0)
         if max_tool_turns is not None:
             _whole(what, "max_tool_turns", max_tool_turns, 0)
@@ -129,6 +148,8 @@ class Worker:
         self.name = name
         self.runnable = runnable
         self.description = description
+        self.instructions = instructions.strip()
+        self.history = checked_history(history, what)
         self.tags = frozenset(tags)
         self.timeout = timeout
         self.retries = retries
@@ -139,6 +160,7 @@ class Worker:
         self.limiter = _limiter(what, limiter, max_concurrency, requests_per_minute, tokens_per_minute)
         if isinstance(runnable, str):
             runnable = chat_model(runnable, what)
+        looped: Any = runnable  # a chat model, where there are tools
         self.models = models_in(runnable)
         self.model = self.models[0] if self.models else None
         self.reader: Reader = reader_of(runnable)
@@ -154,11 +176,12 @@ class Worker:
             _agent_form(
                 partial(
                     agent,
-                    runnable,
+                    looped,
                     middleware=middleware,
                     max_tool_turns=MAX_TOOL_TURNS if max_tool_turns is None else max_tool_turns,
                     retries=retries,
                     name=name,
+                    instructions=self.instructions,
                 ),
                 own_tools,
                 servers,
@@ -180,6 +203,13 @@ class Worker:
         messages = self.reader.fitted(task.messages, task.question, WITHHELD)
         return replace(task, messages=tuple(messages))
 
+    def instructed(self, task: WorkerTask) -> WorkerTask:
+        """`task` with the worker's instructions in its messages; those of an agent loop of ours go into that."""
+        if not self.instructions or self.tools or self.middleware:
+            return task
+        in_prompt = self.form.graph is not None
+        return replace(task, messages=instructed(task.messages, self.instructions, in_prompt=in_prompt))
+
     def call(self, task: WorkerTask, config: RunnableConfig) -> str:
         """Answer `task` once.
 
@@ -200,7 +230,7 @@ class Worker:
         if self.form.call is None:
             raise TypeError(async_only(self.name))
         try:
-            return text_of_result(contained(self.form.call, self.handed(task), config))
+            return self._text(contained(self.form.call, self.instructed(self.handed(task)), config))
         except StopIteration as error:
             raise RuntimeError("the worker raised StopIteration") from error
         except Exception as error:
@@ -211,12 +241,19 @@ class Worker:
     async def acall(self, task: WorkerTask, config: RunnableConfig) -> str:
         """`call`, awaited."""
         try:
-            return text_of_result(await acontained(self.form.acall, self.handed(task), config))
+            return self._text(await acontained(self.form.acall, self.instructed(self.handed(task)), config))
         except (StopIteration, StopAsyncIteration) as error:
             raise RuntimeError(f"the worker raised {type(error).__name__}") from error
         except Exception as error:
             if (refusal := refusal_in(error)) is not None:
                 raise refusal from error
+            raise
+
+    def _text(self, result: Any) -> str:
+        try:
+            return text_of_result(result)
+        except TypeError as error:
+            blame_definition(error, self.runnable)
             raise
 
 

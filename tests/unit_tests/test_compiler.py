@@ -193,8 +193,10 @@ def test_a_failed_step_is_recorded_and_its_dependants_are_told(run):
 
     result = run(compile_workflow(flow(("a", "x", []), ("a", "y", [0])), workers("a", call=call)), GIVEN)
     assert result["out_0"] == {"index": 0, "worker": "a", "subtask": "x", "text": "", "status": "failed"}
+    line = call.__code__.co_firstlineno + 2
     assert result["record_0"]["error"] == {
         "type": "ValueError", "message": "no such luck", "infrastructure": False,
+        "where": f"tests/unit_tests/test_compiler.py:{line}, in call",
     }  # fmt: skip
     assert 'status="failed"' in result["out_1"]["text"]
     assert result["record_1"]["status"] == "ok"

@@ -22,7 +22,8 @@ def test_public_names():
         "Worker", "WorkerPool", "WorkerTask", "StepOutput",
         "Workflow", "Step", "parse_workflow", "ACCEPT", "compile_workflow",
         "Planner", "PlanRequest", "Plan", "ChatPlanner",
-        "Budget", "Usage", "ConductorState", "run_episode",
+        "Budget", "Usage", "ConductorState",
+        "ConductorGraph", "ConductorResult", "ConductorEvent", "run_episode",
         "ConductorError", "PlanError", "WorkerError", "BudgetExceededError", "ConfigError", "LocalModelError",
     ]  # fmt: skip
     assert all(hasattr(langgraph_conductor, name) for name in langgraph_conductor.__all__)
@@ -50,7 +51,7 @@ FLOORS = [
         "thoughts",
         "attachments",
     },
-    {"dialect", "access", "prompts", "state", "events", "options", "budget", "conversation"},
+    {"dialect", "access", "prompts", "state", "events", "options", "budget", "conversation", "history"},
     {"workers", "planners"},
     {"graph", "local", "replay"},
     {"config", "display", "rewards", "episodes", "editing"},

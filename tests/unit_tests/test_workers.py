@@ -163,7 +163,7 @@ def test_names_are_unique():
 def test_the_signature_is_whole():
     parameters = inspect.signature(Worker).parameters
     assert list(parameters) == [
-        "name", "runnable", "description", "tools", "middleware", "max_tool_turns", "tags",
+        "name", "runnable", "description", "instructions", "history", "tools", "middleware", "max_tool_turns", "tags",
         "max_concurrency", "requests_per_minute", "tokens_per_minute", "limiter", "timeout", "retries",
         "fallback", "price", "max_input_tokens", "may_be_last", "version",
     ]  # fmt: skip

@@ -1,4 +1,5 @@
 import asyncio
+from collections import UserList
 from itertools import pairwise
 
 import pytest
@@ -197,3 +198,19 @@ def test_keyboard_interrupts_are_not_handed_to_the_logic():
         drive(logic(), call)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(adrive(logic(), acall))
+
+
+def test_sequences_and_sets_are_accepted_and_kept_as_tuples():
+    steps = UserList(
+        [Step("a", "x"), Step("b", "y", UserList([0])), Step("c", "z", {0: 1}.keys(), UserList([[0, 1]]))]
+    )
+    workflow = Workflow(steps)
+    assert workflow.steps == tuple(steps)
+    assert [step.access for step in workflow.steps] == [(), (0,), (0,)]
+    assert workflow.steps[2].earlier == ((0, 1),)
+    assert hash(workflow) == hash(Workflow(list(steps)))
+    for wrong in ("ab", b"\x00", iter(())):
+        with pytest.raises(PlanError, match="must be"):
+            Workflow(wrong)
+        with pytest.raises(PlanError, match="access must be"):
+            Step("a", "x", wrong)

@@ -16,7 +16,7 @@ FORM = "Put the final answer, and nothing else, between <answer> and </answer>."
 """The last line of every question."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Suite:
     """Tasks in three splits.
 
@@ -44,6 +44,10 @@ class Suite:
                     f"a question occurs twice in the suite {self.name!r}: {task.question!r:.120}"
                 )
             seen.add(task.question)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{split}: {len(tasks)} tasks" for split, tasks in self.splits.items())
+        return f"<Suite {self.name!r}, {counts or 'no tasks'}>"
 
     def tasks(self, split: str) -> tuple[Task, ...]:
         """The tasks of one split, in order.
