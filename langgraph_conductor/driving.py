@@ -6,7 +6,7 @@ them. A call's result is sent back in, its exception thrown in.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import Any, TypeVar
 
+from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import set_config_context
 
@@ -124,6 +125,36 @@ async def await_(what: Wait) -> None:
         await asyncio.sleep(what.seconds or 0.0)
         return
     await asyncio.wait({asyncio.wrap_future(what.future)}, timeout=what.seconds)
+
+
+def patched(
+    config: RunnableConfig,
+    *,
+    configurable: Mapping[str, Any] | None = None,
+    callbacks: BaseCallbackManager | None = None,
+    run_name: str | None = None,
+) -> RunnableConfig:
+    """`config` with some parts replaced, and nothing else.
+
+    LangChain's `patch_config` fills in what is missing, among it a recursion limit of 25: given in a call, that would
+    take the place of the limit a graph was compiled with.
+
+    Args:
+        config: What is changed; it stays as it is.
+        configurable: Keys that are added to those there are.
+        callbacks: Take the place of those there are; they belong to a run that has a name and an id already.
+        run_name: The name of the next run.
+    """
+    changed: RunnableConfig = {**config}
+    if callbacks is not None:
+        changed["callbacks"] = callbacks
+        changed.pop("run_name", None)
+        changed.pop("run_id", None)
+    if run_name is not None:
+        changed["run_name"] = run_name
+    if configurable is not None:
+        changed["configurable"] = {**(config.get("configurable") or {}), **configurable}
+    return changed
 
 
 def inherited(config: RunnableConfig) -> RunnableConfig:
