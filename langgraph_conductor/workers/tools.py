@@ -5,8 +5,6 @@ import inspect
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
-from datetime import timedelta
 from functools import partial, wraps
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
@@ -17,15 +15,13 @@ from langchain_core.runnables import RunnableConfig
 from langgraph_conductor.containment import acontained, contained
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.workers.failures import wait_before_retry
+from langgraph_conductor.workers.mcp import mcp_tools
 from langgraph_conductor.workers.tool_turns import tool_turns
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool  # slow to import, and few workers have tools
 
 MAX_TOOL_TURNS: Final = 10
-READ_TIMEOUT: Final = 60.0
-"""Seconds an MCP server may take for one reply; `read_timeout` in its mapping overrides it."""
-_LONGEST_TIMEOUT: Final = 86_400 * 365
 
 
 def agent(
@@ -110,54 +106,12 @@ def only_awaited(tools: Sequence["BaseTool"]) -> bool:
     )
 
 
-_TRANSPORTS: Final = {
-    "stdio": "command", "http": "url", "streamable_http": "url", "sse": "url", "websocket": "url",
-}  # fmt: skip
-"""Ways to an MCP server, and what each cannot do without."""
-
-
-def mcp_servers(tools: Sequence[Any], name: str) -> list[Mapping[str, Any]]:
-    """Those of `tools` that are connections to MCP servers, given as mappings.
-
-    Raises:
-        ValueError: If a mapping is no such connection.
-        ImportError: If `langchain-mcp-adapters` is missing.
-    """
-    servers = [given for given in tools if isinstance(given, Mapping)]
-    for server in servers:
-        _check_server(server, f"worker {name!r}")
-    if servers:
-        try:
-            import langchain_mcp_adapters.tools  # noqa: F401
-        except ImportError as error:
-            raise ImportError(
-                f"worker {name!r}: MCP tools need: pip install 'langgraph-conductor[mcp]'"
-            ) from error
-    return servers
-
-
-def _check_server(server: Mapping[str, Any], what: str) -> None:
-    if "transport" not in server:
-        raise ValueError(
-            f"{what}: a mapping among its tools is an MCP server and needs a transport, such as "
-            '{"transport": "stdio", "command": "python", "args": ["server.py"]} or '
-            '{"transport": "http", "url": "http://127.0.0.1:8000/mcp"}'
-        )
-    transport = str(server["transport"])
-    if transport not in _TRANSPORTS:
-        from langgraph_conductor.tables import unknown  # brings the TOML reader, which few need
-
-        raise ValueError(f"{what}: {unknown('transport', transport, _TRANSPORTS)}")
-    needed = _TRANSPORTS[transport]
-    if not isinstance(server.get(needed), str) or not server[needed]:
-        raise ValueError(f"{what}: an MCP server with transport {transport!r} needs `{needed}`, a string")
-    limit = server.get("read_timeout", READ_TIMEOUT)
-    if type(limit) not in (int, float) or not 0 < limit < _LONGEST_TIMEOUT:
-        raise ValueError(f"{what}: read_timeout must be a number of seconds above 0, not {limit!r}")
-
-
 def with_mcp(
-    servers: Sequence[Mapping[str, Any]], build: Callable[[list[Any]], Any]
+    servers: Sequence[Mapping[str, Any]],
+    build: Callable[[list[Any]], Any],
+    *,
+    taken: Sequence[str],
+    retries: int,
 ) -> Callable[[WorkerTask, RunnableConfig], Awaitable[Any]]:
     """A worker's call that opens one session with each server, for all its tool calls, and closes it after.
 
@@ -166,48 +120,15 @@ def with_mcp(
     Args:
         servers: How to connect.
         build: Makes the agent from the servers' tools.
+        taken: Names of its other tools.
+        retries: Times a server is connected to again, see `mcp_tools`.
     """
 
     async def acall(task: WorkerTask, config: RunnableConfig) -> Any:
-        from langchain_mcp_adapters.sessions import create_session
-        from langchain_mcp_adapters.tools import load_mcp_tools
-
-        result: Any = None
-        failure: Exception | None = None
-        try:
-            async with AsyncExitStack() as sessions:
-                # What leaves a session as an exception comes out as a group of them: interrupts would not
-                # pass and outages not be known. So it is kept, and raised after.
-                try:
-                    found: list[Any] = []
-                    for server in servers:
-                        session = await sessions.enter_async_context(create_session(_connection(server)))
-                        await session.initialize()
-                        found += await load_mcp_tools(session)
-                    result = await build(found).ainvoke({"messages": list(task.messages)}, config)
-                except Exception as error:  # noqa: BLE001 - raised below
-                    failure = error
-        except Exception as error:  # noqa: BLE001 - raised below
-            if result is None:  # else only the closing failed, and the answer counts
-                failure = failure or error
-        if failure is not None:
-            raise _alone(failure)
-        return result
+        async with mcp_tools(servers, taken, retries) as found:
+            return await build(found).ainvoke({"messages": list(task.messages)}, config)
 
     return acall
-
-
-def _connection(server: Mapping[str, Any]) -> Any:
-    """What the adapter is given: without a limit, a server that dies in mid-call is waited for for ever."""
-    rest = {"args": [], **server} if server["transport"] == "stdio" else dict(server)
-    limit = timedelta(seconds=rest.pop("read_timeout", READ_TIMEOUT))
-    return {**rest, "session_kwargs": {"read_timeout_seconds": limit, **(rest.get("session_kwargs") or {})}}
-
-
-def _alone(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 def _contained(given: "BaseTool") -> "BaseTool":
