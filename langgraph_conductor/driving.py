@@ -43,13 +43,23 @@ def drive(logic: Generator[AskT, Any, ResultT], call: Callable[[AskT], Any]) -> 
 
 
 async def adrive(logic: Generator[AskT, Any, ResultT], call: Callable[[AskT], Awaitable[Any]]) -> ResultT:
-    """`drive`, awaited."""
+    """`drive`, awaited.
+
+    Raises:
+        CancelledError: If the task is cancelled meanwhile, whatever became of the call: what is called may raise
+            something else while it is closed, or swallow it and answer.
+    """
+    cancelled = being_cancelled()
     try:
         asked = next(logic)
         while True:
             try:
                 answer = await call(asked)
-            except Exception as error:  # noqa: BLE001 - handed to the logic, which decides
+                if cancelled():
+                    raise asyncio.CancelledError
+            except Exception as error:
+                if cancelled():
+                    raise asyncio.CancelledError from error
                 asked = logic.throw(error)
             else:
                 asked = logic.send(answer)
@@ -57,6 +67,18 @@ async def adrive(logic: Generator[AskT, Any, ResultT], call: Callable[[AskT], Aw
         return stop.value  # type: ignore[no-any-return]
     finally:
         logic.close()  # its own `finally` runs now, also when it is cancelled
+
+
+def being_cancelled() -> Callable[[], bool]:
+    """Tells whether the current task was asked to end since this was called."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs in this thread
+        task = None
+    if task is None:
+        return lambda: False
+    before = task.cancelling()  # one that goes on after a cancel, such as to clean up, is not to end here
+    return lambda: task.cancelling() > before
 
 
 def within(config: RunnableConfig, call: Callable[..., ResultT], *args: Any) -> ResultT:
@@ -136,8 +158,8 @@ def patched(
 ) -> RunnableConfig:
     """`config` with some parts replaced, and nothing else.
 
-    LangChain's `patch_config` fills in what is missing, among it a recursion limit of 25: given in a call, that would
-    take the place of the limit a graph was compiled with.
+    LangChain's `patch_config` fills in what is missing, among it a recursion limit of 25: given in a call, that
+    would take the place of the limit a graph was compiled with.
 
     Args:
         config: What is changed; it stays as it is.

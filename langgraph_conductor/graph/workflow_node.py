@@ -279,7 +279,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         if workflow is None:
             return self._graphs.get(self._any_shape()).get_graph(config, xray=xray)
         self._graphs.pool.check(workflow)
-        inner = patched(config, configurable={OPTIONS: None})  # not for conductors that are workers
+        inner = patched(config or {}, configurable={OPTIONS: None})  # not for conductors that are workers
         return self._graphs.get(shape_of(workflow)).get_graph(inner, xray=xray)
 
     async def aget_graph(

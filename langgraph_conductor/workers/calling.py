@@ -16,6 +16,7 @@ from langgraph_conductor.driving import (
     atimed,
     await_,
     awithin,
+    being_cancelled,
     inherited,
     patched,
     timed,
@@ -194,6 +195,7 @@ async def ain_time(
     run: Callable[[], Coroutine[Any, Any, ResultT]],
 ) -> ResultT:
     """`in_time`, awaited."""
+    meter.cancelled = being_cancelled()
 
     async def seen() -> ResultT:
         hook_doors(config)
@@ -245,5 +247,7 @@ def _named(worker: Worker, config: RunnableConfig) -> RunnableConfig:
     if worker.form.graph is None:
         return named
     if worker.tools or worker.middleware:
-        named.pop("recursion_limit", None)  # of the caller's graph; turns end the loop of a worker with tools
+        named.pop(
+            "recursion_limit", None
+        )  # of the caller's graph; turns end the loop of a worker with tools
     return inherited(named)

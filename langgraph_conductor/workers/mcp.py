@@ -29,7 +29,14 @@ _TRANSPORTS: Final = {
 _MODELS_FAULTS: Final = frozenset({-32602, -32601})
 """JSON-RPC errors that say what was wrong with a call: its parameters, its method."""
 _CONSEQUENCES: Final = frozenset(
-    {"BrokenResourceError", "ClosedResourceError", "EndOfStream", "CancelledError", "McpError", "GeneratorExit"}
+    {
+        "BrokenResourceError",
+        "ClosedResourceError",
+        "EndOfStream",
+        "CancelledError",
+        "McpError",
+        "GeneratorExit",
+    }
 )
 """Names of errors that say that a connection is over, and not why."""
 
@@ -101,15 +108,15 @@ async def mcp_tools(
 ) -> AsyncIterator[list["BaseTool"]]:
     """The tools of `servers`, while one session with each is open.
 
-    The sessions live in a task of their own. A session has to be closed by the task that opened it, and a transport
-    that breaks cancels that task and raises a group of errors: none of this is to reach who uses the tools. What a
-    tool call raises is raised where it is called; closing takes `CLOSING_TIMEOUT` seconds at most, and what fails
-    in it changes nothing of what was answered.
+    The sessions live in a task of their own. A session has to be closed by the task that opened it, and a
+    transport that breaks cancels that task and raises a group of errors: none of this is to reach who uses the
+    tools. What a tool call raises is raised where it is called; closing takes `CLOSING_TIMEOUT` seconds at most,
+    and what fails in it changes nothing of what was answered.
 
     Args:
         servers: How to connect.
-        taken: Names that the tools may not have. A tool of such a name, or of one that another server has too, gets
-            the server's name before its own, as in `weather_search`.
+        taken: Names that the tools may not have. A tool of such a name, or of one that another server has too,
+            gets the server's name before its own, as in `weather_search`.
         retries: Times a server behind HTTP is connected to again after an outage, as long as no tool has run.
 
     Raises:
@@ -159,7 +166,9 @@ class _Sessions:
             self.opened = True
             return self._found
         if not self._keeper.done():
-            raise McpServerError(f"{self._opening.said} did not answer within {self._opening.limit:g} seconds")
+            raise McpServerError(
+                f"{self._opening.said} did not answer within {self._opening.limit:g} seconds"
+            )
         failure = None if self._keeper.cancelled() else self._keeper.exception()
         raise self._opening.error(failure, "could not be connected to")
 
@@ -218,14 +227,17 @@ class _Server:
         limit = timedelta(seconds=self.limit)
         if rest["transport"] in ("http", "streamable_http", "sse"):
             rest["httpx_client_factory"] = self._watched(rest.get("httpx_client_factory"))
-        return {**rest, "session_kwargs": {"read_timeout_seconds": limit, **(rest.get("session_kwargs") or {})}}
+        return {
+            **rest,
+            "session_kwargs": {"read_timeout_seconds": limit, **(rest.get("session_kwargs") or {})},
+        }
 
     def _watched(self, factory: Any) -> Any:
         """A maker of HTTP clients that remember an error status: the SDK logs it, and closes the connection."""
         from mcp.shared._httpx_utils import create_mcp_http_client
 
         async def see(response: Any) -> None:
-            if response.status_code >= 400 and response.request.method == "POST":  # noqa: PLR2004
+            if response.status_code >= 400 and response.request.method == "POST":
                 self._status = response
 
         def make(*args: Any, **kwargs: Any) -> Any:

@@ -27,19 +27,21 @@ class _Call(NamedTuple):
 def tool_turns(most: int) -> "AgentMiddleware[Any, Any]":
     """Middleware that lets the model call tools for `most` turns, and then asks for the answer.
 
-    LangChain's own limits end with a notice in place of an answer, or with an error. Turns are counted in the state of
-    the agent: other middleware may summarise or trim the messages.
+    LangChain's own limits end with a notice in place of an answer, or with an error. Turns are counted in the
+    agent's state: other middleware may summarise or trim the messages.
 
     A tool call whose arguments are no JSON is not made: the model is told, and may write it again.
     """
-    return _kind()(most)
+    made: AgentMiddleware[Any, Any] = _kind()(most)
+    return made
 
 
 @cache
 def _kind() -> Any:
+    from typing import Annotated, NotRequired
+
     from langchain.agents.middleware import AgentMiddleware, AgentState
     from langchain.agents.middleware.types import PrivateStateAttr
-    from typing_extensions import Annotated, NotRequired
 
     class ToolTurnsState(AgentState[Any]):
         """Counts the turns in which tools were called."""
@@ -93,12 +95,14 @@ def _broken(response: Any) -> AIMessage | None:
 def _told_of(said: AIMessage) -> list[BaseMessage]:
     # In words: a call without a result, or one whose arguments are no JSON, is refused by some providers.
     faults = [
-        f"The arguments of your call of {call.get('name') or 'a tool'} are not a complete JSON object: {call.get('args')!r}."
+        f"The arguments of your call of {call.get('name') or 'a tool'} are no complete JSON: {call.get('args')!r}."
         for call in said.invalid_tool_calls
     ]
     return [
         AIMessage(said.text.strip() or "(a tool call that could not be read)"),
-        HumanMessage(escape("\n".join([*faults, "No tool was run. Make your calls again, with complete JSON."]))),
+        HumanMessage(
+            escape("\n".join([*faults, "No tool was run. Make your calls again, with complete JSON."]))
+        ),
     ]
 
 
