@@ -23,6 +23,7 @@ from langgraph_conductor.driving import awithin, in_thread, patched, within
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replies import last_text, reply_text, storable
 from langgraph_conductor.usage import mapping
+from langgraph_conductor.workers import remote
 from langgraph_conductor.workers.doors import enter_step
 from langgraph_conductor.workers.failures import RefusalError
 from langgraph_conductor.workers.memory import remembering
@@ -70,6 +71,12 @@ def form_of(runnable: Any, name: str) -> Form:
         bound = bound.bound if isinstance(bound, RunnableBindingBase) else bound.runnable
     if isinstance(bound, PregelProtocol):
         _need_messages(bound, name)
+        if remote.is_remote(bound):
+            return Form(
+                lambda task, config: remote.call(runnable, bound, task, config),
+                lambda task, config: remote.acall(runnable, bound, task, config),
+                bound,
+            )
         return Form(
             lambda task, config: runnable.invoke({"messages": list(task.messages)}, config),
             lambda task, config: runnable.ainvoke({"messages": list(task.messages)}, config),

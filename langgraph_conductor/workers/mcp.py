@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 READ_TIMEOUT: Final = 60.0
 """Seconds an MCP server may take for one reply; `read_timeout` in its mapping overrides it."""
+OPENING_TIMEOUT: Final = 30.0
+"""Seconds a server may take to start or to be connected to, where its `read_timeout` is less."""
 CLOSING_TIMEOUT: Final = 5.0
 """Seconds the sessions of a step may take to close; then they are left to themselves."""
 _LONGEST_TIMEOUT: Final = 86_400 * 365
@@ -160,15 +162,13 @@ class _Sessions:
             McpServerError: If one cannot be connected to, in its time.
         """
         self._keeper = asyncio.get_running_loop().create_task(self._keep())
-        limit = sum(server.limit for server in self._servers)
+        limit = sum(max(server.limit, OPENING_TIMEOUT) for server in self._servers)
         await asyncio.wait({self._keeper, self._ready}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         if self._ready.done():
             self.opened = True
             return self._found
         if not self._keeper.done():
-            raise McpServerError(
-                f"{self._opening.said} did not answer within {self._opening.limit:g} seconds"
-            )
+            raise McpServerError(f"{self._opening.said} could not be connected to within {limit:g} seconds")
         failure = None if self._keeper.cancelled() else self._keeper.exception()
         raise self._opening.error(failure, "could not be connected to")
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
@@ -262,7 +262,7 @@ async def test_tools_that_have_one_name_are_told_apart_by_their_servers():
     model = Tooled(replies=reply)
     worker = Worker("w", model, tools=[{**SERVER, "name": "first"}, SERVER, add])
     result = await create_conductor(fixed.single("w"), [worker]).ainvoke(ask())
-    mine, first, second = (tool["output"] for tool in result["rounds"][0]["steps"][0]["tools"])
+    mine, first, second = (tool["output"] for tool in result["rounds"][0]["steps"][0]["tool_calls"])
     assert mine == "mine"
     assert "5 (call 1" in first
     assert "5 (call 1" in second
