@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
 from itertools import count
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
@@ -220,17 +219,13 @@ class _Server:
         self._status: Any = None
 
     def connection(self) -> Any:
-        """What the adapter is given: without a limit, a server that dies in mid-call is waited for for ever."""
+        """What the adapter is given."""
         rest = {"args": [], **self._given} if self._given["transport"] == "stdio" else dict(self._given)
         for ours in ("read_timeout", "name"):
             rest.pop(ours, None)
-        limit = timedelta(seconds=self.limit)
         if rest["transport"] in ("http", "streamable_http", "sse"):
             rest["httpx_client_factory"] = self._watched(rest.get("httpx_client_factory"))
-        return {
-            **rest,
-            "session_kwargs": {"read_timeout_seconds": limit, **(rest.get("session_kwargs") or {})},
-        }
+        return rest
 
     def _watched(self, factory: Any) -> Any:
         """A maker of HTTP clients that remember an error status: the SDK logs it, and closes the connection."""
@@ -257,7 +252,14 @@ class _Server:
         from mcp.types import CallToolResult, TextContent
 
         try:
-            result = await handler(request)
+            async with asyncio.timeout(
+                self.limit
+            ):  # a server that dies in mid-call may never be heard of again
+                result = await handler(request)
+        except TimeoutError as error:
+            raise self.error(
+                error, f"did not answer the tool {request.name!r} within {self.limit:g} s"
+            ) from error
         except McpError as error:
             if error.error.code in _MODELS_FAULTS:
                 return CallToolResult(content=[TextContent(type="text", text=str(error))], isError=True)
