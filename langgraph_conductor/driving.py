@@ -6,7 +6,7 @@ them. A call's result is sent back in, its exception thrown in.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import Any, TypeVar
 
-from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import set_config_context
 
@@ -43,23 +42,13 @@ def drive(logic: Generator[AskT, Any, ResultT], call: Callable[[AskT], Any]) -> 
 
 
 async def adrive(logic: Generator[AskT, Any, ResultT], call: Callable[[AskT], Awaitable[Any]]) -> ResultT:
-    """`drive`, awaited.
-
-    Raises:
-        CancelledError: If the task is cancelled meanwhile, whatever became of the call: what is called may raise
-            something else while it is closed, or swallow it and answer.
-    """
-    cancelled = being_cancelled()
+    """`drive`, awaited."""
     try:
         asked = next(logic)
         while True:
             try:
                 answer = await call(asked)
-                if cancelled():
-                    raise asyncio.CancelledError
-            except Exception as error:
-                if cancelled():
-                    raise asyncio.CancelledError from error
+            except Exception as error:  # noqa: BLE001 - handed to the logic, which decides
                 asked = logic.throw(error)
             else:
                 asked = logic.send(answer)
@@ -67,18 +56,6 @@ async def adrive(logic: Generator[AskT, Any, ResultT], call: Callable[[AskT], Aw
         return stop.value  # type: ignore[no-any-return]
     finally:
         logic.close()  # its own `finally` runs now, also when it is cancelled
-
-
-def being_cancelled() -> Callable[[], bool]:
-    """Tells whether the current task was asked to end since this was called."""
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no loop runs in this thread
-        task = None
-    if task is None:
-        return lambda: False
-    before = task.cancelling()  # one that goes on after a cancel, such as to clean up, is not to end here
-    return lambda: task.cancelling() > before
 
 
 def within(config: RunnableConfig, call: Callable[..., ResultT], *args: Any) -> ResultT:
@@ -147,36 +124,6 @@ async def await_(what: Wait) -> None:
         await asyncio.sleep(what.seconds or 0.0)
         return
     await asyncio.wait({asyncio.wrap_future(what.future)}, timeout=what.seconds)
-
-
-def patched(
-    config: RunnableConfig,
-    *,
-    configurable: Mapping[str, Any] | None = None,
-    callbacks: BaseCallbackManager | None = None,
-    run_name: str | None = None,
-) -> RunnableConfig:
-    """`config` with some parts replaced, and nothing else.
-
-    LangChain's `patch_config` fills in what is missing, among it a recursion limit of 25: given in a call, that
-    would take the place of the limit a graph was compiled with.
-
-    Args:
-        config: What is changed; it stays as it is.
-        configurable: Keys that are added to those there are.
-        callbacks: Take the place of those there are; they belong to a run that has a name and an id already.
-        run_name: The name of the next run.
-    """
-    changed: RunnableConfig = {**config}
-    if callbacks is not None:
-        changed["callbacks"] = callbacks
-        changed.pop("run_name", None)
-        changed.pop("run_id", None)
-    if run_name is not None:
-        changed["run_name"] = run_name
-    if configurable is not None:
-        changed["configurable"] = {**(config.get("configurable") or {}), **configurable}
-    return changed
 
 
 def inherited(config: RunnableConfig) -> RunnableConfig:

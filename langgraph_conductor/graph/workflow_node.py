@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import patch_config
 from langchain_core.runnables.graph import Graph as DrawableGraph
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import StateSnapshot, StateUpdate
 
-from langgraph_conductor.driving import inherited, patched
+from langgraph_conductor.driving import inherited
 from langgraph_conductor.errors import PlanError, SavedRunError
 from langgraph_conductor.events import RoundFinished
 from langgraph_conductor.graph._langgraph import has_saver, inner_config, saver_in
@@ -279,7 +280,7 @@ class WorkflowNode(PregelProtocol[Any, Any, Any, Any]):
         if workflow is None:
             return self._graphs.get(self._any_shape()).get_graph(config, xray=xray)
         self._graphs.pool.check(workflow)
-        inner = patched(config or {}, configurable={OPTIONS: None})  # not for conductors that are workers
+        inner = patch_config(config, configurable={OPTIONS: None})  # not for conductors that are workers
         return self._graphs.get(shape_of(workflow)).get_graph(inner, xray=xray)
 
     async def aget_graph(

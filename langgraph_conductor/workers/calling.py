@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import patch_config
 from langgraph.errors import GraphBubbleUp, ParentCommand
 
 from langgraph_conductor.budget import Ledger
@@ -16,9 +17,7 @@ from langgraph_conductor.driving import (
     atimed,
     await_,
     awithin,
-    being_cancelled,
     inherited,
-    patched,
     timed,
     wait,
     within,
@@ -195,7 +194,6 @@ async def ain_time(
     run: Callable[[], Coroutine[Any, Any, ResultT]],
 ) -> ResultT:
     """`in_time`, awaited."""
-    meter.cancelled = being_cancelled()
 
     async def seen() -> ResultT:
         hook_doors(config)
@@ -243,11 +241,5 @@ def _mark_placed(worker: Worker) -> None:
 
 def _named(worker: Worker, config: RunnableConfig) -> RunnableConfig:
     # The name is for the worker's own run; in the ambient config it would name every call inside.
-    named = patched(config, run_name=worker.name)
-    if worker.form.graph is None:
-        return named
-    if worker.tools or worker.middleware:
-        named.pop(
-            "recursion_limit", None
-        )  # of the caller's graph; turns end the loop of a worker with tools
-    return inherited(named)
+    named = patch_config(config, run_name=worker.name)
+    return named if worker.form.graph is None else inherited(named)

@@ -1,7 +1,7 @@
 """The accounts of one step or planner: each model call below it is admitted, and then counted."""
 
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from threading import Lock
@@ -118,8 +118,6 @@ class Meter:
     """Calls whose provider told no tokens."""
     cut: CutOffError | None = None
     """Why the reply that came last is not whole, if it is not."""
-    cancelled: Callable[[], bool] = lambda: False
-    """Tells whether the step was cancelled."""
     refusal: BudgetExceededError | None = None
     """Why a call of these accounts was not made, once the budget refused one."""
     _cut_text: str = ""
@@ -194,8 +192,6 @@ class Meter:
             if run_id in self._refused:
                 raise GivenUpError("this call was refused")  # a door beside this one was told
             self._ended.discard(run_id)
-            if self.cancelled():  # what swallows a cancellation is not to pay after it
-                raise GivenUpError("this call comes from a step that was cancelled")
             if self._given_up:  # a thread cannot be stopped, but it can be kept from paying more
                 raise GivenUpError("this call comes from a try that was given up")
             if self._is_over:

@@ -5,27 +5,32 @@ import inspect
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
 from functools import partial, wraps
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.containment import acontained, contained
 from langgraph_conductor.records import WorkerTask
+from langgraph_conductor.tags import escape
 from langgraph_conductor.workers.failures import wait_before_retry
-from langgraph_conductor.workers.mcp import mcp_tools
 from langgraph_conductor.workers.sendable import sendable
-from langgraph_conductor.workers.tool_turns import tool_turns
 from langgraph_conductor.workers.whole_replies import check_whole
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool  # slow to import, and few workers have tools
 
 MAX_TOOL_TURNS: Final = 10
+READ_TIMEOUT: Final = 60.0
+"""Seconds an MCP server may take for one reply; `read_timeout` in its mapping overrides it."""
+_LONGEST_TIMEOUT: Final = 86_400 * 365
+_LAST_TURN: Final = "You have no tool calls left. Answer now with what you know."
 
 
 def agent(
@@ -51,16 +56,14 @@ def agent(
             f"worker {name!r}: {names[twice[0]]} of its tools are called {twice[0]!r}; a model could not tell "
             "them apart, so rename one or leave it out"
         )
-    own = [tool_turns(max_tool_turns), _model_retries(retries), sendable()]
-    loop = create_agent(
+    own = [_tool_turns(max_tool_turns), _model_retries(retries), sendable()]
+    return create_agent(
         model,
         [*map(_contained, tools)],
         system_prompt=instructions or None,
         middleware=[*middleware, *own],
         name=name,
     )
-    # Turns end the loop: LangGraph's limit of supersteps, of which middleware takes some in each turn, is not to.
-    return loop.with_config(recursion_limit=(max_tool_turns + 2) * (len(loop.nodes) + 1) + 9_999)
 
 
 def checked_tools(tools: Any, name: str) -> list[Any]:
@@ -117,12 +120,54 @@ def only_awaited(tools: Sequence["BaseTool"]) -> bool:
     )
 
 
+_TRANSPORTS: Final = {
+    "stdio": "command", "http": "url", "streamable_http": "url", "sse": "url", "websocket": "url",
+}  # fmt: skip
+"""Ways to an MCP server, and what each cannot do without."""
+
+
+def mcp_servers(tools: Sequence[Any], name: str) -> list[Mapping[str, Any]]:
+    """Those of `tools` that are connections to MCP servers, given as mappings.
+
+    Raises:
+        ValueError: If a mapping is no such connection.
+        ImportError: If `langchain-mcp-adapters` is missing.
+    """
+    servers = [given for given in tools if isinstance(given, Mapping)]
+    for server in servers:
+        _check_server(server, f"worker {name!r}")
+    if servers:
+        try:
+            import langchain_mcp_adapters.tools  # noqa: F401
+        except ImportError as error:
+            raise ImportError(
+                f"worker {name!r}: MCP tools need: pip install 'langgraph-conductor[mcp]'"
+            ) from error
+    return servers
+
+
+def _check_server(server: Mapping[str, Any], what: str) -> None:
+    if "transport" not in server:
+        raise ValueError(
+            f"{what}: a mapping among its tools is an MCP server and needs a transport, such as "
+            '{"transport": "stdio", "command": "python", "args": ["server.py"]} or '
+            '{"transport": "http", "url": "http://127.0.0.1:8000/mcp"}'
+        )
+    transport = str(server["transport"])
+    if transport not in _TRANSPORTS:
+        from langgraph_conductor.tables import unknown  # brings the TOML reader, which few need
+
+        raise ValueError(f"{what}: {unknown('transport', transport, _TRANSPORTS)}")
+    needed = _TRANSPORTS[transport]
+    if not isinstance(server.get(needed), str) or not server[needed]:
+        raise ValueError(f"{what}: an MCP server with transport {transport!r} needs `{needed}`, a string")
+    limit = server.get("read_timeout", READ_TIMEOUT)
+    if type(limit) not in (int, float) or not 0 < limit < _LONGEST_TIMEOUT:
+        raise ValueError(f"{what}: read_timeout must be a number of seconds above 0, not {limit!r}")
+
+
 def with_mcp(
-    servers: Sequence[Mapping[str, Any]],
-    build: Callable[[list[Any]], Any],
-    *,
-    taken: Sequence[str],
-    retries: int,
+    servers: Sequence[Mapping[str, Any]], build: Callable[[list[Any]], Any]
 ) -> Callable[[WorkerTask, RunnableConfig], Awaitable[Any]]:
     """A worker's call that opens one session with each server, for all its tool calls, and closes it after.
 
@@ -131,15 +176,72 @@ def with_mcp(
     Args:
         servers: How to connect.
         build: Makes the agent from the servers' tools.
-        taken: Names of its other tools.
-        retries: Times a server is connected to again, see `mcp_tools`.
     """
 
     async def acall(task: WorkerTask, config: RunnableConfig) -> Any:
-        async with mcp_tools(servers, taken, retries) as found:
-            return await build(found).ainvoke({"messages": list(task.messages)}, config)
+        from langchain_mcp_adapters.sessions import create_session
+        from langchain_mcp_adapters.tools import load_mcp_tools
+
+        result: Any = None
+        failure: Exception | None = None
+        try:
+            async with AsyncExitStack() as sessions:
+                # What leaves a session as an exception comes out as a group of them: interrupts would not
+                # pass and outages not be known. So it is kept, and raised after.
+                try:
+                    found: list[Any] = []
+                    for server in servers:
+                        session = await sessions.enter_async_context(create_session(_connection(server)))
+                        await session.initialize()
+                        found += await load_mcp_tools(session)
+                    result = await build(found).ainvoke({"messages": list(task.messages)}, config)
+                except Exception as error:  # noqa: BLE001 - raised below
+                    failure = error
+        except Exception as error:  # noqa: BLE001 - raised below
+            if result is None:  # else only the closing failed, and the answer counts
+                failure = failure or error
+        if failure is not None:
+            raise _alone(failure)
+        return result
 
     return acall
+
+
+def _connection(server: Mapping[str, Any]) -> Any:
+    """What the adapter is given: without a limit, a server that dies in mid-call is waited for for ever."""
+    rest = {"args": [], **server} if server["transport"] == "stdio" else dict(server)
+    limit = timedelta(seconds=rest.pop("read_timeout", READ_TIMEOUT))
+    return {**rest, "session_kwargs": {"read_timeout_seconds": limit, **(rest.get("session_kwargs") or {})}}
+
+
+def _alone(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _tool_turns(most: int) -> Any:
+    from langchain.agents.middleware import AgentMiddleware
+
+    class ToolTurns(AgentMiddleware):
+        """Lets the model call tools for so many turns, and then asks for the answer.
+
+        LangChain's own limits end with a notice in place of an answer, or with an error.
+        """
+
+        def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
+            request = _escaped(request)
+            if not _used_up(request, most):
+                return handler(request)
+            return _without_calls(handler(_last(request)))
+
+        async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+            request = _escaped(request)
+            if not _used_up(request, most):
+                return await handler(request)
+            return _without_calls(await handler(_last(request)))
+
+    return ToolTurns()
 
 
 def _contained(given: "BaseTool") -> "BaseTool":
@@ -211,4 +313,43 @@ def _whole(response: Any) -> Any:
         if isinstance(message, AIMessage) and any(not call.get("id") for call in message.tool_calls):
             calls = [{**call, "id": call.get("id") or f"call_{uuid4().hex}"} for call in message.tool_calls]
             response.result[position] = message.model_copy(update={"tool_calls": calls})
+    return response
+
+
+def _escaped(request: Any) -> Any:
+    """The request with no tag of the prompt in what tools said; the stored conversation stays as it is."""
+    messages = [_with_plain_text(m) if isinstance(m, ToolMessage) else m for m in request.messages]
+    return request if messages == request.messages else request.override(messages=messages)
+
+
+def _with_plain_text(message: ToolMessage) -> ToolMessage:
+    content: Any = message.content
+    plain = escape(content) if isinstance(content, str) else [_plain_part(part) for part in content]
+    return message if plain == content else message.model_copy(update={"content": plain})
+
+
+def _plain_part(part: Any) -> Any:
+    if isinstance(part, str):
+        return escape(part)
+    return {**part, "text": escape(part["text"])} if isinstance(part.get("text"), str) else part
+
+
+def _used_up(request: Any, most: int) -> bool:
+    turns = sum(isinstance(message, AIMessage) and bool(message.tool_calls) for message in request.messages)
+    return turns >= most
+
+
+def _last(request: Any) -> Any:
+    # The tools stay: some providers refuse a conversation about tools they are not shown.
+    said = request.system_message.text + "\n\n" if request.system_message else ""
+    none = {"type": "none"} if request.model._llm_type == "anthropic-chat" else "none"
+    return request.override(tool_choice=none, system_message=SystemMessage(said + _LAST_TURN))
+
+
+def _without_calls(response: Any) -> Any:
+    for position, message in enumerate(response.result):
+        if isinstance(message, AIMessage) and message.tool_calls:  # it was told not to
+            response.result[position] = AIMessage(
+                message.text, id=message.id, usage_metadata=message.usage_metadata
+            )
     return response

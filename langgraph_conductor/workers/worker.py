@@ -24,7 +24,6 @@ from langgraph_conductor.workers.fitting import Reader, reader_of
 from langgraph_conductor.workers.forms import Form, WorkerRunnable, async_only, form_of, text_of_result
 from langgraph_conductor.workers.instructions import instructed
 from langgraph_conductor.workers.limits import Limiter
-from langgraph_conductor.workers.mcp import mcp_servers
 from langgraph_conductor.workers.metering import Bounds
 from langgraph_conductor.workers.models import chat_model
 from langgraph_conductor.workers.own_code import blame_definition
@@ -33,6 +32,7 @@ from langgraph_conductor.workers.tools import (
     agent,
     checked_middleware,
     checked_tools,
+    mcp_servers,
     only_awaited,
     with_mcp,
 )
@@ -186,7 +186,6 @@ class Worker:
                 own_tools,
                 servers,
                 name,
-                retries,
             )
             if tools or middleware
             else form_of(runnable, name)
@@ -259,24 +258,11 @@ class Worker:
 
 
 def _agent_form(
-    build: Callable[[list[Any]], Any],
-    tools: list[Any],
-    servers: Sequence[Mapping[str, Any]],
-    name: str,
-    retries: int,
+    build: Callable[[list[Any]], Any], tools: list[Any], servers: Sequence[Mapping[str, Any]], name: str
 ) -> Form:
     form = form_of(build(tools), name)
     if servers:
-        return Form(
-            None,
-            with_mcp(
-                servers,
-                lambda found: build([*tools, *found]),
-                taken=[tool.name for tool in tools],
-                retries=retries,
-            ),
-            form.graph,
-        )
+        return Form(None, with_mcp(servers, lambda found: build([*tools, *found])), form.graph)
     return Form(None, form.acall, form.graph) if only_awaited(tools) else form
 
 
