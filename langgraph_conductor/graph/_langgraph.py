@@ -23,7 +23,7 @@ from typing import Any
 from uuid import uuid4
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import patch_config, var_child_runnable_config
+from langchain_core.runnables.config import var_child_runnable_config
 from langgraph._internal._constants import (  # noqa: TID251 - the one place
     CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_CHECKPOINTER,
@@ -38,6 +38,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.graph.state import _CHANNEL_BRANCH_TO
 from langgraph.pregel._retry import _reset_interrupt_counter
 
+from langgraph_conductor.driving import patched
 from langgraph_conductor.foreign_text import package_logger
 from langgraph_conductor.workers.memory import StepSaver
 
@@ -203,7 +204,7 @@ def scoped(config: RunnableConfig, channels: Iterable[str], without: Iterable[st
     if saver is not None:  # what is called here remembers within the step alone
         saver = StepSaver(saver, configurable["checkpoint_ns"])
     given = {CONFIG_KEY_READ: read_granted, CONFIG_KEY_CHECKPOINTER: saver}
-    narrowed = patch_config(config, configurable=given)
+    narrowed = patched(config, configurable=given)
     for key in without:
         narrowed["configurable"].pop(key, None)
     return narrowed

@@ -6,7 +6,6 @@ from itertools import count
 from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import patch_config
 from langgraph.errors import GraphBubbleUp, ParentCommand
 
 from langgraph_conductor.budget import Ledger
@@ -17,6 +16,7 @@ from langgraph_conductor.driving import (
     await_,
     awithin,
     inherited,
+    patched,
     timed,
     wait,
     within,
@@ -222,5 +222,5 @@ def _mark_placed(worker: Worker) -> None:
 
 def _named(worker: Worker, config: RunnableConfig) -> RunnableConfig:
     # The name is for the worker's own run; in the ambient config it would name every call inside.
-    named = patch_config(config, run_name=worker.name)
+    named = patched(config, run_name=worker.name)
     return named if worker.form.graph is None else inherited(named)

@@ -13,14 +13,13 @@ from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import (
     get_async_callback_manager_for_config,
     get_callback_manager_for_config,
-    patch_config,
 )
 from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 from langgraph.graph import StateGraph
 from langgraph.pregel.protocol import PregelProtocol
 from pydantic import BaseModel
 
-from langgraph_conductor.driving import awithin, in_thread, within
+from langgraph_conductor.driving import awithin, in_thread, patched, within
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replies import last_text, reply_text, storable
 from langgraph_conductor.usage import mapping
@@ -182,7 +181,7 @@ def _function(function: Callable[[WorkerTask], Any], name: str) -> Form:
         manager = get_callback_manager_for_config(config)
         run = manager.on_chain_start(None, {"subtask": task.subtask}, name=name)
         try:
-            result = within(patch_config(config, callbacks=run.get_child()), blocking, task)
+            result = within(patched(config, callbacks=run.get_child()), blocking, task)
         except BaseException as error:
             run.on_chain_error(error)
             raise
@@ -193,7 +192,7 @@ def _function(function: Callable[[WorkerTask], Any], name: str) -> Form:
         manager = get_async_callback_manager_for_config(config)
         run = await manager.on_chain_start(None, {"subtask": task.subtask}, name=name)
         try:
-            result = await awithin(patch_config(config, callbacks=run.get_child()), awaited, task)
+            result = await awithin(patched(config, callbacks=run.get_child()), awaited, task)
         except BaseException as error:
             await run.on_chain_error(error)
             raise

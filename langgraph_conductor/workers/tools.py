@@ -1,24 +1,19 @@
 """Workers with tools: a chat model in LangChain's agent loop, which ends after so many turns."""
 
-import asyncio
 import inspect
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial, wraps
-from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.containment import acontained, contained
 from langgraph_conductor.records import WorkerTask
-from langgraph_conductor.tags import escape
-from langgraph_conductor.workers.failures import wait_before_retry
+from langgraph_conductor.workers.tool_loop import loop_agent
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool  # slow to import, and few workers have tools
@@ -27,7 +22,6 @@ MAX_TOOL_TURNS: Final = 10
 READ_TIMEOUT: Final = 60.0
 """Seconds an MCP server may take for one reply; `read_timeout` in its mapping overrides it."""
 _LONGEST_TIMEOUT: Final = 86_400 * 365
-_LAST_TURN: Final = "You have no tool calls left. Answer now with what you know."
 
 
 def agent(
@@ -44,16 +38,20 @@ def agent(
     Raises:
         ValueError: If two tools have one name.
     """
-    from langchain.agents import create_agent
-
     names = Counter(given.name for given in tools)
     if twice := [called for called, times in names.items() if times > 1]:
         raise ValueError(
             f"worker {name!r}: {names[twice[0]]} of its tools are called {twice[0]!r}; a model could not tell "
             "them apart, so rename one or leave it out"
         )
-    own = [_tool_turns(max_tool_turns), _model_retries(retries)]
-    return create_agent(model, [*map(_contained, tools)], middleware=[*middleware, *own], name=name)
+    return loop_agent(
+        model,
+        [*map(_contained, tools)],
+        middleware=[*middleware],
+        max_tool_turns=max_tool_turns,
+        retries=retries,
+        name=name,
+    )
 
 
 def checked_tools(tools: Any, name: str) -> list[Any]:
@@ -210,30 +208,6 @@ def _alone(error: Exception) -> Exception:
     return error
 
 
-def _tool_turns(most: int) -> Any:
-    from langchain.agents.middleware import AgentMiddleware
-
-    class ToolTurns(AgentMiddleware):
-        """Lets the model call tools for so many turns, and then asks for the answer.
-
-        LangChain's own limits end with a notice in place of an answer, or with an error.
-        """
-
-        def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
-            request = _escaped(request)
-            if not _used_up(request, most):
-                return handler(request)
-            return _without_calls(handler(_last(request)))
-
-        async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
-            request = _escaped(request)
-            if not _used_up(request, most):
-                return await handler(request)
-            return _without_calls(await handler(_last(request)))
-
-    return ToolTurns()
-
-
 def _contained(given: "BaseTool") -> "BaseTool":
     """The tool, where `SystemExit` of its function is the tool's own failure, which callbacks are told of."""
     changed: dict[str, Any] = {}
@@ -256,76 +230,3 @@ def _awaitable(coroutine: Callable[..., Awaitable[Any]]) -> Callable[..., Awaita
         return await acontained(partial(coroutine, *args, **kwargs))
 
     return called
-
-
-def _model_retries(retries: int) -> Any:
-    from langchain.agents.middleware import AgentMiddleware
-
-    class ModelRetries(AgentMiddleware):
-        """Repeats a model call of the agent after an outage, and only that call.
-
-        LangChain's `ModelRetryMiddleware` knows no `Retry-After`.
-        """
-
-        def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
-            for tries in count(1):
-                try:
-                    return handler(request)
-                except Exception as error:
-                    seconds = wait_before_retry(error, tries, retries)
-                    if seconds is None:
-                        raise
-                time.sleep(seconds)
-            raise AssertionError  # count() never ends
-
-        async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
-            for tries in count(1):
-                try:
-                    return await handler(request)
-                except Exception as error:
-                    seconds = wait_before_retry(error, tries, retries)
-                    if seconds is None:
-                        raise
-                await asyncio.sleep(seconds)
-            raise AssertionError  # count() never ends
-
-    return ModelRetries()
-
-
-def _escaped(request: Any) -> Any:
-    """The request with no tag of the prompt in what tools said; the stored conversation stays as it is."""
-    messages = [_with_plain_text(m) if isinstance(m, ToolMessage) else m for m in request.messages]
-    return request if messages == request.messages else request.override(messages=messages)
-
-
-def _with_plain_text(message: ToolMessage) -> ToolMessage:
-    content: Any = message.content
-    plain = escape(content) if isinstance(content, str) else [_plain_part(part) for part in content]
-    return message if plain == content else message.model_copy(update={"content": plain})
-
-
-def _plain_part(part: Any) -> Any:
-    if isinstance(part, str):
-        return escape(part)
-    return {**part, "text": escape(part["text"])} if isinstance(part.get("text"), str) else part
-
-
-def _used_up(request: Any, most: int) -> bool:
-    turns = sum(isinstance(message, AIMessage) and bool(message.tool_calls) for message in request.messages)
-    return turns >= most
-
-
-def _last(request: Any) -> Any:
-    # The tools stay: some providers refuse a conversation about tools they are not shown.
-    said = request.system_message.text + "\n\n" if request.system_message else ""
-    none = {"type": "none"} if request.model._llm_type == "anthropic-chat" else "none"
-    return request.override(tool_choice=none, system_message=SystemMessage(said + _LAST_TURN))
-
-
-def _without_calls(response: Any) -> Any:
-    for position, message in enumerate(response.result):
-        if isinstance(message, AIMessage) and message.tool_calls:  # it was told not to
-            response.result[position] = AIMessage(
-                message.text, id=message.id, usage_metadata=message.usage_metadata
-            )
-    return response

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
@@ -17,7 +17,7 @@ from langgraph_conductor import Worker, create_conductor
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import FakeProviders, FakeReply, FakeToolCall, ScriptedModel, faults
 from langgraph_conductor.workers import chat_model
-from langgraph_conductor.workers.tools import _used_up, _without_calls
+from langgraph_conductor.workers.tool_loop import _without_calls
 from tests.helpers import Recorder, ask, flow, thread
 
 SERVER = {
@@ -362,17 +362,6 @@ def test_a_model_call_of_an_agent_is_repeated_so_often(failure, tries, run, monk
 
 def test_an_agent_has_its_workers_name():
     assert Worker("looker", Tooled(), tools=[look]).form.graph.name == "looker"
-
-
-def test_only_turns_with_tool_calls_count():
-    def used(*messages, most=1):
-        return _used_up(SimpleNamespace(messages=messages), most)
-
-    assert not used(AIMessage("said"), HumanMessage("asked"))
-    assert used(calls())
-    assert used(calls(), AIMessage("said"), calls(), most=2)
-    assert not used(calls(), most=2)
-    assert used(most=0)
 
 
 def test_the_last_reply_keeps_its_text_and_usage_and_loses_its_calls():
