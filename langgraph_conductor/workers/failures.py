@@ -19,6 +19,7 @@ from langgraph_conductor.containment import said
 from langgraph_conductor.errors import BudgetExceededError, ConductorError
 from langgraph_conductor.records import ErrorRecord, FailureKind
 from langgraph_conductor.replies import storable
+from langgraph_conductor.workers.exception_groups import members
 from langgraph_conductor.workers.known_secrets import redacted as redacted
 from langgraph_conductor.workers.known_secrets import secrets_of as secrets_of
 from langgraph_conductor.workers.known_secrets import without as without
@@ -32,8 +33,13 @@ _OUTAGES = (
     ModelTimeoutError,
 )
 _OUTAGE_STATUS = {408, 409, 425, 429}
-_OUTAGE_NAMES = {"TransportError", "URLError", "ClientConnectionError", "ClientPayloadError"}
-"""Of httpx, which also has the timeouts; of urllib; of aiohttp."""
+_OUTAGE_NAMES = {
+    "TransportError", "URLError", "ClientConnectionError", "ClientPayloadError", "BrokenResourceError",
+    "ClosedResourceError",
+}  # fmt: skip
+"""Of anyio (a session that is gone); of httpx, which also has the timeouts; of urllib; of aiohttp."""
+_ENDED: Final = {"Event loop is closed", "Connection closed", "Session terminated"}
+"""What asyncio, and the SDK of MCP servers, say in exceptions of general types."""
 _LONGEST = 2000
 _DEEPEST = 5
 _LONGEST_WAIT = 60.0
@@ -74,7 +80,7 @@ def is_outage(error: BaseException) -> bool:
         status = _status(seen)
         if status is not None:
             return _is_trouble(status)
-        if _named(seen, _OUTAGE_NAMES) or said(seen) == "Event loop is closed":
+        if _named(seen, _OUTAGE_NAMES) or said(seen) in _ENDED:
             return True
     return False
 
@@ -179,12 +185,14 @@ def retry_after(error: BaseException) -> float | None:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    for _ in range(_DEEPEST):
-        if seen is None:
-            return
-        yield seen
-        seen = seen.__cause__
+    """The error and what caused it; of a group of errors each of them, and what caused it."""
+    for one in members(error):
+        seen: BaseException | None = one
+        for _ in range(_DEEPEST):
+            if seen is None:
+                break
+            yield from members(seen)
+            seen = seen.__cause__
 
 
 def _named(error: BaseException, names: set[str]) -> bool:

@@ -61,7 +61,7 @@ def _tool_turns(most: int, aliases: Mapping[str, str]) -> Any:
     from langchain.agents.middleware import AgentMiddleware, AgentState
     from langchain.agents.middleware.types import ExtendedModelResponse, PrivateStateAttr
 
-    class TurnsState(AgentState):  # type: ignore[type-arg]
+    class TurnsState(AgentState):
         """What is counted."""
 
         conductor_tool_turns: NotRequired[Annotated[int, PrivateStateAttr]]
@@ -97,7 +97,7 @@ def _tool_turns(most: int, aliases: Mapping[str, str]) -> Any:
             response.result = [part for message in response.result for part in _answered(message, aliases)]
             if not any(isinstance(said, AIMessage) and said.tool_calls for said in response.result):
                 return response
-            counted = Command(update={_TURNS: _turns(request) + 1})
+            counted: Command[Any] = Command(update={_TURNS: _turns(request) + 1})
             return ExtendedModelResponse(model_response=response, command=counted)
 
     return ToolTurns()

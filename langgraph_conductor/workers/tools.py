@@ -1,27 +1,25 @@
 """Workers with tools: a chat model in LangChain's agent loop, which ends after so many turns."""
 
 import inspect
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
-from datetime import timedelta
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.containment import acontained, contained
-from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.workers.tool_loop import loop_agent
+from langgraph_conductor.workers.tool_servers import READ_TIMEOUT
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool  # slow to import, and few workers have tools
 
 MAX_TOOL_TURNS: Final = 10
-READ_TIMEOUT: Final = 60.0
-"""Seconds an MCP server may take for one reply; `read_timeout` in its mapping overrides it."""
 _LONGEST_TIMEOUT: Final = 86_400 * 365
+_LONGEST_SERVER_NAME: Final = 32
+_SERVER_NAME: Final = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{_LONGEST_SERVER_NAME - 1}}}\Z")
 
 
 def agent(
@@ -32,6 +30,7 @@ def agent(
     max_tool_turns: int,
     retries: int,
     name: str,
+    aliases: Mapping[str, str] | None = None,
 ) -> Any:
     """An agent that may use `tools` for `max_tool_turns` turns and then has to answer.
 
@@ -51,6 +50,7 @@ def agent(
         max_tool_turns=max_tool_turns,
         retries=retries,
         name=name,
+        aliases=aliases,
     )
 
 
@@ -124,6 +124,11 @@ def mcp_servers(tools: Sequence[Any], name: str) -> list[Mapping[str, Any]]:
     servers = [given for given in tools if isinstance(given, Mapping)]
     for server in servers:
         _check_server(server, f"worker {name!r}")
+    named = Counter(server["name"] for server in servers if server.get("name") is not None)
+    if twice := [called for called, times in named.items() if times > 1]:
+        raise ValueError(
+            f"worker {name!r}: {named[twice[0]]} of its MCP servers have the name {twice[0]!r}"
+        )
     if servers:
         try:
             import langchain_mcp_adapters.tools  # noqa: F401
@@ -149,63 +154,15 @@ def _check_server(server: Mapping[str, Any], what: str) -> None:
     needed = _TRANSPORTS[transport]
     if not isinstance(server.get(needed), str) or not server[needed]:
         raise ValueError(f"{what}: an MCP server with transport {transport!r} needs `{needed}`, a string")
+    called = server.get("name")
+    if called is not None and not (isinstance(called, str) and _SERVER_NAME.match(called)):
+        raise ValueError(
+            f"{what}: the name of an MCP server stands before its tools' names (`name_tool`); use letters, "
+            f"digits, `_` and `-`, a letter first, at most {_LONGEST_SERVER_NAME} of them, not {called!r}"
+        )
     limit = server.get("read_timeout", READ_TIMEOUT)
     if type(limit) not in (int, float) or not 0 < limit < _LONGEST_TIMEOUT:
         raise ValueError(f"{what}: read_timeout must be a number of seconds above 0, not {limit!r}")
-
-
-def with_mcp(
-    servers: Sequence[Mapping[str, Any]], build: Callable[[list[Any]], Any]
-) -> Callable[[WorkerTask, RunnableConfig], Awaitable[Any]]:
-    """A worker's call that opens one session with each server, for all its tool calls, and closes it after.
-
-    A session is not shared between steps: what a server remembers would reach steps it was not granted to.
-
-    Args:
-        servers: How to connect.
-        build: Makes the agent from the servers' tools.
-    """
-
-    async def acall(task: WorkerTask, config: RunnableConfig) -> Any:
-        from langchain_mcp_adapters.sessions import create_session
-        from langchain_mcp_adapters.tools import load_mcp_tools
-
-        result: Any = None
-        failure: Exception | None = None
-        try:
-            async with AsyncExitStack() as sessions:
-                # What leaves a session as an exception comes out as a group of them: interrupts would not
-                # pass and outages not be known. So it is kept, and raised after.
-                try:
-                    found: list[Any] = []
-                    for server in servers:
-                        session = await sessions.enter_async_context(create_session(_connection(server)))
-                        await session.initialize()
-                        found += await load_mcp_tools(session)
-                    result = await build(found).ainvoke({"messages": list(task.messages)}, config)
-                except Exception as error:  # noqa: BLE001 - raised below
-                    failure = error
-        except Exception as error:  # noqa: BLE001 - raised below
-            if result is None:  # else only the closing failed, and the answer counts
-                failure = failure or error
-        if failure is not None:
-            raise _alone(failure)
-        return result
-
-    return acall
-
-
-def _connection(server: Mapping[str, Any]) -> Any:
-    """What the adapter is given: without a limit, a server that dies in mid-call is waited for for ever."""
-    rest = {"args": [], **server} if server["transport"] == "stdio" else dict(server)
-    limit = timedelta(seconds=rest.pop("read_timeout", READ_TIMEOUT))
-    return {**rest, "session_kwargs": {"read_timeout_seconds": limit, **(rest.get("session_kwargs") or {})}}
-
-
-def _alone(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 def _contained(given: "BaseTool") -> "BaseTool":

@@ -15,11 +15,13 @@ from langgraph_conductor.prices import Model, Price, PriceTable, charged, price_
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.composed import models_in
-from langgraph_conductor.workers.failures import EmptyReplyError, secrets_of
+from langgraph_conductor.workers.exception_groups import main_cause
+from langgraph_conductor.workers.failures import EmptyReplyError, is_outage, secrets_of
 from langgraph_conductor.workers.forms import Form, async_only, form_of, text_of_result
 from langgraph_conductor.workers.limits import Limiter
 from langgraph_conductor.workers.metering import Bounds
 from langgraph_conductor.workers.models import chat_model
+from langgraph_conductor.workers.tool_servers import with_mcp
 from langgraph_conductor.workers.tools import (
     MAX_TOOL_TURNS,
     agent,
@@ -27,7 +29,6 @@ from langgraph_conductor.workers.tools import (
     checked_tools,
     mcp_servers,
     only_awaited,
-    with_mcp,
 )
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}\Z")
@@ -47,7 +48,9 @@ class Worker:
         description: What it is good at, for planners that are shown descriptions.
         tools: Tools for a model: LangChain tools, functions, and mappings that are connections to MCP
             servers (`{"transport": "stdio", "command": ..., "args": [...]}`), which may take 60 seconds
-            for a reply, or their `read_timeout`. The model then runs in LangChain's agent loop. Its tool
+            for a reply, or their `read_timeout`. Tools of a server with a `"name"` are called `name_tool`;
+            other tools of servers get what the server calls itself before their names where two are called
+            alike. The model then runs in LangChain's agent loop. Its tool
             calls stay with it; only its answer travels on.
         middleware: LangChain agent middleware for that loop, such as `HumanInTheLoopMiddleware` for
             tools that need a person's yes.
@@ -159,6 +162,8 @@ class Worker:
                 own_tools,
                 servers,
                 name,
+                middleware=middleware,
+                retries=retries,
             )
             if tools or middleware
             else form_of(runnable, name)
@@ -187,6 +192,8 @@ class Worker:
             raise TypeError(async_only(self.name))
         try:
             return _not_empty(text_of_result(contained(self.form.call, task, config)))
+        except ExceptionGroup as group:
+            raise main_cause(group, is_outage)  # noqa: B904 - its own cause stays; the group is its context
         except StopIteration as error:
             raise RuntimeError("the worker raised StopIteration") from error
 
@@ -194,16 +201,31 @@ class Worker:
         """`call`, awaited."""
         try:
             return _not_empty(text_of_result(await acontained(self.form.acall, task, config)))
+        except ExceptionGroup as group:
+            raise main_cause(group, is_outage)  # noqa: B904 - its own cause stays; the group is its context
         except (StopIteration, StopAsyncIteration) as error:
             raise RuntimeError(f"the worker raised {type(error).__name__}") from error
 
 
 def _agent_form(
-    build: Callable[[list[Any]], Any], tools: list[Any], servers: Sequence[Mapping[str, Any]], name: str
+    build: Callable[..., Any],
+    tools: list[Any],
+    servers: Sequence[Mapping[str, Any]],
+    name: str,
+    *,
+    middleware: Sequence[Any],
+    retries: int,
 ) -> Form:
     form = form_of(build(tools), name)
     if servers:
-        return Form(None, with_mcp(servers, lambda found: build([*tools, *found])), form.graph)
+        acall = with_mcp(
+            servers,
+            lambda found, aliases: build([*tools, *found], aliases=aliases),
+            own=[tool.name for tool in tools],
+            middleware=middleware,
+            retries=retries,
+        )
+        return Form(None, acall, form.graph)
     return Form(None, form.acall, form.graph) if only_awaited(tools) else form
 
 

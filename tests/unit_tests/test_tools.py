@@ -226,7 +226,10 @@ async def test_a_server_that_cannot_be_reached_is_an_outage():
     pool = [Worker("w", Tooled(), tools=[gone]), Worker("b", lambda t: "b")]
     conductor = create_conductor(fixed.workflow(flow(("w", "x", []), ("b", "y", [0]))), pool)
     error = (await conductor.ainvoke(ask()))["rounds"][0]["steps"][0]["error"]
-    assert (error["type"], error["infrastructure"]) == ("ConnectError", True)
+    assert (error["type"], error["infrastructure"]) == ("ToolServerError", True)
+    assert re.fullmatch(
+        r"the MCP server '127.0.0.1:\d+' could not be opened: ConnectError: .*", error["message"]
+    )
 
 
 async def test_a_server_that_says_nothing_is_not_waited_for():
@@ -238,7 +241,8 @@ async def test_a_server_that_says_nothing_is_not_waited_for():
     conductor = create_conductor(fixed.workflow(flow(("w", "x", []), ("b", "y", [0]))), pool)
     result = await asyncio.wait_for(conductor.ainvoke(ask()), 30)
     error = result["rounds"][0]["steps"][0]["error"]
-    assert (error["type"], "Timed out" in error["message"]) == ("McpError", True)
+    assert error["message"] == "the MCP server 'numbers' gave no answer to a call within 0.5 seconds"
+    assert (error["kind"], error["infrastructure"]) == ("timeout", True)
 
 
 def add(a: int, b: int) -> str:
@@ -246,13 +250,14 @@ def add(a: int, b: int) -> str:
     return "mine"
 
 
-async def test_a_servers_tool_may_not_hide_another():
-    model = Tooled()
-    pool = [Worker("w", model, tools=[SERVER, add]), Worker("b", lambda t: "b")]
-    conductor = create_conductor(fixed.workflow(flow(("w", "x", []), ("b", "y", [0]))), pool)
-    error = (await conductor.ainvoke(ask()))["rounds"][0]["steps"][0]["error"]
-    assert "worker 'w': 2 of its tools are called 'add'" in error["message"]
-    assert model.calls == []
+async def test_a_servers_tool_does_not_hide_the_workers_own():
+    model = Tooled(
+        replies=lambda messages: (
+            messages[-1].text if messages[-1].type == "tool" else calls("add", a=1, b=2)
+        )
+    )
+    conductor = create_conductor(fixed.single("w"), [Worker("w", model, tools=[SERVER, add])])
+    assert (await conductor.ainvoke(ask()))["answer"] == "mine"
 
 
 async def wait() -> str:
@@ -311,6 +316,13 @@ def bare(word: str) -> str:
         (Tooled(), {"tools": [{"transport": "stdio", "args": []}]}, "worker 'w': .* needs `command`"),
         (Tooled(), {"tools": [{**SERVER, "read_timeout": 0}]}, "worker 'w': read_timeout must be"),
         (Tooled(), {"tools": [{**SERVER, "read_timeout": "5"}]}, "worker 'w': read_timeout must be"),
+        (Tooled(), {"tools": [{**SERVER, "name": "a.b"}]}, "worker 'w': the name of an MCP server"),
+        (Tooled(), {"tools": [{**SERVER, "name": "a" * 33}]}, "worker 'w': the name of an MCP server"),
+        (
+            Tooled(),
+            {"tools": [{**SERVER, "name": "a"}, {**SERVER, "name": "a"}]},
+            "2 of its MCP servers have",
+        ),
         (Tooled(), {"tools": look}, "worker 'w': tools must be a list"),
         (Tooled(), {"tools": [3]}, "worker 'w': a tool is .* not 3"),
         (Tooled(), {"tools": [str]}, "worker 'w': a tool is .*str"),
