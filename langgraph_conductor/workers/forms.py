@@ -27,6 +27,7 @@ from langgraph_conductor.workers.doors import enter_step
 from langgraph_conductor.workers.failures import RefusalError
 from langgraph_conductor.workers.memory import remembering
 from langgraph_conductor.workers.models import chat_model
+from langgraph_conductor.workers.remote import is_remote, remote_calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ def form_of(runnable: Any, name: str) -> Form:
         bound = bound.bound if isinstance(bound, RunnableBindingBase) else bound.runnable
     if isinstance(bound, PregelProtocol):
         _need_messages(bound, name)
+        if is_remote(bound):
+            return Form(*remote_calls(runnable, bound, name), bound)
         return Form(
             lambda task, config: runnable.invoke({"messages": list(task.messages)}, config),
             lambda task, config: runnable.ainvoke({"messages": list(task.messages)}, config),

@@ -157,9 +157,8 @@ class _Session:
             ToolServerError: If the server cannot be reached or does not answer in its time.
             Exception: What the SDK raises for a mapping it cannot use.
         """
-        await asyncio.wait(
-            {self._task, self._opened}, timeout=self.limit, return_when=asyncio.FIRST_COMPLETED
-        )
+        waited: set[asyncio.Future[Any]] = {self._task, self._opened}
+        await asyncio.wait(waited, timeout=self.limit, return_when=asyncio.FIRST_COMPLETED)
         if self._opened.done():
             opened = self._opened.result()
             if not self.server.get("name"):
@@ -265,7 +264,7 @@ def label(server: Mapping[str, Any]) -> str:
     if server.get("name"):
         return str(server["name"])
     if "url" in server:
-        where = urlsplit(server["url"])
+        where = urlsplit(str(server["url"]))
         return where.netloc.rpartition("@")[2] or where.path
     script = next(iter(server.get("args") or ()), "")  # what follows may be anything
     shown = [server["command"], *([script] if re.fullmatch(r"[\w./@][\w./@-]*", str(script)) else [])]
