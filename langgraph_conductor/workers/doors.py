@@ -24,6 +24,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tracers.context import register_configure_hook
 
 from langgraph_conductor.driving import Wait, adrive, await_, drive, wait
+from langgraph_conductor.workers.broken_calls import StreamedCalls
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import Redactor
 from langgraph_conductor.workers.unseen import unseen
@@ -149,6 +150,7 @@ class Accounts:
         self.meters = meters
         self.watchers = watchers
         self.guards = any(meter.guards for meter in meters)
+        self.streamed = StreamedCalls()
         self._beside: dict[UUID, list[BaseCallbackHandler]] = {}
 
     @classmethod
@@ -252,6 +254,7 @@ class Door(BaseCallbackHandler):
 
     def on_llm_new_token(self, token: Any, **about: Any) -> None:
         """A model that streams has said a little more."""
+        self.accounts.streamed.heard(about["run_id"], about.get("chunk"))
         for watcher in self.accounts.listening:
             watcher.on_llm_new_token(token, **about)
 
@@ -280,11 +283,13 @@ class Door(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """A call is answered."""
+        self.accounts.streamed.mend(run_id, response)
         self._is_over(run_id)
         self.accounts.end(run_id, response)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         """A call has failed."""
+        self.accounts.streamed.drop(run_id)
         self._is_over(run_id)
         self.accounts.fail(run_id, error)
 

@@ -11,7 +11,8 @@ from langchain.agents.middleware import (
     PIIMiddleware,
     SummarizationMiddleware,
 )
-from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
+from langchain_core.outputs import ChatGenerationChunk
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
@@ -168,6 +169,67 @@ def test_broken_calls_are_turns(run):
     worker = Worker("w", model, tools=[search], max_tool_turns=2)
     assert run(create_conductor(fixed.single("w"), [worker]), ask())["answer"] == "my answer"
     assert len(model.calls) == 3
+
+
+class CutOff(Tooled):
+    """Streams the pieces of calls, the first time; says what it was told, the second."""
+
+    pieces: list
+    streaming: bool = False
+
+    def _stream(self, messages, *args, **kwargs):
+        told = [message.text for message in messages if isinstance(message, ToolMessage)]
+        if told:
+            chunks = [AIMessageChunk(" | ".join(told))]
+        else:
+            chunks = [AIMessageChunk("", tool_call_chunks=[piece]) for piece in self.pieces]
+        yield from (ChatGenerationChunk(message=chunk) for chunk in chunks)
+
+    async def _astream(self, *args, **kwargs):
+        for chunk in self._stream(*args, **kwargs):
+            yield chunk
+
+
+def piece(args, index=0, ident=None, name=None):
+    return {"type": "tool_call_chunk", "name": name, "args": args, "id": ident, "index": index}
+
+
+WHOLE = [piece('{"word": ', 0, "c1", "search"), piece('"tea"}')]
+CUT = [piece('{"word": "te', 1, "c2", "search"), piece("a", 1)]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "words"),
+    [(WHOLE, ["tea"]), (CUT, []), ([*WHOLE, *CUT], ["tea"]), ([piece("[1", 0, "c1", "search")], [])],
+)
+def test_a_call_that_is_cut_off_in_a_stream_is_not_made(pieces, words, run):
+    ran = []
+
+    def search(word: str = "") -> str:
+        """Search."""
+        ran.append(word)
+        return "seen"
+
+    worker = Worker("w", CutOff(pieces=pieces, streaming=True), tools=[search])
+    answer = run(create_conductor(fixed.single("w"), [worker]), ask())["answer"]
+    assert ran == words
+    assert ("This call was not made" in answer) == (pieces is not WHOLE)
+
+
+@pytest.mark.parametrize("form", ["agent", "inner"])
+def test_an_agent_of_the_users_makes_no_call_that_is_cut_off(form, run):
+    ran = []
+
+    def search(word: str = "") -> str:
+        """Search."""
+        ran.append(word)
+        return "seen"
+
+    agent = create_agent(CutOff(pieces=CUT, streaming=True), [search])
+    pool = [Worker("w", agent if form == "agent" else graph_around(agent)), Worker("b", lambda t: "b")]
+    result = run(create_conductor(fixed.workflow(flow(("w", "x", []), ("b", "y", [0]))), pool), ask())
+    assert ran == []
+    assert result["rounds"][0]["steps"][0]["status"] == "failed"
 
 
 class Stubborn(AgentMiddleware):
