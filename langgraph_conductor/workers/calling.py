@@ -22,8 +22,8 @@ from langgraph_conductor.driving import (
     within,
 )
 from langgraph_conductor.records import WorkerTask
-from langgraph_conductor.workers.doors import hook_doors, watched
-from langgraph_conductor.workers.failures import retry_after, wait_before_retry
+from langgraph_conductor.workers.doors import hook_doors, last_failure, watched
+from langgraph_conductor.workers.failures import ModelCallError, retry_after, wait_before_retry
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.unseen import unseen
 from langgraph_conductor.workers.worker import Worker
@@ -93,6 +93,8 @@ def answer(worker: Worker, ask: Callable[[], Ask], ledger: Ledger | None) -> Gen
             except GraphBubbleUp:
                 raise
             except Exception as failure:
+                if isinstance(failure, ModelCallError):
+                    failure.__cause__ = last_failure(asked.config)  # tells an outage from a mistake
                 if limiter and (wished := retry_after(failure)):
                     limiter.hold(wished)
                 seconds = wait_before_retry(failure, tries, retries)

@@ -68,6 +68,10 @@ class RefusalError(Exception):
     """The model, or the provider's filter, refused to answer."""
 
 
+class ModelCallError(Exception):
+    """The agent's middleware gave up calling its model, and put a notice in place of an answer."""
+
+
 def is_outage(error: BaseException) -> bool:
     """Whether the infrastructure is to blame: network, limits, a server's fault. Such calls may be retried.
 

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
@@ -24,7 +25,7 @@ from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replies import last_text, reply_text, storable
 from langgraph_conductor.usage import mapping
 from langgraph_conductor.workers.doors import enter_step
-from langgraph_conductor.workers.failures import RefusalError
+from langgraph_conductor.workers.failures import ModelCallError, RefusalError
 from langgraph_conductor.workers.memory import remembering
 from langgraph_conductor.workers.models import chat_model
 from langgraph_conductor.workers.remote import is_remote, remote_calls
@@ -98,12 +99,15 @@ def text_of_result(result: Any) -> str:
 
     Raises:
         RefusalError: If a message says that the model refused.
+        ModelCallError: If the last message is a middleware's notice that the model could not be called.
         TypeError: If the result holds no text.
     """
     if isinstance(result, Mapping) and "messages" in result:  # those of a graph behind HTTP come as JSON
         result = {**result, "messages": convert_to_messages(result["messages"])}
     if (last := _last_said(result)) is not None and (reason := _refusal(last)) is not None:
         raise RefusalError(reason)
+    if last is not None and _is_notice(last):
+        raise ModelCallError(reply_text(last))
     if isinstance(result, str | BaseMessage):
         return reply_text(result)
     if isinstance(result, Mapping) and "messages" in result:
@@ -131,6 +135,15 @@ def _last_said(result: Any) -> BaseMessage | None:
     messages = result.get("messages") if isinstance(result, Mapping) else result
     said = reversed(messages) if isinstance(messages, list) else ()
     return next((message for message in said if isinstance(message, AIMessage)), None)
+
+
+def _is_notice(message: BaseMessage) -> bool:
+    """Whether LangChain's `ModelRetryMiddleware` wrote it after its last try, and no model."""
+    by_model = message.response_metadata or getattr(message, "usage_metadata", None)
+    return not by_model and _NOTICE.match(reply_text(message)) is not None
+
+
+_NOTICE = re.compile(r"Model call failed after \d+ attempts? with \w+")
 
 
 def _refusal(message: BaseMessage) -> str | None:

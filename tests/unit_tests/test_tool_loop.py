@@ -8,9 +8,11 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import (
     AgentMiddleware,
     HumanInTheLoopMiddleware,
+    ModelRetryMiddleware,
     PIIMiddleware,
     SummarizationMiddleware,
 )
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langgraph.checkpoint.memory import InMemorySaver
@@ -286,3 +288,60 @@ async def test_a_time_limit_inside_a_worker_is_no_cancellation():
 
     result = await create_conductor(fixed.single("w"), WorkerPool([Worker("w", late)])).ainvoke(ask())
     assert result["answer"] == "gave up by itself"
+
+
+class Heard(BaseCallbackHandler):
+    def __init__(self):
+        self.begun, self.failed = [], []
+
+    def on_tool_start(self, *_, run_id, **__):
+        self.begun.append(run_id)
+
+    def on_tool_error(self, error, *, run_id, **_):
+        self.failed.append((run_id, type(error).__name__))
+
+
+async def test_the_run_of_a_tool_ends_when_its_step_is_cancelled():
+    at_work, heard = asyncio.Event(), Heard()
+
+    async def slow() -> str:
+        """Wait."""
+        at_work.set()
+        await asyncio.sleep(60)
+
+    call = AIMessage("", tool_calls=[{"name": "slow", "args": {}, "id": "1"}])
+    conductor = create_conductor(fixed.single("w"), [Worker("w", Tooled(replies=[call]), tools=[slow])])
+    running = asyncio.ensure_future(conductor.ainvoke(ask(), {"callbacks": [heard]}))
+    await at_work.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert heard.failed == [(heard.begun[0], "CancelledError")]
+
+
+@pytest.mark.parametrize("form", ["tools", "agent"])
+@pytest.mark.parametrize(
+    ("failure", "is_outage"), [(ConnectionError("cut"), True), (ValueError("own"), False)]
+)
+def test_a_retry_middlewares_notice_is_no_answer(form, failure, is_outage, run):
+    giving_up = ModelRetryMiddleware(max_retries=1, initial_delay=0, jitter=False)
+    model = Tooled(replies=[failure])
+    if form == "tools":
+        worker = Worker("w", model, tools=[search], middleware=[giving_up], retries=0)
+    else:
+        worker = Worker("w", create_agent(model, [search], middleware=[giving_up]))
+    conductor = create_conductor(
+        fixed.workflow(flow(("w", "x", []), ("b", "y", [0]))), [worker, Worker("b", lambda t: "b")]
+    )
+    step = run(conductor, ask())["rounds"][0]["steps"][0]
+    assert step["status"] == "failed"
+    assert (step["error"]["type"], step["error"]["infrastructure"]) == ("ModelCallError", is_outage)
+    assert type(failure).__name__ in step["error"]["message"]
+
+
+def test_a_model_may_say_that_a_call_failed(run):
+    said = AIMessage(
+        "Model call failed after 2 attempts with an ant.", response_metadata={"model_name": "m"}
+    )
+    worker = Worker("w", create_agent(Tooled(replies=[said]), [search]))
+    assert run(create_conductor(fixed.single("w"), [worker]), ask())["answer"] == said.text
