@@ -58,7 +58,7 @@ def _joined(pieces: list[ToolCallChunk]) -> list[ToolCallChunk]:
             None,
         )
         if known is None or (index is None and ident and known["id"] != ident):
-            calls.append(ToolCallChunk(**{**piece, "args": piece.get("args") or ""}))  # type: ignore[typeddict-item]
+            calls.append(ToolCallChunk(**{**piece, "args": piece.get("args") or ""}))
             continue
         known["args"] = (known["args"] or "") + (piece.get("args") or "")
         known["id"] = known["id"] or ident

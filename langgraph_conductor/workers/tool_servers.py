@@ -250,10 +250,10 @@ def _is_ended(error: BaseException) -> bool:
 
 
 def _why(cause: BaseException) -> str:
-    """What a cause says in one line; of a reply its status, since clients show the whole URL, and keys in it."""
+    """What a cause says in one line; of a reply its status, and where it came from."""
     response = getattr(cause, "response", None)
     if (status := getattr(response, "status_code", None)) is not None:
-        return f"it answered {status} {getattr(response, 'reason_phrase', '')}".rstrip()
+        return f"it answered {status} {getattr(response, 'reason_phrase', '')} at {getattr(response, 'url', '')}"
     words = " ".join(said(cause).split())
     name = type(cause).__name__
     return words if name == "McpError" and words else f"{name}: {words}" if words else name
