@@ -28,11 +28,44 @@ def contained(call: Callable[..., ResultT], *args: Any) -> ResultT:
     raise failure
 
 
+class Cancellations:
+    """Knows whether the task it was made in has been cancelled since.
+
+    What is being cancelled may raise something else while it is closed (anyio's `BrokenResourceError`, a group of
+    errors), or give a result as if nothing had happened. Requests count: `asyncio.timeout` and the scopes of anyio
+    take their own back when they are left.
+    """
+
+    def __init__(self) -> None:
+        self._before = self._requests()
+
+    @staticmethod
+    def _requests() -> int:
+        return task.cancelling() if (task := _current_task()) is not None else 0
+
+    def check(self) -> None:
+        """Raise `CancelledError` if it has been.
+
+        Raises:
+            asyncio.CancelledError: With what is being handled as its context.
+        """
+        if self._requests() > self._before:
+            raise asyncio.CancelledError
+
+
 async def acontained(call: Callable[..., Awaitable[ResultT]], *args: Any) -> ResultT:
-    """`contained`, awaited, in the task that raises: asyncio ends its loop with one that raises `SystemExit`."""
+    """`contained`, awaited, in the task that raises: asyncio ends its loop with one that raises `SystemExit`.
+
+    Raises:
+        asyncio.CancelledError: If the task was cancelled meanwhile, whatever `call` raised or returned then.
+    """
+    cancellations = Cancellations()
     try:
-        return await call(*args)
+        result = await call(*args)
+        cancellations.check()
+        return result
     except Exception as error:
+        cancellations.check()
         if (raised := _mistaken(error)) is None:
             raise
         failure = _failure(raised)

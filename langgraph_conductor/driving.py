@@ -16,9 +16,15 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import set_config_context
+from langchain_core.runnables.config import patch_config, set_config_context
 
-from langgraph_conductor.containment import AWAITED, acontained, contained, contained_tasks
+from langgraph_conductor.containment import (
+    AWAITED,
+    Cancellations,
+    acontained,
+    contained,
+    contained_tasks,
+)
 
 AskT = TypeVar("AskT")
 ResultT = TypeVar("ResultT")
@@ -42,15 +48,18 @@ def drive(logic: Generator[AskT, Any, ResultT], call: Callable[[AskT], Any]) -> 
 
 
 async def adrive(logic: Generator[AskT, Any, ResultT], call: Callable[[AskT], Awaitable[Any]]) -> ResultT:
-    """`drive`, awaited."""
+    """`drive`, awaited. Where the task is cancelled, whatever a call comes to, nothing more is asked."""
+    cancellations = Cancellations()
     try:
         asked = next(logic)
         while True:
             try:
                 answer = await call(asked)
             except Exception as error:  # noqa: BLE001 - handed to the logic, which decides
+                cancellations.check()
                 asked = logic.throw(error)
             else:
+                cancellations.check()
                 asked = logic.send(answer)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
@@ -124,6 +133,18 @@ async def await_(what: Wait) -> None:
         await asyncio.sleep(what.seconds or 0.0)
         return
     await asyncio.wait({asyncio.wrap_future(what.future)}, timeout=what.seconds)
+
+
+def patched(config: RunnableConfig, **changes: Any) -> RunnableConfig:
+    """`patch_config`, which leaves the limit of supersteps open where it is.
+
+    LangChain fills in its default of 25, which LangGraph takes for what the caller wants, over the limit that
+    an agent was built with (9,999 in `create_agent`).
+    """
+    patched = patch_config(config, **changes)
+    if "recursion_limit" not in config:
+        patched.pop("recursion_limit", None)
+    return patched
 
 
 def inherited(config: RunnableConfig) -> RunnableConfig:

@@ -24,7 +24,7 @@ from typing import Any
 from uuid import uuid4
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import patch_config, var_child_runnable_config
+from langchain_core.runnables.config import var_child_runnable_config
 from langgraph._internal._constants import (  # noqa: TID251 - the one place
     CONFIG_KEY_CHECKPOINT_MAP,
     CONFIG_KEY_CHECKPOINTER,
@@ -41,6 +41,7 @@ from langgraph.graph.state import _CHANNEL_BRANCH_TO
 from langgraph.pregel._retry import _reset_interrupt_counter
 from langgraph.pregel.protocol import StreamProtocol
 
+from langgraph_conductor.driving import patched
 from langgraph_conductor.foreign_text import package_logger
 from langgraph_conductor.workers.memory import StepSaver
 
@@ -93,7 +94,7 @@ def without_inner_state(config: RunnableConfig) -> RunnableConfig:
         if mode != "values" and not (mode == "debug" and part["type"] == "checkpoint"):
             stream(chunk)
 
-    return patch_config(config, configurable={CONFIG_KEY_STREAM: StreamProtocol(put, stream.modes)})
+    return patched(config, configurable={CONFIG_KEY_STREAM: StreamProtocol(put, stream.modes)})
 
 
 def write_at(writer: Callable[[Any], None], namespace: str, event: Any) -> None:
@@ -228,7 +229,7 @@ def scoped(config: RunnableConfig, channels: Iterable[str], without: Iterable[st
     if saver is not None:  # what is called here remembers within the step alone
         saver = StepSaver(saver, configurable["checkpoint_ns"])
     given = {CONFIG_KEY_READ: read_granted, CONFIG_KEY_CHECKPOINTER: saver}
-    narrowed = patch_config(config, configurable=given)
+    narrowed = patched(config, configurable=given)
     for key in without:
         narrowed["configurable"].pop(key, None)
     return narrowed

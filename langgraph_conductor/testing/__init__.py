@@ -2,12 +2,14 @@
 
 `ScriptedModel` stands in for a chat model. `FakeProviders` stands in for the providers themselves: real
 clients talk to it over HTTP, and it fails the way providers fail (`faults`). `skilled_pool` has workers of known
-accuracy, for tests of evaluations. `attacks` sends hostile texts through a conductor.
+accuracy, for tests of evaluations. `FakeMcpServer` is a server of tools that fails on demand. `attacks` sends
+hostile texts through a conductor.
 """
 
 from langgraph_conductor.testing import attacks, faults
 from langgraph_conductor.testing.answers import FakeReply, FakeToolCall
 from langgraph_conductor.testing.faults import Fault
+from langgraph_conductor.testing.mcp_double import FakeMcpServer
 from langgraph_conductor.testing.plans import ACCEPT_TEXT, plan_or_answer, plan_text
 from langgraph_conductor.testing.prompts import PromptParts, read_worker_prompt
 from langgraph_conductor.testing.providers import FakeProviders
@@ -20,6 +22,7 @@ __all__ = [
     "ScriptedModel", "plan_text", "ACCEPT_TEXT",
     "PromptParts", "read_worker_prompt",
     "FakeProviders", "ProviderRequest", "AskedForm", "FakeReply", "FakeToolCall", "plan_or_answer",
+    "FakeMcpServer",
     "Fault", "faults", "attacks",
     "skilled_pool", "skilled_planner", "SkilledModel", "first_part",
 ]  # fmt: skip

@@ -7,7 +7,6 @@ from itertools import count
 from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import patch_config
 from langgraph.errors import GraphBubbleUp, ParentCommand
 
 from langgraph_conductor.budget import Ledger
@@ -18,13 +17,19 @@ from langgraph_conductor.driving import (
     await_,
     awithin,
     inherited,
+    patched,
     timed,
     wait,
     within,
 )
 from langgraph_conductor.records import WorkerTask
-from langgraph_conductor.workers.doors import hook_doors, watched
-from langgraph_conductor.workers.failures import EmptyReplyError, retry_after, wait_before_retry
+from langgraph_conductor.workers.doors import hook_doors, last_failure, watched
+from langgraph_conductor.workers.failures import (
+    EmptyReplyError,
+    ModelCallError,
+    retry_after,
+    wait_before_retry,
+)
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.unseen import unseen
 from langgraph_conductor.workers.worker import Worker
@@ -94,6 +99,8 @@ def answer(worker: Worker, ask: Callable[[], Ask], ledger: Ledger | None) -> Gen
             except GraphBubbleUp:
                 raise
             except Exception as failure:
+                if isinstance(failure, ModelCallError):
+                    failure.__cause__ = last_failure(asked.config)  # tells an outage from a mistake
                 if limiter and (wished := retry_after(failure)):
                     limiter.hold(wished)
                 seconds = wait_before_retry(failure, tries, retries)
@@ -241,5 +248,5 @@ def _mark_placed(worker: Worker) -> None:
 
 def _named(worker: Worker, config: RunnableConfig) -> RunnableConfig:
     # The name is for the worker's own run; in the ambient config it would name every call inside.
-    named = patch_config(config, run_name=worker.name)
+    named = patched(config, run_name=worker.name)
     return named if worker.form.graph is None else inherited(named)

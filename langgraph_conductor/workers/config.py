@@ -62,7 +62,7 @@ WORKER: Final[Kinds] = {
     "may_be_last": YES_NO,
     "version": TEXT,
 }
-_MCP: Final[Kinds] = {"transport": TEXT, "read_timeout": NUMBER}
+_MCP: Final[Kinds] = {"name": TEXT, "transport": TEXT, "read_timeout": NUMBER}
 _HTTP: Final[Kinds] = {**_MCP, "url": TEXT, "headers": TABLE}
 TRANSPORTS: Final[Mapping[str, Kinds]] = {
     "stdio": {**_MCP, "command": TEXT, "args": TEXTS, "env": TABLE, "cwd": TEXT},

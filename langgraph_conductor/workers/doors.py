@@ -24,6 +24,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tracers.context import register_configure_hook
 
 from langgraph_conductor.driving import Wait, adrive, await_, drive, wait
+from langgraph_conductor.workers.broken_calls import StreamedCalls
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import Redactor
 from langgraph_conductor.workers.unseen import unseen
@@ -89,7 +90,7 @@ def enter_step() -> None:
 async def watched(call: Awaitable[ResultT], config: RunnableConfig) -> ResultT:
     """Await a call that is made under a `metered` config.
 
-    LangChain tells nobody that a model call was cancelled, and its run in the trace would never end.
+    LangChain tells nobody that a call of a model or tool was cancelled: its run in the trace would never end.
     """
     try:
         return await call
@@ -97,7 +98,14 @@ async def watched(call: Awaitable[ResultT], config: RunnableConfig) -> ResultT:
         for door in _doors_in(_handlers(config)):
             for run_id, handlers in door.accounts.cancelled(error):
                 await ahandle_event(handlers, "on_llm_error", "ignore_llm", error, run_id=run_id)
+            for run_id, handlers in door.accounts.tools_in_flight():
+                await ahandle_event(handlers, "on_tool_error", "ignore_agent", error, run_id=run_id)
         raise
+
+
+def last_failure(config: RunnableConfig) -> BaseException | None:
+    """Why the last model call under a `metered` config failed; `None` if it did not."""
+    return next((door.accounts.failure for door in _doors_in(_handlers(config))), None)
 
 
 def meter_in(config: RunnableConfig) -> Meter | None:
@@ -153,7 +161,11 @@ class Accounts:
         self.meters = meters
         self.watchers = watchers
         self.guards = any(meter.guards for meter in meters)
+        self.streamed = StreamedCalls()
+        self.failure: BaseException | None = None
+        """Why the last model call failed; `None` after one that did not."""
         self._beside: dict[UUID, list[BaseCallbackHandler]] = {}
+        self._tools: dict[UUID, list[BaseCallbackHandler]] = {}
 
     @classmethod
     def within(
@@ -195,15 +207,30 @@ class Accounts:
 
     def end(self, run_id: UUID, response: LLMResult) -> None:
         """Count what a call used."""
+        self.failure = None
         self._beside.pop(run_id, None)
         for meter in self.meters:
             meter.end(run_id, response)
 
     def fail(self, run_id: UUID, error: BaseException) -> None:
         """Count a call that failed."""
+        self.failure = error
         self._beside.pop(run_id, None)
         for meter in self.meters:
             meter.fail(run_id, error)
+
+    def tool_begun(self, run_id: UUID, handlers: list[BaseCallbackHandler]) -> None:
+        """Keep who was told that a tool is called."""
+        self._tools[run_id] = handlers
+
+    def tool_over(self, run_id: UUID) -> None:
+        """Forget it."""
+        self._tools.pop(run_id, None)
+
+    def tools_in_flight(self) -> list[tuple[UUID, list[BaseCallbackHandler]]]:
+        """The tools that are called and have not ended, and who is to be told; each once."""
+        tools, self._tools = list(self._tools.items()), {}
+        return tools
 
     def others(self, run_id: UUID) -> list[BaseCallbackHandler]:
         """Who else was told that a call begins, and is to be told, once, that it was not made or is over."""
@@ -241,26 +268,30 @@ class Door(BaseCallbackHandler):
 
     @property
     def ignore_agent(self) -> bool:
-        """Whether it does with tools."""
-        return not self.accounts.watchers
+        """Whether it does with tools: their runs have to end, also in a step that is cancelled."""
+        return False
 
     def on_tool_start(self, serialized: dict[str, Any], input_str: str, **about: Any) -> None:
         """A tool is called (called by LangChain)."""
+        self.accounts.tool_begun(about["run_id"], _handlers_beside())
         for watcher in self.accounts.listening:
             watcher.on_tool_start(serialized, input_str, **about)
 
     def on_tool_end(self, output: Any, **about: Any) -> None:
         """It has given something."""
+        self.accounts.tool_over(about["run_id"])
         for watcher in self.accounts.listening:
             watcher.on_tool_end(output, **about)
 
     def on_tool_error(self, error: BaseException, **about: Any) -> None:
         """It has failed, or paused."""
+        self.accounts.tool_over(about["run_id"])
         for watcher in self.accounts.listening:
             watcher.on_tool_error(error, **about)
 
     def on_llm_new_token(self, token: Any, **about: Any) -> None:
         """A model that streams has said a little more."""
+        self.accounts.streamed.heard(about["run_id"], about.get("chunk"))
         for watcher in self.accounts.listening:
             watcher.on_llm_new_token(token, **about)
 
@@ -289,11 +320,13 @@ class Door(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """A call is answered."""
+        self.accounts.streamed.mend(run_id, response)
         self._is_over(run_id)
         self.accounts.end(run_id, response)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         """A call has failed."""
+        self.accounts.streamed.drop(run_id)
         self._is_over(run_id, failed=True)
         self.accounts.fail(run_id, error)
 

@@ -28,6 +28,7 @@ from langgraph_conductor.workers.error_bodies import (
     message_in,
     status_in,
 )
+from langgraph_conductor.workers.exception_groups import members
 from langgraph_conductor.workers.known_secrets import redacted as redacted
 from langgraph_conductor.workers.known_secrets import secrets_of as secrets_of
 from langgraph_conductor.workers.known_secrets import without as without
@@ -43,8 +44,13 @@ _OUTAGES = (
     ModelTimeoutError,
 )
 _OUTAGE_STATUS = {408, 409, 425, 429}
-_OUTAGE_NAMES = {"TransportError", "URLError", "ClientConnectionError", "ClientPayloadError"}
-"""Of httpx and httpx2, which also have the timeouts; of urllib; of aiohttp."""
+_OUTAGE_NAMES = {
+    "TransportError", "URLError", "ClientConnectionError", "ClientPayloadError", "BrokenResourceError",
+    "ClosedResourceError",
+}  # fmt: skip
+"""Of anyio (a session that is gone); of httpx and httpx2, which also have the timeouts; of urllib; of aiohttp."""
+_ENDED: Final = {"Event loop is closed", "Connection closed", "Session terminated"}
+"""What asyncio, and the SDK of MCP servers, say in exceptions of general types."""
 _LONGEST = 2000
 _DEEPEST = 5
 _LONGEST_WAIT = 60.0
@@ -74,6 +80,10 @@ class CutOffError(Exception):
     """The reply is not whole: its stream ended before its end, or it says itself that the server broke it off."""
 
     infrastructure = True
+
+
+class ModelCallError(Exception):
+    """The agent's middleware gave up calling its model, and put a notice in place of an answer."""
 
 
 def refusal_in(error: Exception) -> Exception | None:
@@ -111,7 +121,7 @@ def is_outage(error: BaseException) -> bool:
         status = _status(seen)
         if status is not None:
             return _is_trouble(status)
-        if _named(seen, _OUTAGE_NAMES) or said(seen) == "Event loop is closed":
+        if _named(seen, _OUTAGE_NAMES) or said(seen) in _ENDED:
             return True
         if is_broken_reply(seen) or _is_told_in_stream(seen):
             return True
@@ -223,12 +233,14 @@ def retry_after(error: BaseException) -> float | None:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    for _ in range(_DEEPEST):
-        if seen is None:
-            return
-        yield seen
-        seen = seen.__cause__
+    """The error and what caused it; of a group of errors each of them, and what caused it."""
+    for one in members(error):
+        seen: BaseException | None = one
+        for _ in range(_DEEPEST):
+            if seen is None:
+                break
+            yield from members(seen)
+            seen = seen.__cause__
 
 
 def _named(error: BaseException, names: set[str]) -> bool:

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any, ClassVar, Protocol
@@ -13,21 +14,21 @@ from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import (
     get_async_callback_manager_for_config,
     get_callback_manager_for_config,
-    patch_config,
 )
 from langchain_core.runnables.fallbacks import RunnableWithFallbacks
 from langgraph.graph import StateGraph
 from langgraph.pregel.protocol import PregelProtocol
 from pydantic import BaseModel
 
-from langgraph_conductor.driving import awithin, in_thread, within
+from langgraph_conductor.driving import awithin, in_thread, patched, within
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replies import last_text, reply_text, storable
 from langgraph_conductor.usage import mapping
 from langgraph_conductor.workers.doors import enter_step
-from langgraph_conductor.workers.failures import RefusalError
+from langgraph_conductor.workers.failures import ModelCallError, RefusalError
 from langgraph_conductor.workers.memory import remembering
 from langgraph_conductor.workers.models import chat_model
+from langgraph_conductor.workers.remote import is_remote, remote_calls
 from langgraph_conductor.workers.sendable import has_system, refuses_system, without_system
 from langgraph_conductor.workers.whole_replies import check_whole, no_answer, text_in
 
@@ -87,6 +88,8 @@ def form_of(runnable: Any, name: str) -> Form:
         bound = bound.bound if isinstance(bound, RunnableBindingBase) else bound.runnable
     if isinstance(bound, PregelProtocol):
         _need_messages(bound, name)
+        if is_remote(bound):
+            return Form(*remote_calls(runnable, bound, name), bound)
         return Form(
             lambda task, config: runnable.invoke({"messages": list(task.messages)}, config),
             lambda task, config: runnable.ainvoke({"messages": list(task.messages)}, config),
@@ -152,12 +155,15 @@ def text_of_result(result: Any) -> str:
         CutOffError: If the last message shows that it is not whole.
         EmptyReplyError: If there is no text.
         RefusalError: If a message says that the model refused.
+        ModelCallError: If the last message is a middleware's notice that the model could not be called.
         TypeError: If the result can hold no text.
     """
     if isinstance(result, Mapping) and "messages" in result:  # those of a graph behind HTTP come as JSON
         result = {**result, "messages": convert_to_messages(result["messages"])}
     if (last := _last_said(result)) is not None and (reason := _refusal(last)) is not None:
         raise RefusalError(reason)
+    if last is not None and _is_notice(last):
+        raise ModelCallError(reply_text(last))
     check_whole(last)
     text = _text(result)
     if not text:
@@ -195,6 +201,15 @@ def _last_said(result: Any) -> BaseMessage | None:
     messages = result.get("messages") if isinstance(result, Mapping) else result
     said = reversed(messages) if isinstance(messages, list) else ()
     return next((message for message in said if isinstance(message, AIMessage)), None)
+
+
+def _is_notice(message: BaseMessage) -> bool:
+    """Whether LangChain's `ModelRetryMiddleware` wrote it after its last try, and no model."""
+    by_model = message.response_metadata or getattr(message, "usage_metadata", None)
+    return not by_model and _NOTICE.match(reply_text(message)) is not None
+
+
+_NOTICE = re.compile(r"Model call failed after \d+ attempts? with \w+")
 
 
 def _refusal(message: BaseMessage) -> str | None:
@@ -252,7 +267,7 @@ def _function(function: Callable[[WorkerTask], Any], name: str) -> Form:
         manager = get_callback_manager_for_config(config)
         run = manager.on_chain_start(None, {"subtask": task.subtask}, name=name)
         try:
-            result = within(patch_config(config, callbacks=run.get_child()), blocking, task)
+            result = within(patched(config, callbacks=run.get_child()), blocking, task)
         except BaseException as error:
             run.on_chain_error(error)
             raise
@@ -263,7 +278,7 @@ def _function(function: Callable[[WorkerTask], Any], name: str) -> Form:
         manager = get_async_callback_manager_for_config(config)
         run = await manager.on_chain_start(None, {"subtask": task.subtask}, name=name)
         try:
-            result = await awithin(patch_config(config, callbacks=run.get_child()), awaited, task)
+            result = await awithin(patched(config, callbacks=run.get_child()), awaited, task)
         except BaseException as error:
             await run.on_chain_error(error)
             raise

@@ -1,36 +1,25 @@
 """Workers with tools: a chat model in LangChain's agent loop, which ends after so many turns."""
 
-import asyncio
 import inspect
-import time
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
-from datetime import timedelta
 from functools import partial, wraps
-from itertools import count
 from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
-from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.containment import acontained, contained
-from langgraph_conductor.records import WorkerTask
-from langgraph_conductor.tags import escape
-from langgraph_conductor.workers.failures import wait_before_retry
-from langgraph_conductor.workers.sendable import sendable
-from langgraph_conductor.workers.whole_replies import check_whole
+from langgraph_conductor.workers.tool_loop import loop_agent
+from langgraph_conductor.workers.tool_servers import READ_TIMEOUT
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool  # slow to import, and few workers have tools
 
 MAX_TOOL_TURNS: Final = 10
-READ_TIMEOUT: Final = 60.0
-"""Seconds an MCP server may take for one reply; `read_timeout` in its mapping overrides it."""
 _LONGEST_TIMEOUT: Final = 86_400 * 365
-_LAST_TURN: Final = "You have no tool calls left. Answer now with what you know."
+_LONGEST_SERVER_NAME: Final = 32
+_SERVER_NAME: Final = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{_LONGEST_SERVER_NAME - 1}}}\Z")
 
 
 def agent(
@@ -42,27 +31,28 @@ def agent(
     retries: int,
     name: str,
     instructions: str = "",
+    aliases: Mapping[str, str] | None = None,
 ) -> Any:
     """An agent that may use `tools` for `max_tool_turns` turns and then has to answer.
 
     Raises:
         ValueError: If two tools have one name.
     """
-    from langchain.agents import create_agent
-
     names = Counter(given.name for given in tools)
     if twice := [called for called, times in names.items() if times > 1]:
         raise ValueError(
             f"worker {name!r}: {names[twice[0]]} of its tools are called {twice[0]!r}; a model could not tell "
             "them apart, so rename one or leave it out"
         )
-    own = [_tool_turns(max_tool_turns), _model_retries(retries), sendable()]
-    return create_agent(
+    return loop_agent(
         model,
         [*map(_contained, tools)],
-        system_prompt=instructions or None,
-        middleware=[*middleware, *own],
+        middleware=[*middleware],
+        max_tool_turns=max_tool_turns,
+        retries=retries,
         name=name,
+        instructions=instructions,
+        aliases=aliases,
     )
 
 
@@ -136,6 +126,11 @@ def mcp_servers(tools: Sequence[Any], name: str) -> list[Mapping[str, Any]]:
     servers = [given for given in tools if isinstance(given, Mapping)]
     for server in servers:
         _check_server(server, f"worker {name!r}")
+    named = Counter(server["name"] for server in servers if server.get("name") is not None)
+    if twice := [called for called, times in named.items() if times > 1]:
+        raise ValueError(
+            f"worker {name!r}: {named[twice[0]]} of its MCP servers have the name {twice[0]!r}"
+        )
     if servers:
         try:
             import langchain_mcp_adapters.tools  # noqa: F401
@@ -161,87 +156,15 @@ def _check_server(server: Mapping[str, Any], what: str) -> None:
     needed = _TRANSPORTS[transport]
     if not isinstance(server.get(needed), str) or not server[needed]:
         raise ValueError(f"{what}: an MCP server with transport {transport!r} needs `{needed}`, a string")
+    called = server.get("name")
+    if called is not None and not (isinstance(called, str) and _SERVER_NAME.match(called)):
+        raise ValueError(
+            f"{what}: the name of an MCP server stands before its tools' names (`name_tool`); use letters, "
+            f"digits, `_` and `-`, a letter first, at most {_LONGEST_SERVER_NAME} of them, not {called!r}"
+        )
     limit = server.get("read_timeout", READ_TIMEOUT)
     if type(limit) not in (int, float) or not 0 < limit < _LONGEST_TIMEOUT:
         raise ValueError(f"{what}: read_timeout must be a number of seconds above 0, not {limit!r}")
-
-
-def with_mcp(
-    servers: Sequence[Mapping[str, Any]], build: Callable[[list[Any]], Any]
-) -> Callable[[WorkerTask, RunnableConfig], Awaitable[Any]]:
-    """A worker's call that opens one session with each server, for all its tool calls, and closes it after.
-
-    A session is not shared between steps: what a server remembers would reach steps it was not granted to.
-
-    Args:
-        servers: How to connect.
-        build: Makes the agent from the servers' tools.
-    """
-
-    async def acall(task: WorkerTask, config: RunnableConfig) -> Any:
-        from langchain_mcp_adapters.sessions import create_session
-        from langchain_mcp_adapters.tools import load_mcp_tools
-
-        result: Any = None
-        failure: Exception | None = None
-        try:
-            async with AsyncExitStack() as sessions:
-                # What leaves a session as an exception comes out as a group of them: interrupts would not
-                # pass and outages not be known. So it is kept, and raised after.
-                try:
-                    found: list[Any] = []
-                    for server in servers:
-                        session = await sessions.enter_async_context(create_session(_connection(server)))
-                        await session.initialize()
-                        found += await load_mcp_tools(session)
-                    result = await build(found).ainvoke({"messages": list(task.messages)}, config)
-                except Exception as error:  # noqa: BLE001 - raised below
-                    failure = error
-        except Exception as error:  # noqa: BLE001 - raised below
-            if result is None:  # else only the closing failed, and the answer counts
-                failure = failure or error
-        if failure is not None:
-            raise _alone(failure)
-        return result
-
-    return acall
-
-
-def _connection(server: Mapping[str, Any]) -> Any:
-    """What the adapter is given: without a limit, a server that dies in mid-call is waited for for ever."""
-    rest = {"args": [], **server} if server["transport"] == "stdio" else dict(server)
-    limit = timedelta(seconds=rest.pop("read_timeout", READ_TIMEOUT))
-    return {**rest, "session_kwargs": {"read_timeout_seconds": limit, **(rest.get("session_kwargs") or {})}}
-
-
-def _alone(error: Exception) -> Exception:
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
-
-
-def _tool_turns(most: int) -> Any:
-    from langchain.agents.middleware import AgentMiddleware
-
-    class ToolTurns(AgentMiddleware):
-        """Lets the model call tools for so many turns, and then asks for the answer.
-
-        LangChain's own limits end with a notice in place of an answer, or with an error.
-        """
-
-        def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
-            request = _escaped(request)
-            if not _used_up(request, most):
-                return handler(request)
-            return _without_calls(handler(_last(request)))
-
-        async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
-            request = _escaped(request)
-            if not _used_up(request, most):
-                return await handler(request)
-            return _without_calls(await handler(_last(request)))
-
-    return ToolTurns()
 
 
 def _contained(given: "BaseTool") -> "BaseTool":
@@ -266,90 +189,3 @@ def _awaitable(coroutine: Callable[..., Awaitable[Any]]) -> Callable[..., Awaita
         return await acontained(partial(coroutine, *args, **kwargs))
 
     return called
-
-
-def _model_retries(retries: int) -> Any:
-    from langchain.agents.middleware import AgentMiddleware
-
-    class ModelRetries(AgentMiddleware):
-        """Repeats a model call of the agent after an outage, and only that call; no tool runs of a cut reply.
-
-        LangChain's `ModelRetryMiddleware` knows no `Retry-After`.
-        """
-
-        def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
-            for tries in count(1):
-                try:
-                    return _whole(handler(request))
-                except Exception as error:
-                    seconds = wait_before_retry(error, tries, retries)
-                    if seconds is None:
-                        raise
-                time.sleep(seconds)
-            raise AssertionError  # count() never ends
-
-        async def awrap_model_call(self, request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
-            for tries in count(1):
-                try:
-                    return _whole(await handler(request))
-                except Exception as error:
-                    seconds = wait_before_retry(error, tries, retries)
-                    if seconds is None:
-                        raise
-                await asyncio.sleep(seconds)
-            raise AssertionError  # count() never ends
-
-    return ModelRetries()
-
-
-def _whole(response: Any) -> Any:
-    """The response, each of its tool calls with an id, which some servers leave out.
-
-    Raises:
-        CutOffError: If a reply was cut off.
-    """
-    for position, message in enumerate(response.result):
-        check_whole(message)
-        if isinstance(message, AIMessage) and any(not call.get("id") for call in message.tool_calls):
-            calls = [{**call, "id": call.get("id") or f"call_{uuid4().hex}"} for call in message.tool_calls]
-            response.result[position] = message.model_copy(update={"tool_calls": calls})
-    return response
-
-
-def _escaped(request: Any) -> Any:
-    """The request with no tag of the prompt in what tools said; the stored conversation stays as it is."""
-    messages = [_with_plain_text(m) if isinstance(m, ToolMessage) else m for m in request.messages]
-    return request if messages == request.messages else request.override(messages=messages)
-
-
-def _with_plain_text(message: ToolMessage) -> ToolMessage:
-    content: Any = message.content
-    plain = escape(content) if isinstance(content, str) else [_plain_part(part) for part in content]
-    return message if plain == content else message.model_copy(update={"content": plain})
-
-
-def _plain_part(part: Any) -> Any:
-    if isinstance(part, str):
-        return escape(part)
-    return {**part, "text": escape(part["text"])} if isinstance(part.get("text"), str) else part
-
-
-def _used_up(request: Any, most: int) -> bool:
-    turns = sum(isinstance(message, AIMessage) and bool(message.tool_calls) for message in request.messages)
-    return turns >= most
-
-
-def _last(request: Any) -> Any:
-    # The tools stay: some providers refuse a conversation about tools they are not shown.
-    said = request.system_message.text + "\n\n" if request.system_message else ""
-    none = {"type": "none"} if request.model._llm_type == "anthropic-chat" else "none"
-    return request.override(tool_choice=none, system_message=SystemMessage(said + _LAST_TURN))
-
-
-def _without_calls(response: Any) -> Any:
-    for position, message in enumerate(response.result):
-        if isinstance(message, AIMessage) and message.tool_calls:  # it was told not to
-            response.result[position] = AIMessage(
-                message.text, id=message.id, usage_metadata=message.usage_metadata
-            )
-    return response

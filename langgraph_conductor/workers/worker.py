@@ -19,7 +19,8 @@ from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replies import storable
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.composed import models_in
-from langgraph_conductor.workers.failures import refusal_in, secrets_of
+from langgraph_conductor.workers.exception_groups import main_cause
+from langgraph_conductor.workers.failures import is_outage, refusal_in, secrets_of
 from langgraph_conductor.workers.fitting import Reader, reader_of
 from langgraph_conductor.workers.forms import Form, WorkerRunnable, async_only, form_of, text_of_result
 from langgraph_conductor.workers.instructions import instructed
@@ -27,6 +28,7 @@ from langgraph_conductor.workers.limits import Limiter
 from langgraph_conductor.workers.metering import Bounds
 from langgraph_conductor.workers.models import chat_model
 from langgraph_conductor.workers.own_code import blame_definition
+from langgraph_conductor.workers.tool_servers import with_mcp
 from langgraph_conductor.workers.tools import (
     MAX_TOOL_TURNS,
     agent,
@@ -34,7 +36,6 @@ from langgraph_conductor.workers.tools import (
     checked_tools,
     mcp_servers,
     only_awaited,
-    with_mcp,
 )
 
 if TYPE_CHECKING:  # slow to import, and few workers have tools
@@ -58,7 +59,9 @@ class Worker:
         description: What it is good at, for planners that are shown descriptions.
         tools: Tools for a model: LangChain tools, functions, and mappings that are connections to MCP
             servers (`{"transport": "stdio", "command": ..., "args": [...]}`), which may take 60 seconds
-            for a reply, or their `read_timeout`. The model then runs in LangChain's agent loop. Its tool
+            for a reply, or their `read_timeout`. Tools of a server with a `"name"` are called `name_tool`;
+            other tools of servers get what the server calls itself before their names where two are called
+            alike. The model then runs in LangChain's agent loop. Its tool
             calls stay with it; only its answer travels on.
         instructions: How it is to work, in your words: its system prompt. A model is sent it as a system
             message, and one that refuses those has it at the beginning of its prompt. A function finds it as
@@ -186,6 +189,8 @@ class Worker:
                 own_tools,
                 servers,
                 name,
+                middleware=middleware,
+                retries=retries,
             )
             if tools or middleware
             else form_of(runnable, name)
@@ -231,6 +236,8 @@ class Worker:
             raise TypeError(async_only(self.name))
         try:
             return self._text(contained(self.form.call, self.instructed(self.handed(task)), config))
+        except ExceptionGroup as group:
+            raise main_cause(group, is_outage)  # noqa: B904 - its own cause stays; the group is its context
         except StopIteration as error:
             raise RuntimeError("the worker raised StopIteration") from error
         except Exception as error:
@@ -242,6 +249,8 @@ class Worker:
         """`call`, awaited."""
         try:
             return self._text(await acontained(self.form.acall, self.instructed(self.handed(task)), config))
+        except ExceptionGroup as group:
+            raise main_cause(group, is_outage)  # noqa: B904 - its own cause stays; the group is its context
         except (StopIteration, StopAsyncIteration) as error:
             raise RuntimeError(f"the worker raised {type(error).__name__}") from error
         except Exception as error:
@@ -258,11 +267,24 @@ class Worker:
 
 
 def _agent_form(
-    build: Callable[[list[Any]], Any], tools: list[Any], servers: Sequence[Mapping[str, Any]], name: str
+    build: Callable[..., Any],
+    tools: list[Any],
+    servers: Sequence[Mapping[str, Any]],
+    name: str,
+    *,
+    middleware: Sequence[Any],
+    retries: int,
 ) -> Form:
     form = form_of(build(tools), name)
     if servers:
-        return Form(None, with_mcp(servers, lambda found: build([*tools, *found])), form.graph)
+        acall = with_mcp(
+            servers,
+            lambda found, aliases: build([*tools, *found], aliases=aliases),
+            own=[tool.name for tool in tools],
+            middleware=middleware,
+            retries=retries,
+        )
+        return Form(None, acall, form.graph)
     return Form(None, form.acall, form.graph) if only_awaited(tools) else form
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, HumanInTheLoopMiddleware
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, SystemMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
@@ -17,7 +17,7 @@ from langgraph_conductor import Worker, create_conductor
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.testing import FakeProviders, FakeReply, FakeToolCall, ScriptedModel, faults
 from langgraph_conductor.workers import chat_model
-from langgraph_conductor.workers.tools import _used_up, _without_calls
+from langgraph_conductor.workers.tool_loop import _without_calls
 from tests.helpers import Recorder, ask, flow, thread
 
 SERVER = {
@@ -226,11 +226,14 @@ async def test_a_server_that_cannot_be_reached_is_an_outage():
     pool = [Worker("w", Tooled(), tools=[gone]), Worker("b", lambda t: "b")]
     conductor = create_conductor(fixed.workflow(flow(("w", "x", []), ("b", "y", [0]))), pool)
     error = (await conductor.ainvoke(ask()))["rounds"][0]["steps"][0]["error"]
-    assert (error["type"], error["infrastructure"]) == ("ConnectError", True)
+    assert (error["type"], error["infrastructure"]) == ("ToolServerError", True)
+    assert re.fullmatch(
+        r"the MCP server '127.0.0.1:\d+' could not be opened: ConnectError: .*", error["message"]
+    )
 
 
 async def test_a_server_that_says_nothing_is_not_waited_for():
-    silent = {**SERVER, "read_timeout": 0.5}
+    silent = {**SERVER, "read_timeout": 5}
     pool = [
         Worker("w", Tooled(replies=lambda messages: calls("hang")), tools=[silent]),
         Worker("b", lambda t: "b"),
@@ -238,7 +241,8 @@ async def test_a_server_that_says_nothing_is_not_waited_for():
     conductor = create_conductor(fixed.workflow(flow(("w", "x", []), ("b", "y", [0]))), pool)
     result = await asyncio.wait_for(conductor.ainvoke(ask()), 30)
     error = result["rounds"][0]["steps"][0]["error"]
-    assert (error["type"], "Timed out" in error["message"]) == ("McpError", True)
+    assert error["message"] == "the MCP server 'numbers' gave no answer to a call within 5 seconds"
+    assert (error["kind"], error["infrastructure"]) == ("timeout", True)
 
 
 def add(a: int, b: int) -> str:
@@ -246,13 +250,14 @@ def add(a: int, b: int) -> str:
     return "mine"
 
 
-async def test_a_servers_tool_may_not_hide_another():
-    model = Tooled()
-    pool = [Worker("w", model, tools=[SERVER, add]), Worker("b", lambda t: "b")]
-    conductor = create_conductor(fixed.workflow(flow(("w", "x", []), ("b", "y", [0]))), pool)
-    error = (await conductor.ainvoke(ask()))["rounds"][0]["steps"][0]["error"]
-    assert "worker 'w': 2 of its tools are called 'add'" in error["message"]
-    assert model.calls == []
+async def test_a_servers_tool_does_not_hide_the_workers_own():
+    model = Tooled(
+        replies=lambda messages: (
+            messages[-1].text if messages[-1].type == "tool" else calls("add", a=1, b=2)
+        )
+    )
+    conductor = create_conductor(fixed.single("w"), [Worker("w", model, tools=[SERVER, add])])
+    assert (await conductor.ainvoke(ask()))["answer"] == "mine"
 
 
 async def wait() -> str:
@@ -311,6 +316,13 @@ def bare(word: str) -> str:
         (Tooled(), {"tools": [{"transport": "stdio", "args": []}]}, "worker 'w': .* needs `command`"),
         (Tooled(), {"tools": [{**SERVER, "read_timeout": 0}]}, "worker 'w': read_timeout must be"),
         (Tooled(), {"tools": [{**SERVER, "read_timeout": "5"}]}, "worker 'w': read_timeout must be"),
+        (Tooled(), {"tools": [{**SERVER, "name": "a.b"}]}, "worker 'w': the name of an MCP server"),
+        (Tooled(), {"tools": [{**SERVER, "name": "a" * 33}]}, "worker 'w': the name of an MCP server"),
+        (
+            Tooled(),
+            {"tools": [{**SERVER, "name": "a"}, {**SERVER, "name": "a"}]},
+            "2 of its MCP servers have",
+        ),
         (Tooled(), {"tools": look}, "worker 'w': tools must be a list"),
         (Tooled(), {"tools": [3]}, "worker 'w': a tool is .* not 3"),
         (Tooled(), {"tools": [str]}, "worker 'w': a tool is .*str"),
@@ -362,17 +374,6 @@ def test_a_model_call_of_an_agent_is_repeated_so_often(failure, tries, run, monk
 
 def test_an_agent_has_its_workers_name():
     assert Worker("looker", Tooled(), tools=[look]).form.graph.name == "looker"
-
-
-def test_only_turns_with_tool_calls_count():
-    def used(*messages, most=1):
-        return _used_up(SimpleNamespace(messages=messages), most)
-
-    assert not used(AIMessage("said"), HumanMessage("asked"))
-    assert used(calls())
-    assert used(calls(), AIMessage("said"), calls(), most=2)
-    assert not used(calls(), most=2)
-    assert used(most=0)
 
 
 def test_the_last_reply_keeps_its_text_and_usage_and_loses_its_calls():
