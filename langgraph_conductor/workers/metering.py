@@ -209,7 +209,7 @@ class Meter:
     ) -> Generator[Wait, None, None]:
         params = about.get("invocation_params") or {}
         extra = extras(params)
-        likely = likely_tokens(messages, extra) if self.guards else 0
+        likely = likely_tokens(messages, extra, model=call.model) if self.guards else 0
         bounds = next((b for b in (self.own, *self.others) if b.model == call.model.name), Bounds())
         longest = self.max_input_tokens or bounds.max_input_tokens
         if longest is not None and likely > longest:
@@ -217,7 +217,7 @@ class Meter:
         metadata = about.get("metadata") or {}
         cap = output_cap(params, metadata, bounds.output_cap)
         if self.ledger or self.keeps_most:
-            most = most_tokens(messages, extra)
+            most = most_tokens(messages, extra, model=call.model, window=bounds.max_input_tokens)
             call.most = most, None if cap is None else cap * answers_in(params), call.model.provider
         if self.ledger:
             kept = worst_case(most, cap, params, call.model, self.prices, self.ledger.budget)

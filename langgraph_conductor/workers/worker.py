@@ -258,9 +258,13 @@ def bounds_of(model: Any) -> Bounds:
 
 def cost_of(usage: Usage, model: BaseChatModel, prices: PriceTable) -> Usage:
     """`usage` with the money a model asks for it, where that is known."""
+    return charged(usage, named(model), prices)
+
+
+def named(model: BaseChatModel) -> Model:
+    """Who a chat model asks, as far as LangChain is told."""
     about = model._get_ls_params()
-    named = Model(str(about.get("ls_model_name") or ""), str(about.get("ls_provider") or ""))
-    return charged(usage, named, prices)
+    return Model(str(about.get("ls_model_name") or ""), str(about.get("ls_provider") or ""))
 
 
 def _whole(what: str, option: str, value: Any, least: int) -> None:
