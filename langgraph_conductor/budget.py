@@ -257,13 +257,17 @@ class Ledger:
             self._wake()
             return BudgetExceededError(message, limit=limit)
 
-    def settle(self, kept: Reservation, used: Usage | None) -> None:
+    def settle(self, kept: Reservation, used: Usage | None, overrun: str = "") -> None:
         """Book what a call really used, and free the rest of what was set aside for it.
+
+        A call that used more than was set aside, because its server ignored the cap, may break the budget: then no
+        further call is made.
 
         Args:
             kept: What `admit` was given.
             used: Its usage. `None` if it is not known: then the worst case stays booked. Parts that are
                 unknown (tokens without a report, an unknown price) stay booked too.
+            overrun: Why it used more than was set aside, if it did.
         """
         with self._lock:
             kept.open = False
@@ -278,7 +282,18 @@ class Ledger:
                     self._calls += kept.calls
                     self._tokens += kept.tokens or 0
                     self._usd += kept.usd or Decimal()
+                self._end_if_overrun(overrun)
             self._wake()
+
+    def _end_if_overrun(self, why: str) -> None:
+        budget = self.budget
+        tokens = budget.tokens is not None and self._tokens > budget.tokens
+        usd = self._most_usd is not None and self._usd > self._most_usd
+        if why and (tokens or usd) and not budget.allow_unbounded:
+            limit, used = ("tokens", self._tokens) if tokens else ("usd", self._usd)
+            most = _shown(limit, getattr(budget, limit))
+            message = f"the budget of {most} is overrun, {_shown(limit, used)} were used: {why}"
+            self._refusal = self._refusal or BudgetExceededError(message, limit=limit)
 
     def book(self, used: Usage, known: Usage) -> None:
         """Add what was used beyond what is known already, without having been asked before."""

@@ -76,6 +76,21 @@ class _Running:
     over: bool = False
 
 
+def _overrun(call: _Running, used: Usage) -> str:
+    """Why a call used more than it could have, if it did."""
+    sent, said, _ = call.most
+    who = f"model {call.model.name or 'without a name'}"
+    if said is not None and used.output_tokens > said:
+        return (
+            f"{who} gave {used.output_tokens} tokens where {said} were the most that was asked for, so its server "
+            'ignores the cap; name the server in a model string, such as "ollama:m@http://host:11434/v1", to '
+            "send it the cap it knows"
+        )
+    if sent is not None and used.input_tokens > sent:
+        return f"{who} counted {used.input_tokens} tokens for a prompt of {sent} at most"
+    return ""
+
+
 @dataclass(eq=False)
 class Meter:
     """The accounts of all model calls below one step or planner.
@@ -275,7 +290,8 @@ class Meter:
         if call is not None or not self._is_over:
             self._count(known, used, told=told)
         if self.ledger and known.kept:
-            self.ledger.settle(known.kept, used if told or used.usd is not None else None)
+            counts = told or used.usd is not None
+            self.ledger.settle(known.kept, used if counts else None, _overrun(known, used))
         if self.limiter and known.booked:
             counted = told and used.input_tokens > 0  # a cost may be told without tokens
             sent, said = (used.input_tokens, used.output_tokens) if counted else (None, None)
