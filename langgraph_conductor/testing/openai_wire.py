@@ -114,13 +114,15 @@ def _deltas(reply: FakeReply, request: ProviderRequest) -> Iterator[Json]:
 def _frames(reply: FakeReply, request: ProviderRequest) -> Iterator[Frame]:
     head = _head(request, "chat.completion.chunk")
 
-    def chunk(delta: Json, finish: str | None = None) -> Json:
-        return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+    def chunk(delta: Json, finish: str | None = None, part: float = 0.0) -> Json:
+        usage = {"usage": _usage(reply.so_far(part), request)} if reply.running_usage else {}
+        return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **usage}
 
     yield Frame(chunk({"role": "assistant", "content": ""}))
-    for delta in _deltas(reply, request):
-        yield Frame(chunk(delta), said=True)
-    yield Frame(chunk({}, _finish(reply)))
+    deltas = list(_deltas(reply, request))
+    for number, delta in enumerate(deltas, 1):
+        yield Frame(chunk(delta, part=number / len(deltas)), said=True)
+    yield Frame(chunk({}, _finish(reply), part=1.0))
     if (request.body.get("stream_options") or {}).get("include_usage"):
         yield Frame({**head, "choices": [], "usage": _usage(reply, request)})
     yield Frame("[DONE]")

@@ -10,6 +10,7 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 from langgraph_conductor.budget import Budget, Reservation, UnboundedCallError
 from langgraph_conductor.prices import Model, PriceTable, charged, reported_usd
 from langgraph_conductor.usage import Usage, count, mapping, usage_of_message
+from langgraph_conductor.workers.streamed_usage import StreamedUsage
 
 _CAPS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "num_predict", "max_new_tokens")
 _EXTRAS: Final = ("tools", "functions", "response_format", "output_config", "text", "generation_config")
@@ -105,15 +106,24 @@ def may_be_cached(response: LLMResult, run_id: UUID) -> bool:
     return free or all(message.id is None for message in messages)
 
 
-def used_by(response: LLMResult, model: Model, prices: PriceTable) -> tuple[Usage, bool]:
+def used_by(
+    response: LLMResult, model: Model, prices: PriceTable, streamed: StreamedUsage | None = None
+) -> tuple[Usage, bool]:
     """The usage of one call, which may have several answers, and whether it was told.
 
     No prompt has 0 tokens: clients say 0 where the provider said nothing.
+
+    Args:
+        response: What the call gave.
+        model: Who was asked.
+        prices: The user's prices.
+        streamed: What its chunks told, if it was streamed.
     """
     # Several answers to one call all carry the usage of the whole.
     messages = _messages(response)
     message = next((m for m in messages if m.usage_metadata), messages[0] if messages else AIMessage(""))
     about, metadata = mapping(message.response_metadata), mapping(message.usage_metadata)
+    metadata = streamed.total(metadata, model) if streamed else metadata
     used = usage_of_message(metadata)
     reported = about.get("cost", about.get("response_cost", metadata.get("total_cost")))
     told = used.input_tokens > 0 or reported_usd(reported) is not None

@@ -26,6 +26,7 @@ from langchain_core.tracers.context import register_configure_hook
 from langgraph_conductor.driving import Wait, adrive, await_, drive, wait
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import Redactor
+from langgraph_conductor.workers.streamed_usage import StreamedUsage
 from langgraph_conductor.workers.unseen import unseen
 from langgraph_conductor.workers.watching import Watcher
 
@@ -150,6 +151,7 @@ class Accounts:
         self.watchers = watchers
         self.guards = any(meter.guards for meter in meters)
         self._beside: dict[UUID, list[BaseCallbackHandler]] = {}
+        self._streamed: dict[UUID, StreamedUsage] = {}
 
     @classmethod
     def within(
@@ -184,15 +186,22 @@ class Accounts:
                 meter.drop(run_id)
             raise
 
+    def hear(self, run_id: UUID | None, chunk: Any) -> None:
+        """Note the usage that a chunk of a streamed call tells."""
+        if run_id is not None and getattr(getattr(chunk, "message", None), "usage_metadata", None):
+            self._streamed.setdefault(run_id, StreamedUsage()).hear(chunk)
+
     def end(self, run_id: UUID, response: LLMResult) -> None:
         """Count what a call used."""
         self._beside.pop(run_id, None)
+        streamed = self._streamed.pop(run_id, None)
         for meter in self.meters:
-            meter.end(run_id, response)
+            meter.end(run_id, response, streamed)
 
     def fail(self, run_id: UUID, error: BaseException) -> None:
         """Count a call that failed."""
         self._beside.pop(run_id, None)
+        self._streamed.pop(run_id, None)
         for meter in self.meters:
             meter.fail(run_id, error)
 
@@ -252,6 +261,7 @@ class Door(BaseCallbackHandler):
 
     def on_llm_new_token(self, token: Any, **about: Any) -> None:
         """A model that streams has said a little more."""
+        self.accounts.hear(about.get("run_id"), about.get("chunk"))
         for watcher in self.accounts.listening:
             watcher.on_llm_new_token(token, **about)
 

@@ -31,6 +31,7 @@ from langgraph_conductor.workers.call_facts import (
 from langgraph_conductor.workers.counting import likely_tokens, most_tokens
 from langgraph_conductor.workers.failures import ContextTooLongError, mark_broken_reply, was_refused
 from langgraph_conductor.workers.limits import Call, Limiter
+from langgraph_conductor.workers.streamed_usage import StreamedUsage
 
 logger = package_logger(__name__)
 
@@ -270,8 +271,14 @@ class Meter:
         known = (bounds.caches for bounds in (self.own, *self.others) if bounds.model == model.name)
         return get_llm_cache() is not None or next(known, True)
 
-    def end(self, run_id: UUID, response: LLMResult) -> None:
-        """Count what a call used, once."""
+    def end(self, run_id: UUID, response: LLMResult, streamed: StreamedUsage | None = None) -> None:
+        """Count what a call used, once.
+
+        Args:
+            run_id: The call.
+            response: What it gave.
+            streamed: What the chunks of a streamed one told of its use.
+        """
         with self._lock:
             if run_id in self._ended:
                 return
@@ -286,7 +293,7 @@ class Meter:
             with self._lock:
                 self.usage += Usage(usd=Decimal())  # its cost is known, and none
             return
-        used, told = used_by(response, known.model, self.prices)
+        used, told = used_by(response, known.model, self.prices, streamed)
         if call is not None or not self._is_over:
             self._count(known, used, told=told)
         if self.ledger and known.kept:
