@@ -19,6 +19,7 @@ from langgraph_conductor.foreign_text import package_logger
 from langgraph_conductor.prices import Model, PriceTable
 from langgraph_conductor.records import CallRecord
 from langgraph_conductor.usage import Usage
+from langgraph_conductor.workers.billed import Asked, asked_in
 from langgraph_conductor.workers.call_facts import (
     answers_in,
     extras,
@@ -75,6 +76,7 @@ class _Running:
     kept: Reservation | None = None
     booked: Call | None = None
     over: bool = False
+    asked: Asked = field(default_factory=Asked)
 
 
 def _overrun(call: _Running, used: Usage) -> str:
@@ -225,6 +227,7 @@ class Meter:
     ) -> Generator[Wait, None, None]:
         params = about.get("invocation_params") or {}
         extra = extras(params)
+        call.asked = asked_in(messages, params)
         likely = likely_tokens(messages, extra, model=call.model) if self.guards else 0
         bounds = next((b for b in (self.own, *self.others) if b.model == call.model.name), Bounds())
         longest = self.max_input_tokens or bounds.max_input_tokens
@@ -236,7 +239,7 @@ class Meter:
             most = most_tokens(messages, extra, model=call.model, window=bounds.max_input_tokens)
             call.most = most, None if cap is None else cap * answers_in(params), call.model.provider
         if self.ledger:
-            kept = worst_case(most, cap, params, call.model, self.prices, self.ledger.budget)
+            kept = worst_case(most, cap, params, call.model, self.prices, self.ledger.budget, call.asked)
             kept.owner = str(metadata.get("langgraph_checkpoint_ns") or "")
             while future := self.ledger.admit(kept):
                 yield Wait(future)
@@ -293,7 +296,7 @@ class Meter:
             with self._lock:
                 self.usage += Usage(usd=Decimal())  # its cost is known, and none
             return
-        used, told = used_by(response, known.model, self.prices, streamed)
+        used, told = used_by(response, known.model, self.prices, streamed, sent_audio=known.asked.audio)
         if call is not None or not self._is_over:
             self._count(known, used, told=told)
         if self.ledger and known.kept:

@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.containment import acontained, contained
-from langgraph_conductor.prices import Model, Price, PriceTable, charged, price_table
+from langgraph_conductor.prices import NO_EXTRAS, Extras, Model, Price, PriceTable, charged, price_table
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.composed import models_in
@@ -258,7 +258,8 @@ def bounds_of(model: Any) -> Bounds:
 
 def cost_of(usage: Usage, model: BaseChatModel, prices: PriceTable) -> Usage:
     """`usage` with the money a model asks for it, where that is known."""
-    return charged(usage, named(model), prices)
+    dearer = getattr(model, "service_tier", None) == "priority"
+    return charged(usage, named(model), prices, extras=Extras(tier="priority") if dearer else NO_EXTRAS)
 
 
 def named(model: BaseChatModel) -> Model:
