@@ -46,6 +46,11 @@ class Usage:
         """Tokens sent and received."""
         return self.input_tokens + self.output_tokens
 
+    @property
+    def is_told(self) -> bool:
+        """Whether any call told its tokens. No prompt has none: counts of 0 say that providers told nothing."""
+        return self.input_tokens > 0
+
     def to_json(self) -> dict[str, Any]:
         """As JSON; money as a string, because floats are not exact."""
         data: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -78,7 +78,7 @@ def _web_searches(
 def _is_web_search(block: Mapping[str, Any]) -> bool:
     kind = block.get("type")
     if kind == "web_search_call":
-        return mapping(block.get("action")).get("type", "search") == "search"
+        return bool(mapping(block.get("action")).get("type", "search") == "search")
     return kind == "server_tool_use" and block.get("name") == "web_search"
 
 

@@ -9,9 +9,13 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 
 from langgraph_conductor import Budget, Worker, create_conductor
+from langgraph_conductor.display import run_page
+from langgraph_conductor.display.text import describe
+from langgraph_conductor.display.words import tokens
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.prices import Model
 from langgraph_conductor.testing import FakeProviders, FakeReply
+from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import chat_model
 from langgraph_conductor.workers.streamed_usage import StreamedUsage
 from tests.helpers import ask
@@ -115,6 +119,25 @@ def test_a_stream_uses_what_it_uses_on_every_wire(run, providers, kind, within):
     used = result["usage"]["total"]
     assert (used["calls"], {name: used[name] for name in TOTALS}) == (1, TOTALS)
     assert result["answer"] == WORDS
+
+
+def test_a_stream_that_tells_no_use_is_shown_as_unknown_and_not_as_nothing(run, caplog):
+    with FakeProviders("done") as providers:
+        model = ChatOpenAI(base_url=providers.openai_url, api_key="k", model="q", streaming=True)
+        result = run(create_conductor(fixed.single("w"), [Worker("w", model)]), ask())
+    assert "told no tokens" in caplog.text
+    shown = describe(result)
+    assert "1 call (tokens unknown)" in shown
+    page = run_page(result)
+    assert "0+0" not in shown + page
+    assert "tokens unknown" in page
+    assert "<td>unknown</td><td>unknown</td>" in page.replace("\n", "")
+
+
+def test_what_is_shown_of_use():
+    assert tokens(Usage()) == "no model"
+    assert tokens(Usage(calls=1, unpriced_calls=1)) == "tokens unknown"
+    assert tokens(Usage(calls=2, input_tokens=3)) == "3+0 tokens"
 
 
 @pytest.mark.parametrize("kind", ["vllm", "anthropic"])
