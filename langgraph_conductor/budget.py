@@ -282,15 +282,18 @@ class Ledger:
                     self._calls += kept.calls
                     self._tokens += kept.tokens or 0
                     self._usd += kept.usd or Decimal()
+            if overrun:
                 self._end_if_overrun(overrun)
             self._wake()
 
     def _end_if_overrun(self, why: str) -> None:
-        budget = self.budget
-        tokens = budget.tokens is not None and self._tokens > budget.tokens
-        usd = self._most_usd is not None and self._usd > self._most_usd
-        if why and (tokens or usd) and not budget.allow_unbounded:
-            limit, used = ("tokens", self._tokens) if tokens else ("usd", self._usd)
+        budget, over = self.budget, [kept for kept in self._kept if not kept.open]
+        tokens = self._tokens + sum(kept.tokens or 0 for kept in over)
+        usd = self._usd + sum((kept.usd or Decimal() for kept in over), Decimal())
+        too_long = budget.tokens is not None and tokens > budget.tokens
+        too_dear = self._most_usd is not None and usd > self._most_usd
+        if (too_long or too_dear) and not budget.allow_unbounded:
+            limit, used = ("tokens", tokens) if too_long else ("usd", usd)
             most = _shown(limit, getattr(budget, limit))
             message = f"the budget of {most} is overrun, {_shown(limit, used)} were used: {why}"
             self._refusal = self._refusal or BudgetExceededError(message, limit=limit)

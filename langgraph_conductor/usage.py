@@ -74,6 +74,8 @@ def usage_of_message(metadata: Any) -> Usage:
     sent, said = count(told.get("input_tokens")), count(told.get("output_tokens"))
     cached = count_in_tiers(told.get("input_token_details"), "cache_read")
     reasoning = count_in_tiers(told.get("output_token_details"), "reasoning")
+    if reasoning and count(told.get("total_tokens")) == sent + said + reasoning:
+        said += reasoning  # as xAI counts: thoughts beside the reply, not as part of it
     return Usage(
         calls=1,
         input_tokens=sent,

@@ -95,13 +95,15 @@ def reported_cost(about: Mapping[str, Any], metadata: Mapping[str, Any], model: 
     Through a key of one's own, OpenRouter asks for its fee alone, which may be 0: what the upstream provider asks
     for is added. LiteLLM says 0 where it knows no price.
     """
-    cost = about.get("cost", about.get("response_cost"))
+    raw = mapping(about.get("token_usage"))  # of an OpenAI client that is pointed at OpenRouter
+    cost = about.get("cost", about.get("response_cost", raw.get("cost")))
     if cost is None:
         return metadata.get("total_cost")
     known = reported_usd(cost)
     if known is None:
         return cost
-    upstream = reported_usd(mapping(about.get("cost_details")).get("upstream_inference_cost"))
+    details = mapping(about.get("cost_details") or raw.get("cost_details"))
+    upstream = reported_usd(details.get("upstream_inference_cost"))
     if upstream and known * _BYOK_FEE < upstream:
         return known + upstream
     name = str(about.get("model_name") or model.name)

@@ -10,8 +10,9 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 
 from langgraph_conductor.budget import Budget, Reservation, UnboundedCallError
 from langgraph_conductor.prices import Model, PriceTable, charged, reported_usd
-from langgraph_conductor.usage import Usage, mapping, usage_of_message
+from langgraph_conductor.usage import Usage, count, mapping, usage_of_message
 from langgraph_conductor.workers.billed import Asked, asked_extras, cache_writes, extras_of, reported_cost
+from langgraph_conductor.workers.counting import likely_tokens
 from langgraph_conductor.workers.streamed_usage import StreamedUsage
 
 _PLAIN: Final = Asked()
@@ -145,7 +146,7 @@ def used_by(
     message = next((m for m in messages if m.usage_metadata), messages[0] if messages else AIMessage(""))
     about, metadata = mapping(message.response_metadata), mapping(message.usage_metadata)
     metadata = streamed.total(metadata, model) if streamed else metadata
-    used = usage_of_message(metadata)
+    used = _with_thoughts(usage_of_message(metadata), metadata, model)
     reported = reported_cost(about, metadata, model)
     told = used.input_tokens > 0 or reported_usd(reported) is not None
     if told:
@@ -159,6 +160,26 @@ def used_by(
             if priced.usd is not None:
                 return priced, told
     return used, told
+
+
+def _with_thoughts(used: Usage, metadata: Mapping[str, Any], model: Model) -> Usage:
+    """`used` with Gemini's thoughts, which its OpenAI-compatible API counts in the total alone."""
+    more = count(metadata.get("total_tokens")) - used.total_tokens
+    if (
+        "gemini" not in model.name
+        or model.provider.startswith("google")
+        or not used.input_tokens
+        or more <= 0
+    ):
+        return used
+    return replace(
+        used, output_tokens=used.output_tokens + more, reasoning_tokens=used.reasoning_tokens + more
+    )
+
+
+def untold_output(response: LLMResult) -> int:
+    """About how many tokens an answer has whose provider told nothing."""
+    return likely_tokens(_messages(response))
 
 
 def _messages(response: LLMResult) -> list[AIMessage]:

@@ -16,7 +16,7 @@ from langgraph_conductor.budget import Ledger, Reservation
 from langgraph_conductor.driving import Wait
 from langgraph_conductor.errors import BudgetExceededError, ConductorError
 from langgraph_conductor.foreign_text import package_logger
-from langgraph_conductor.prices import Model, PriceTable
+from langgraph_conductor.prices import Model, PriceTable, charged
 from langgraph_conductor.records import CallRecord
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.billed import Asked, asked_in
@@ -26,6 +26,7 @@ from langgraph_conductor.workers.call_facts import (
     may_be_cached,
     model_of,
     output_cap,
+    untold_output,
     used_by,
     worst_case,
 )
@@ -79,13 +80,17 @@ class _Running:
     asked: Asked = field(default_factory=Asked)
 
 
-def _overrun(call: _Running, used: Usage) -> str:
+_SURELY_LONGER: Final = 2
+"""By what factor an estimate has to exceed a cap to show that it was ignored."""
+
+
+def _overrun(call: _Running, used: Usage, about: str = "") -> str:
     """Why a call used more than it could have, if it did."""
     sent, said, _ = call.most
     who = f"model {call.model.name or 'without a name'}"
     if said is not None and used.output_tokens > said:
         return (
-            f"{who} gave {used.output_tokens} tokens where {said} were the most that was asked for, so its server "
+            f"{who} gave {about}{used.output_tokens} tokens where {said} were the most that was asked for, so its server "
             'ignores the cap; name the server in a model string, such as "ollama:m@http://host:11434/v1", to '
             "send it the cap it knows"
         )
@@ -300,12 +305,28 @@ class Meter:
         if call is not None or not self._is_over:
             self._count(known, used, told=told)
         if self.ledger and known.kept:
-            counts = told or used.usd is not None
-            self.ledger.settle(known.kept, used if counts else None, _overrun(known, used))
+            if told or used.usd is not None:
+                self.ledger.settle(known.kept, used, _overrun(known, used))
+            else:
+                self._settle_untold(self.ledger, known, known.kept, response)
         if self.limiter and known.booked:
             counted = told and used.input_tokens > 0  # a cost may be told without tokens
             sent, said = (used.input_tokens, used.output_tokens) if counted else (None, None)
             self.limiter.end(known.booked, sent, said)
+
+    def _settle_untold(
+        self, ledger: Ledger, call: _Running, kept: Reservation, response: LLMResult
+    ) -> None:
+        """Leave booked what was set aside, or more, where the answer itself shows that its cap was ignored."""
+        guess, most = untold_output(response), call.most[1]
+        overrun = ""
+        if most is not None and guess > _SURELY_LONGER * most:
+            more = Usage(calls=1, output_tokens=guess - most, unpriced_calls=1)
+            usd = charged(more, call.model, self.prices).usd
+            kept.tokens = (kept.tokens or 0) + guess - most
+            kept.usd = None if kept.usd is None else kept.usd + (usd or 0)
+            overrun = _overrun(call, Usage(output_tokens=guess), "about ")
+        ledger.settle(kept, None, overrun)
 
     def _count_left(self, call: _Running) -> None:
         """Count a call that was made, and whose end nobody waited for: what it used is not known."""

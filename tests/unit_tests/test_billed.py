@@ -165,6 +165,33 @@ def test_a_cost_of_nothing_is_believed_of_free_models_alone(model, about, usd):
     assert paid(model, prices={"": Price(1, 1)}, **about) == 1_000
 
 
+def test_the_cost_that_openrouter_tells_an_openai_client_counts():
+    usage = {"cost": 0, "is_byok": True, **upstream(0.25)}
+    assert paid(Model("vendor/m", "openai"), token_usage=usage) == 250_000
+    assert paid(Model("vendor/m", "openai"), token_usage={"cost": 0.5}) == 500_000
+    assert paid(Model("vendor/m", "openai"), token_usage={"cost": None}) is None
+    assert paid(Model("vendor/m", "openai"), token_usage={"cost": 0}) is None
+
+
+@pytest.mark.parametrize(
+    ("model", "total", "reasoning", "said"),
+    [
+        (GPT, 30, 7, 20),  # thoughts are part of the reply
+        (Model("grok-4", "xai"), 37, 7, 27),  # or beside it
+        (Model("gemini-2.5-flash", "openai"), 45, 0, 35), (Model("gemini-2.5-flash", "openai"), 30, 0, 20),
+        (FLASH, 45, 0, 20), (GPT, 45, 0, 20), (GPT, 0, 7, 20),
+    ],
+)  # fmt: skip
+def test_thoughts_are_output_wherever_they_are_counted(model, total, reasoning, said):
+    usage = {
+        "input_tokens": 10, "output_tokens": 20, "total_tokens": total,
+        "output_token_details": {"reasoning": reasoning},
+    }  # fmt: skip
+    message = AIMessage("hi", usage_metadata=usage)
+    used, _ = used_by(LLMResult(generations=[[ChatGeneration(message=message)]]), model, {})
+    assert used.output_tokens == said
+
+
 def test_a_cost_that_is_no_money_is_no_cost():
     assert reported_cost({"cost": True}, {}, ROUTER) is True  # `charged` refuses it
     assert reported_cost({}, {"total_cost": 0.5}, ROUTER) == 0.5

@@ -108,6 +108,32 @@ def test_a_server_that_ignores_the_cap_within_the_budget_ends_nothing(run):
             assert not result["stopped"]
 
 
+def test_a_server_that_ignores_the_cap_and_tells_no_use_ends_the_run(run):
+    with FakeProviders("and so on " * 4_000) as providers:
+        model = ChatOpenAI(
+            base_url=providers.openai_url, api_key="k", model="q", max_tokens=100, streaming=True
+        )
+        team = create_conductor(
+            fixed.self_reflection(3, "w"), [Worker("w", model)], budget=Budget(tokens=5_000)
+        )
+        result = run(team, ask())
+        assert len(providers.requests) == 1
+    assert result["answer"].startswith("and so on")
+    assert "5000 tokens is overrun" in result["stopped"]
+    assert "its server ignores the cap" in result["stopped"]
+
+
+def test_what_a_server_tells_nothing_of_stays_set_aside(run):
+    with FakeProviders("and so on " * 20) as providers:  # about 50 tokens
+        model = ChatOpenAI(
+            base_url=providers.openai_url, api_key="k", model="q", max_tokens=100, streaming=True
+        )
+        result = run(
+            create_conductor(fixed.single("w"), [Worker("w", model)], budget=Budget(tokens=5_000)), ask()
+        )
+    assert not result["stopped"]
+
+
 def test_money_may_be_overrun_too(run):
     with FakeProviders(long_winded) as providers:
         model = ChatOpenAI(base_url=providers.openai_url, api_key="k", model="q", max_tokens=100)
