@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from langgraph_conductor.prices import Model
 
+_IMAGE_HEAD: Final = 1 << 16
 _HEAD: Final = 1 << 18
 """Bytes looked at from the beginning of a payload, and from its end."""
 
@@ -73,12 +74,39 @@ class Attachment:
         mime: Its MIME type, or format; empty if unknown.
         data: Its bytes, or their base64; `None` if it is sent by reference.
         detail: OpenAI's detail of an image, such as `"low"`.
+        begins: Where in `data` its base64 begins: a data URL is long, and is not copied.
     """
 
     kind: str
     mime: str = ""
     data: str | bytes | None = None
     detail: str = ""
+    begins: int = 0
+
+    @property
+    def size(self) -> int:
+        """Its bytes, about; 0 if it is sent by reference."""
+        if self.data is None:
+            return 0
+        return len(self.data) if isinstance(self.data, bytes) else (len(self.data) - self.begins) * 3 // 4
+
+    def head(self) -> bytes:
+        """The bytes it begins with, enough for the header of an image."""
+        data = self.data or b""
+        if isinstance(data, bytes):
+            return data[:_IMAGE_HEAD]
+        return _decoded(data[self.begins : self.begins + _IMAGE_HEAD])
+
+    def ends(self) -> list[bytes]:
+        """The bytes at both ends; those of a small one are its whole."""
+        data = self.data or b""
+        if isinstance(data, bytes):
+            return [data] if len(data) <= 2 * _HEAD else [data[:_HEAD], data[-_HEAD:]]
+        step = _HEAD * 4 // 3 // 4 * 4
+        if len(data) - self.begins <= 2 * step:
+            return [_decoded(data[self.begins :])]
+        tail = self.begins + -(-(len(data) - self.begins - step) // 4) * 4
+        return [_decoded(data[self.begins : self.begins + step]), _decoded(data[tail:])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +178,13 @@ def _attachment(block: Mapping[str, Any], word: str) -> Attachment | None:
     given = [text for text in (payload, *texts) if isinstance(text, str)]
     url = next((text for text in given if text.startswith("data:")), "")
     mime = _mime(block)
+    begins = 0
     if url:
-        head, _, payload = url.partition(",")
-        mime = head.removeprefix("data:").split(";")[0] or mime
+        payload, begins = url, url.find(",") + 1
+        mime = url[len("data:") : begins].rstrip(",").split(";")[0] or mime
     detail = str(block.get("detail") or "")
     if payload is not None:
-        return Attachment(_kind(mime, word), mime, payload, detail)
+        return Attachment(_kind(mime, word), mime, payload, detail, begins)
     if texts or (block.get("source_type") == "id" and isinstance(block.get("id"), str)):
         return Attachment(_kind(mime, word), mime, None, detail)
     return None
@@ -187,8 +216,8 @@ def cost(attached: Attachment, model: Model) -> Cost:
     if attached.kind != "file":
         return _timed(attached, family)
     if "text" in attached.mime or attached.mime.endswith(("json", "xml", "csv")):
-        size = None if attached.data is None else len(attached.data)
-        return Cost(math.ceil(_length(attached.data) / 4), size)
+        most = None if attached.data is None else len(attached.data)
+        return Cost(math.ceil(attached.size / 4), most)
     return _pages(attached, family)
 
 
@@ -207,18 +236,17 @@ def _pages(attached: Attachment, family: str) -> Cost:
     page_most = _PAGE_TEXT_MOST + _IMAGE_MOST.get(family, _IMAGE_MOST_ELSEWHERE)
     if attached.data is None:
         return Cost(10 * page, None)
-    size = _length(attached.data)
-    if pages := _page_count(attached.data):
+    size = attached.size
+    if pages := _page_count(attached.ends()):
         return Cost(pages * page, pages * page_most)
     guessed = min(_PAGES_UNKNOWN, math.ceil(size / _BYTES_OF_PAGE))
     longest = min(_MOST_PAGES, math.ceil(size / _LEAST_BYTES_OF_PAGE))
     return Cost(guessed * page, longest * page_most)
 
 
-def _page_count(data: str | bytes) -> int:
+def _page_count(parts: list[bytes]) -> int:
     """Pages of a PDF; 0 if they cannot be told from its two ends."""
-    parts = _ends(data)
-    if not parts or b"%PDF" not in parts[0][:1024]:
+    if b"%PDF" not in parts[0][:1024]:
         return 0
     if first := re.search(rb"/Linearized.{0,300}?/N[ \t\r\n]{1,4}(\d{1,5})\b", parts[0][:1024], re.DOTALL):
         return int(first[1])
@@ -247,27 +275,27 @@ def _unpacked(part: bytes) -> list[bytes]:
 
 
 def _timed(attached: Attachment, family: str) -> Cost:
-    kind, size = attached.kind, _length(attached.data)
+    kind, size = attached.kind, attached.size
     likely, most = _VIDEO_PER_SECOND, _VIDEO_PER_SECOND
     if kind == "audio":
         likely = _AUDIO_PER_SECOND.get(family, _AUDIO_PER_SECOND_ELSEWHERE)
         most = _AUDIO_MOST_PER_SECOND
     if attached.data is None:
         return Cost(_SECONDS_UNKNOWN * likely, None)
-    seconds = _seconds(attached.data)
+    seconds = _seconds(attached)
     if seconds is not None:
         return Cost(math.ceil(seconds * likely), math.ceil(seconds + 1) * most)
     guessed, longest = size / _BYTES_PER_SECOND[kind], size / _LEAST_BYTES_PER_SECOND[kind]
     return Cost(math.ceil(guessed * likely), math.ceil(longest + 1) * most)
 
 
-def _seconds(data: str | bytes) -> float | None:
+def _seconds(attached: Attachment) -> float | None:
     """How long a WAV or MP4 file plays, by its header."""
-    parts = _ends(data)
-    head = parts[0] if parts else b""
+    parts = attached.ends()
+    head = parts[0]
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         rate = int.from_bytes(head[28:32], "little")
-        return _length(data) / min(rate, _MOST_BYTES_PER_SECOND) if rate else None
+        return attached.size / min(rate, _MOST_BYTES_PER_SECOND) if rate else None
     if head[4:8] != b"ftyp":
         return None
     for part in parts:
@@ -282,7 +310,7 @@ def _seconds(data: str | bytes) -> float | None:
 
 
 def _image(attached: Attachment, family: str) -> int:
-    size = _pixels(attached.data)
+    size = _pixels(attached.head())
     if family == "openai" and attached.detail == "low":
         return 85
     if size is None:
@@ -298,9 +326,8 @@ def _image(attached: Attachment, family: str) -> int:
     return 85 + 170 * math.ceil(scale * wide / 512) * math.ceil(scale * high / 512)
 
 
-def _pixels(data: str | bytes | None) -> tuple[int, int] | None:
+def _pixels(head: bytes) -> tuple[int, int] | None:
     """Width and height of a PNG, GIF, JPEG or WebP, by its header."""
-    head = _ends(data)[0][:65536] if data else b""
     wide = high = 0
     if head[:8] == b"\x89PNG\r\n\x1a\n":
         wide, high = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
@@ -321,23 +348,6 @@ def _pixels_of_jpeg(head: bytes) -> tuple[int, int]:
             return int.from_bytes(wide, "big"), int.from_bytes(high, "big")
         at += 2 + int.from_bytes(head[at + 2 : at + 4], "big")
     return 0, 0
-
-
-def _length(data: str | bytes | None) -> int:
-    if data is None:
-        return 0
-    return len(data) if isinstance(data, bytes) else len(data) * 3 // 4
-
-
-def _ends(data: str | bytes) -> list[bytes]:
-    """The bytes at both ends; those of a small payload are its whole."""
-    if isinstance(data, bytes):
-        return [data] if len(data) <= 2 * _HEAD else [data[:_HEAD], data[-_HEAD:]]
-    step = _HEAD * 4 // 3 // 4 * 4
-    if len(data) <= 2 * step:
-        return [_decoded(data)]
-    begin = -(-(len(data) - step) // 4) * 4
-    return [_decoded(data[:step]), _decoded(data[begin:])]
 
 
 def _decoded(text: str) -> bytes:

@@ -90,9 +90,9 @@ def _overrun(call: _Running, used: Usage, about: str = "") -> str:
     who = f"model {call.model.name or 'without a name'}"
     if said is not None and used.output_tokens > said:
         return (
-            f"{who} gave {about}{used.output_tokens} tokens where {said} were the most that was asked for, so its server "
-            'ignores the cap; name the server in a model string, such as "ollama:m@http://host:11434/v1", to '
-            "send it the cap it knows"
+            f"{who} gave {about}{used.output_tokens} tokens where {said} were the most that was asked for, so its "
+            'server ignores the cap; name the server in a model string, such as "ollama:m@http://host:11434/v1", '
+            "to send it the cap it knows"
         )
     if sent is not None and used.input_tokens > sent:
         return f"{who} counted {used.input_tokens} tokens for a prompt of {sent} at most"
