@@ -1,6 +1,6 @@
 """What images, files, audio and video in a message cost in tokens, told from a bounded part of their bytes.
 
-A payload is base64, which is never text to a model. Whatever its length, at most a megabyte of it is looked at.
+A payload is base64, which is never text to a model. Whatever its length, at most 256 kB of it are looked at, once.
 """
 
 import binascii
@@ -15,7 +15,7 @@ from typing import Any, Final
 from langgraph_conductor.prices import Model
 
 _IMAGE_HEAD: Final = 1 << 16
-_HEAD: Final = 1 << 18
+_HEAD: Final = 1 << 17
 """Bytes looked at from the beginning of a payload, and from its end."""
 
 _IMAGE_MOST: Final = {"anthropic": 5_000, "google": 5_000, "openai": 12_000}
@@ -96,6 +96,11 @@ class Attachment:
         if isinstance(data, bytes):
             return data[:_IMAGE_HEAD]
         return _decoded(data[self.begins : self.begins + _IMAGE_HEAD])
+
+    def sample(self) -> tuple[Any, ...]:
+        """What tells it from others, without reading all of it."""
+        data, middle = self.data or b"", len(self.data or b"") // 2
+        return len(data), data[: self.begins + 128], data[middle : middle + 128], data[-512:]
 
     def ends(self) -> list[bytes]:
         """The bytes at both ends; those of a small one are its whole."""
@@ -237,11 +242,26 @@ def _pages(attached: Attachment, family: str) -> Cost:
     if attached.data is None:
         return Cost(10 * page, None)
     size = attached.size
-    if pages := _page_count(attached.ends()):
+    if pages := _pages_of(attached):
         return Cost(pages * page, pages * page_most)
     guessed = min(_PAGES_UNKNOWN, math.ceil(size / _BYTES_OF_PAGE))
     longest = min(_MOST_PAGES, math.ceil(size / _LEAST_BYTES_OF_PAGE))
     return Cost(guessed * page, longest * page_most)
+
+
+_known_pages: Final[dict[tuple[Any, ...], int]] = {}
+_MOST_KNOWN: Final = 256
+
+
+def _pages_of(attached: Attachment) -> int:
+    """See `_page_count`; every step and every turn sends the same file again."""
+    key = attached.sample()
+    pages = _known_pages.get(key)
+    if pages is None:
+        if len(_known_pages) >= _MOST_KNOWN:
+            _known_pages.clear()
+        pages = _known_pages[key] = _page_count(attached.ends())
+    return pages
 
 
 def _page_count(parts: list[bytes]) -> int:
@@ -291,14 +311,13 @@ def _timed(attached: Attachment, family: str) -> Cost:
 
 def _seconds(attached: Attachment) -> float | None:
     """How long a WAV or MP4 file plays, by its header."""
-    parts = attached.ends()
-    head = parts[0]
+    head = attached.head()
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         rate = int.from_bytes(head[28:32], "little")
         return attached.size / min(rate, _MOST_BYTES_PER_SECOND) if rate else None
     if head[4:8] != b"ftyp":
         return None
-    for part in parts:
+    for part in attached.ends():
         at = part.find(b"mvhd")
         header = part[at + 4 : at + 36]
         if at >= 0 and len(header) == 32:

@@ -20,6 +20,7 @@ from langgraph_conductor import (
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.prices import Model
 from langgraph_conductor.testing import ScriptedModel
+from langgraph_conductor.workers import attachment_sizes
 from langgraph_conductor.workers.attachment_sizes import Attachment, attachments_in, cost
 from langgraph_conductor.workers.counting import likely_tokens, most_tokens
 
@@ -233,6 +234,15 @@ def test_damaged_files_have_a_cost_too(raw, kind):
     for given in (raw, in_base64(raw), "not base64: ü", "ü" * 5):
         found = cost(Attachment(kind, "", given), CLAUDE)
         assert 0 <= found.likely <= found.most
+
+
+def test_pages_of_a_file_are_counted_once(monkeypatch):
+    counted = []
+    monkeypatch.setattr(attachment_sizes, "_page_count", lambda parts: counted.append(1) or 3)
+    one, other = (in_base64(b"%PDF-1.4" + os.urandom(200_000)) for _ in range(2))
+    for payload in (one, one[:100] + one[100:], other, one):
+        assert cost(Attachment("file", "application/pdf", payload), CLAUDE).likely == 6_000
+    assert len(counted) == 2
 
 
 def test_large_payloads_take_no_time():
