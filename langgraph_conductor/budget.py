@@ -35,8 +35,8 @@ class Budget:
     `ThreadPoolExecutor` (`loop.run_in_executor` too) begins without it, and a model called there is seen only if
     it is given the step's config; a warning says so once. Run it by `contextvars.copy_context().run`. What goes
     on after the step that began it, such as a client that all share, is counted by no step, except for calls that
-    are given the config of one. A call whose server ignores its output cap may overrun a limit; it is the last one,
-    and the run says so. Answers of LangChain's cache cost nothing, but have to fit as calls do.
+    are given the config of one. A call whose server ignores its output cap may overrun a limit; it is the last
+    one, and the run says so. Answers of LangChain's cache cost nothing, but have to fit as calls do.
 
     Args:
         usd: Money in US dollars; kept as `Decimal`, exact.

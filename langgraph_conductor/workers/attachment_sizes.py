@@ -221,8 +221,8 @@ def cost(attached: Attachment, model: Model) -> Cost:
     if attached.kind != "file":
         return _timed(attached, family)
     if "text" in attached.mime or attached.mime.endswith(("json", "xml", "csv")):
-        most = None if attached.data is None else len(attached.data)
-        return Cost(math.ceil(attached.size / 4), most)
+        longest = None if attached.data is None else len(attached.data)
+        return Cost(math.ceil(attached.size / 4), longest)
     return _pages(attached, family)
 
 

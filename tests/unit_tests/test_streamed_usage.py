@@ -8,13 +8,13 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 
-from langgraph_conductor import Budget, Worker, create_conductor
+from langgraph_conductor import Budget, ChatPlanner, Worker, create_conductor
 from langgraph_conductor.display import run_page
 from langgraph_conductor.display.text import describe
 from langgraph_conductor.display.words import tokens
 from langgraph_conductor.planners import fixed
 from langgraph_conductor.prices import Model
-from langgraph_conductor.testing import FakeProviders, FakeReply
+from langgraph_conductor.testing import FakeProviders, FakeReply, plan_text
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import chat_model
 from langgraph_conductor.workers.streamed_usage import StreamedUsage
@@ -119,6 +119,21 @@ def test_a_stream_uses_what_it_uses_on_every_wire(run, providers, kind, within):
     used = result["usage"]["total"]
     assert (used["calls"], {name: used[name] for name in TOTALS}) == (1, TOTALS)
     assert result["answer"] == WORDS
+
+
+def test_planners_use_what_they_use(run):
+    def running(request):
+        text = plan_text(("w", "Answer.", [])) if request.model == "p" else WORDS
+        return replace(REPLY, text=text, running_usage=True)
+
+    with FakeProviders(running) as providers:
+        planner, model = (
+            chat_model(f"vllm:{m}@{providers.openai_url}", streaming=True) for m in ("p", "w")
+        )
+        result = run(create_conductor(ChatPlanner(planner, structured=False), [Worker("w", model)]), ask())
+    for who in ("planner", "workers"):
+        used = result["usage"][who]
+        assert (used["calls"], {name: used[name] for name in TOTALS}) == (1, TOTALS)
 
 
 def test_a_stream_that_tells_no_use_is_shown_as_unknown_and_not_as_nothing(run, caplog):
