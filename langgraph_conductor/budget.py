@@ -35,7 +35,8 @@ class Budget:
     `ThreadPoolExecutor` (`loop.run_in_executor` too) begins without it, and a model called there is seen only if
     it is given the step's config; a warning says so once. Run it by `contextvars.copy_context().run`. What goes
     on after the step that began it, such as a client that all share, is counted by no step, except for calls that
-    are given the config of one. Answers of LangChain's cache cost nothing, but have to fit as calls do.
+    are given the config of one. A call whose server ignores its output cap may overrun a limit; it is the last
+    one, and the run says so. Answers of LangChain's cache cost nothing, but have to fit as calls do.
 
     Args:
         usd: Money in US dollars; kept as `Decimal`, exact.
@@ -257,13 +258,17 @@ class Ledger:
             self._wake()
             return BudgetExceededError(message, limit=limit)
 
-    def settle(self, kept: Reservation, used: Usage | None) -> None:
+    def settle(self, kept: Reservation, used: Usage | None, overrun: str = "") -> None:
         """Book what a call really used, and free the rest of what was set aside for it.
+
+        A call that used more than was set aside, because its server ignored the cap, may break the budget: then no
+        further call is made.
 
         Args:
             kept: What `admit` was given.
             used: Its usage. `None` if it is not known: then the worst case stays booked. Parts that are
                 unknown (tokens without a report, an unknown price) stay booked too.
+            overrun: Why it used more than was set aside, if it did.
         """
         with self._lock:
             kept.open = False
@@ -278,7 +283,21 @@ class Ledger:
                     self._calls += kept.calls
                     self._tokens += kept.tokens or 0
                     self._usd += kept.usd or Decimal()
+            if overrun:
+                self._end_if_overrun(overrun)
             self._wake()
+
+    def _end_if_overrun(self, why: str) -> None:
+        budget, over = self.budget, [kept for kept in self._kept if not kept.open]
+        tokens = self._tokens + sum(kept.tokens or 0 for kept in over)
+        usd = self._usd + sum((kept.usd or Decimal() for kept in over), Decimal())
+        too_long = budget.tokens is not None and tokens > budget.tokens
+        too_dear = self._most_usd is not None and usd > self._most_usd
+        if (too_long or too_dear) and not budget.allow_unbounded:
+            limit, used = ("tokens", tokens) if too_long else ("usd", usd)
+            most = _shown(limit, getattr(budget, limit))
+            message = f"the budget of {most} is overrun, {_shown(limit, used)} were used: {why}"
+            self._refusal = self._refusal or BudgetExceededError(message, limit=limit)
 
     def book(self, used: Usage, known: Usage) -> None:
         """Add what was used beyond what is known already, without having been asked before."""

@@ -46,6 +46,11 @@ class Usage:
         """Tokens sent and received."""
         return self.input_tokens + self.output_tokens
 
+    @property
+    def is_told(self) -> bool:
+        """Whether any call told its tokens. No prompt has none: counts of 0 say that providers told nothing."""
+        return self.input_tokens > 0
+
     def to_json(self) -> dict[str, Any]:
         """As JSON; money as a string, because floats are not exact."""
         data: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -67,8 +72,10 @@ def usage_of_message(metadata: Any) -> Usage:
     """
     told = mapping(metadata)
     sent, said = count(told.get("input_tokens")), count(told.get("output_tokens"))
-    cached = count(mapping(told.get("input_token_details")).get("cache_read"))
-    reasoning = count(mapping(told.get("output_token_details")).get("reasoning"))
+    cached = count_in_tiers(told.get("input_token_details"), "cache_read")
+    reasoning = count_in_tiers(told.get("output_token_details"), "reasoning")
+    if reasoning and count(told.get("total_tokens")) == sent + said + reasoning:
+        said += reasoning  # as xAI counts: thoughts beside the reply, not as part of it
     return Usage(
         calls=1,
         input_tokens=sent,
@@ -82,6 +89,12 @@ def usage_of_message(metadata: Any) -> Usage:
 def mapping(value: Any) -> Mapping[str, Any]:
     """`value` if it is a mapping, else an empty one: servers send all kinds of things."""
     return value if isinstance(value, Mapping) else {}
+
+
+def count_in_tiers(details: Any, name: str) -> int:
+    """Tokens of one kind in `details`, in any of OpenAI's service tiers, such as `flex_cache_read`."""
+    known = mapping(details)
+    return sum(count(known.get(f"{tier}{name}")) for tier in ("", "priority_", "flex_"))
 
 
 def count(value: Any) -> int:

@@ -181,7 +181,8 @@ def _used(usage: Mapping[str, Any]) -> str:
 
 
 def _figures(used: Usage) -> tuple[str, ...]:
-    sent, received = f"{used.input_tokens:,}", f"{used.output_tokens:,}"
+    unknown = used.calls > 0 and not used.is_told
+    sent, received = ("unknown",) * 2 if unknown else (f"{used.input_tokens:,}", f"{used.output_tokens:,}")
     return f"{used.calls:,}", sent, received, _paid(used), waterfall.seconds(used.busy_seconds)
 
 

@@ -28,8 +28,10 @@ def counted(n: int, what: str) -> str:
 
 
 def tokens(usage: Usage) -> str:
-    """Tokens sent and received."""
-    return f"{usage.input_tokens}+{usage.output_tokens} tokens" if usage.calls else "no model"
+    """Tokens sent and received, as far as they are known."""
+    if not usage.calls:
+        return "no model"
+    return f"{usage.input_tokens}+{usage.output_tokens} tokens" if usage.is_told else "tokens unknown"
 
 
 def money(usage: Usage) -> str:

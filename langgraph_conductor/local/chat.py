@@ -11,6 +11,7 @@ from langchain_core.language_models import LanguageModelInput
 from langchain_openai import ChatOpenAI
 
 from langgraph_conductor.special_tokens import without_special_tokens
+from langgraph_conductor.workers.openai_compatible import with_old_cap
 
 _OUR_OWN: Final = ("role", "type", "id", "tool_call_id")
 
@@ -22,7 +23,7 @@ class EmbeddedChat(ChatOpenAI):
         self, input_: LanguageModelInput, *, stop: list[str] | None = None, **kwargs: Any
     ) -> dict[str, Any]:
         payload: dict[str, Any] = super()._get_request_payload(input_, stop=stop, **kwargs)
-        return {**payload, "messages": _plain(payload["messages"])}
+        return {**with_old_cap(payload), "messages": _plain(payload["messages"])}
 
 
 def _plain(part: Any) -> Any:

@@ -79,6 +79,7 @@ def model(*, adapter: str = "", max_tokens: int = 256) -> "ChatOpenAI":
         temperature=0,
         max_completion_tokens=max_tokens,
         max_retries=0,
+        stream_usage=True,  # with a base URL set, ChatOpenAI asks for no usage while it streams
         timeout=300,
         profile={"structured_output": True},
         extra_body=choice,

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 DOLLARS_PER_WORD = 1e-6
@@ -49,6 +49,8 @@ class FakeReply:
             or its host failed.
         refusal: The words with which the model declined. Google's and Anthropic's wires only say
             that it did.
+        running_usage: Whether each piece of a stream repeats the use so far, as some servers do. Else a
+            stream tells it once, at its end. OpenAI's Responses have no such thing.
     """
 
     text: str = ""
@@ -61,6 +63,15 @@ class FakeReply:
     cost: float | None = None
     finish: Literal["stop", "length", "content_filter", "error"] = "stop"
     refusal: str = ""
+    running_usage: bool = False
+
+    def so_far(self, part: float) -> "FakeReply":
+        """The reply with the use of its first part, a share of 1."""
+        return replace(
+            self,
+            output_tokens=int(self.output_tokens * part),
+            reasoning_tokens=int(self.reasoning_tokens * part),
+        )
 
 
 def worded(text: str, asked_words: int) -> FakeReply:

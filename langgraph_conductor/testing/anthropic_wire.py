@@ -92,8 +92,11 @@ def _frames(reply: FakeReply, request: ProviderRequest) -> Iterator[Frame]:
     for index, block in enumerate(whole["content"]):
         empty, deltas = _taken_apart(block, broken[index - first_call] if index >= first_call else None)
         yield _frame({"type": "content_block_start", "index": index, "content_block": empty})
-        for delta in deltas:
+        for number, delta in enumerate(deltas, 1):
             yield _frame({"type": "content_block_delta", "index": index, "delta": delta}, said=True)
+            if reply.running_usage:
+                usage = _plain(reply.so_far(number / len(deltas)), request)["usage"]
+                yield _frame({"type": "message_delta", "delta": {"stop_reason": None}, "usage": usage})
         yield _frame({"type": "content_block_stop", "index": index})
     end = {"stop_reason": whole["stop_reason"], "stop_sequence": None}
     yield _frame({"type": "message_delta", "delta": end, "usage": whole["usage"]}, ends=True)

@@ -41,7 +41,6 @@ class Fault:
         content_type: Of the body.
         only: Requests it is met by: those under a `"schema"`, those with a `"system"` prompt; None for all. Others
             get the reply.
-        running_usage: Whether every piece of a stream tells what was used so far.
     """
 
     name: str
@@ -57,7 +56,6 @@ class Fault:
     body: str | None = None
     content_type: str = "application/json"
     only: Literal["schema", "system"] | None = None
-    running_usage: bool = False
 
     @property
     def headers(self) -> dict[str, str]:
@@ -280,7 +278,7 @@ def running_usage(reply: str | FakeReply = LONG_TEXT) -> Fault:
 
     Anthropic's and Google's wires do so in forms of their own; OpenAI's Responses tell usage at the end alone.
     """
-    return Fault("running_usage", running_usage=True, reply=_reply(reply))
+    return Fault("running_usage", reply=replace(_reply(reply), running_usage=True))
 
 
 def broken_tool_call(name: str, arguments: str = '{"query": "wea') -> Fault:

@@ -102,8 +102,10 @@ def _plain(reply: FakeReply, request: ProviderRequest) -> Json:
 
 def _frames(reply: FakeReply, request: ProviderRequest) -> Iterator[Frame]:
     so_far = {"promptTokenCount": reply.input_tokens, "totalTokenCount": reply.input_tokens}
-    for part in _parts(reply, request, streamed=True):
-        yield Frame(_reply([part], request, so_far, {}), said=True)
+    parts = list(_parts(reply, request, streamed=True))
+    for number, part in enumerate(parts, 1):
+        usage = _usage(reply.so_far(number / len(parts))) if reply.running_usage else so_far
+        yield Frame(_reply([part], request, usage, {}), said=True)
     yield Frame(_reply([], request, _usage(reply), _end(reply)), ends=True)
 
 

@@ -6,7 +6,6 @@ Source: https://platform.openai.com/docs/api-reference/chat, https://openrouter.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from langgraph_conductor.testing.answers import FakeReply, pieces
 from langgraph_conductor.testing.faults import Fault
@@ -124,27 +123,18 @@ def _deltas(reply: FakeReply, request: ProviderRequest) -> Iterator[Json]:
 def _frames(reply: FakeReply, request: ProviderRequest) -> Iterator[Frame]:
     head = _head(request, "chat.completion.chunk")
 
-    def chunk(delta: Json, finish: str | None = None) -> Json:
-        return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+    def chunk(delta: Json, finish: str | None = None, part: float = 0.0) -> Json:
+        usage = {"usage": _usage(reply.so_far(part), request)} if reply.running_usage else {}
+        return {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **usage}
 
     yield Frame(chunk({"role": "assistant", "content": ""}))
-    for delta in _deltas(reply, request):
-        yield Frame(chunk(delta), said=True)
-    yield Frame(chunk({}, _finish(reply)), ends=True)
+    deltas = list(_deltas(reply, request))
+    for number, delta in enumerate(deltas, 1):
+        yield Frame(chunk(delta, part=number / len(deltas)), said=True)
+    yield Frame(chunk({}, _finish(reply), part=1.0), ends=True)
     if (request.body.get("stream_options") or {}).get("include_usage"):
         yield Frame({**head, "choices": [], "usage": _usage(reply, request)}, ends=True)
     yield Frame("[DONE]", ends=True)
-
-
-def with_usage(frames: Iterator[Frame], reply: FakeReply, request: ProviderRequest) -> Iterator[Frame]:
-    """The same stream, every piece of which tells what was used so far (vLLM's `continuous_usage_stats`)."""
-    said = 0
-    for frame in frames:
-        if frame.said and isinstance(frame.data, dict):
-            said += 1
-            so_far = replace(reply, output_tokens=min(said, reply.output_tokens), reasoning_tokens=0)
-            frame = replace(frame, data={**frame.data, "usage": _usage(so_far, request)})
-        yield frame
 
 
 def error(fault: Fault, request: ProviderRequest) -> Json:

@@ -14,7 +14,7 @@ from langgraph_conductor.testing.answers import FakeReply, worded
 from langgraph_conductor.testing.anthropic_wire import ANTHROPIC
 from langgraph_conductor.testing.faults import Fault
 from langgraph_conductor.testing.gemini_wire import GEMINI
-from langgraph_conductor.testing.openai_wire import OPENAI, OPENROUTER, with_usage
+from langgraph_conductor.testing.openai_wire import OPENAI, OPENROUTER
 from langgraph_conductor.testing.plans import plan_or_answer
 from langgraph_conductor.testing.requests import ProviderRequest, WireName
 from langgraph_conductor.testing.responses_wire import RESPONSES
@@ -240,8 +240,6 @@ class FakeProviders:
         nothing = fault is not None and fault.name == "no_reply"
         if request.stream:
             frames = wire.frames(said, request)
-            if fault and fault.running_usage and request.wire in ("openai", "openrouter"):
-                frames = with_usage(frames, said, request)
             exchange.send_stream(() if nothing else frames, fault, told[0] if told else None)
         else:
             whole = wire.nothing(request) if nothing else wire.plain(said, request)

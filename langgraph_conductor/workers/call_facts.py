@@ -1,6 +1,7 @@
 """What can be told of one model call: who is asked, what it may use at most, what it used."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -10,7 +11,11 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 from langgraph_conductor.budget import Budget, Reservation, UnboundedCallError
 from langgraph_conductor.prices import Model, PriceTable, charged, reported_usd
 from langgraph_conductor.usage import Usage, count, mapping, usage_of_message
+from langgraph_conductor.workers.billed import Asked, asked_extras, cache_writes, extras_of, reported_cost
+from langgraph_conductor.workers.counting import likely_tokens
+from langgraph_conductor.workers.streamed_usage import StreamedUsage
 
+_PLAIN: Final = Asked()
 _CAPS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "num_predict", "max_new_tokens")
 _EXTRAS: Final = ("tools", "functions", "response_format", "output_config", "text", "generation_config")
 
@@ -51,8 +56,18 @@ def worst_case(
     model: Model,
     prices: PriceTable,
     budget: Budget,
+    asked: Asked = _PLAIN,
 ) -> Reservation:
     """What a call uses at most.
+
+    Args:
+        input_tokens: Tokens sent at most; `None` if there is no bound.
+        cap: Tokens of one answer at most.
+        params: Options of the call.
+        model: Who is asked.
+        prices: The user's prices.
+        budget: The run's budget.
+        asked: What its prompt holds that costs more.
 
     Raises:
         UnboundedCallError: If it has no bound and the budget demands one.
@@ -76,7 +91,9 @@ def worst_case(
     usd = None
     if budget.usd is not None:
         # A cache is charged less for reading, but more for writing: count all as written.
-        usd = charged(most, model, prices, cache_writes=input_tokens).usd
+        extras = asked_extras(params, asked, input_tokens, output or 0)
+        writes = 0 if asked.audio else input_tokens
+        usd = charged(most, model, prices, cache_writes=writes, extras=extras).usd
         if usd is None and strict:
             raise UnboundedCallError(
                 f"the price of model {model.name or 'without a name'} is not known, so the budget cannot bound "
@@ -105,28 +122,69 @@ def may_be_cached(response: LLMResult, run_id: UUID) -> bool:
     return free or all(message.id is None for message in messages)
 
 
-def used_by(response: LLMResult, model: Model, prices: PriceTable) -> tuple[Usage, bool]:
+def used_by(
+    response: LLMResult,
+    model: Model,
+    prices: PriceTable,
+    streamed: StreamedUsage | None = None,
+    *,
+    sent_audio: bool = False,
+) -> tuple[Usage, bool]:
     """The usage of one call, which may have several answers, and whether it was told.
 
     No prompt has 0 tokens: clients say 0 where the provider said nothing.
+
+    Args:
+        response: What the call gave.
+        model: Who was asked.
+        prices: The user's prices.
+        streamed: What its chunks told, if it was streamed.
+        sent_audio: Whether the prompt held audio or video.
     """
     # Several answers to one call all carry the usage of the whole.
     messages = _messages(response)
     message = next((m for m in messages if m.usage_metadata), messages[0] if messages else AIMessage(""))
     about, metadata = mapping(message.response_metadata), mapping(message.usage_metadata)
-    used = usage_of_message(metadata)
-    reported = about.get("cost", about.get("response_cost", metadata.get("total_cost")))
+    metadata = streamed.total(metadata, model) if streamed else metadata
+    used = _with_thoughts(usage_of_message(metadata), metadata, model)
+    reported = reported_cost(about, metadata, model)
     told = used.input_tokens > 0 or reported_usd(reported) is not None
     if told:
         named = Model(str(about.get("model_name") or model.name), model.provider)
-        writes = min(_cache_writes(metadata), used.input_tokens - used.cached_tokens)
-        used = _with_money(used, named, model, prices, reported, writes)
+        writes = min(cache_writes(metadata), used.input_tokens - used.cached_tokens)
+        extras = extras_of(message, metadata, model, sent_audio=sent_audio)
+        extras = replace(extras, hour_writes=min(extras.hour_writes, writes))
+        for one in dict.fromkeys((model, named) if model.name in prices else (named, model)):
+            # What answered may have a longer name (a dated version) than what was asked for and priced.
+            priced = charged(used, one, prices, reported=reported, cache_writes=writes, extras=extras)
+            if priced.usd is not None:
+                return priced, told
     return used, told
 
 
 def reply_in(response: LLMResult) -> AIMessage:
     """The first answer of a call; an empty message if there is none."""
     return next(iter(_messages(response)), AIMessage(""))
+
+
+def _with_thoughts(used: Usage, metadata: Mapping[str, Any], model: Model) -> Usage:
+    """`used` with Gemini's thoughts, which its OpenAI-compatible API counts in the total alone."""
+    more = count(metadata.get("total_tokens")) - used.total_tokens
+    if (
+        "gemini" not in model.name
+        or model.provider.startswith("google")
+        or not used.input_tokens
+        or more <= 0
+    ):
+        return used
+    return replace(
+        used, output_tokens=used.output_tokens + more, reasoning_tokens=used.reasoning_tokens + more
+    )
+
+
+def untold_output(response: LLMResult) -> int:
+    """About how many tokens an answer has whose provider told nothing."""
+    return likely_tokens(_messages(response))
 
 
 def _messages(response: LLMResult) -> list[AIMessage]:
@@ -136,21 +194,3 @@ def _messages(response: LLMResult) -> list[AIMessage]:
         for generation in generations
         if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage)
     ]
-
-
-def _cache_writes(metadata: Mapping[str, Any]) -> int:
-    """Input tokens written to the cache. Anthropic's client tells either the sum or its parts."""
-    details = mapping(metadata.get("input_token_details"))
-    parts = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
-    return count(details.get("cache_creation")) or sum(count(details.get(part)) for part in parts)
-
-
-def _with_money(
-    used: Usage, named: Model, asked: Model, prices: PriceTable, reported: Any, writes: int
-) -> Usage:
-    # What answered may have a longer name (a dated version) than what was asked for and priced.
-    for model in dict.fromkeys((asked, named) if asked.name in prices else (named, asked)):
-        priced = charged(used, model, prices, reported=reported, cache_writes=writes)
-        if priced.usd is not None:
-            return priced
-    return used

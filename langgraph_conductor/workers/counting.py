@@ -2,47 +2,63 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
 from langchain_core.messages import BaseMessage
 
+from langgraph_conductor.prices import Model
+from langgraph_conductor.workers.attachment_sizes import Attachment, attachments_in, cost
+
 _PER_MESSAGE: Final = 16  # role, separators and what else a chat template puts around a message
 _PER_CALL: Final = 64  # what templates put before the first message
 _FOR_TOOLS: Final = 1000  # what providers put around tool definitions
-_MOST_PER_IMAGE: Final = 50_000  # more than any provider counts for one
-_LIKELY_PER_IMAGE: Final = 1500
 _CHARACTERS_PER_TOKEN: Final = 4
+_ANY: Final = Model()
 
 
-def most_tokens(messages: Iterable[BaseMessage], extra: Any = None) -> int | None:
-    """Tokens that no tokenizer exceeds: one for each byte of text, and the most that templates add.
+def most_tokens(
+    messages: Iterable[BaseMessage], extra: Any = None, *, model: Model = _ANY, window: int | None = None
+) -> int | None:
+    """Tokens that no tokenizer exceeds: one for each byte of text, and the most that what is around it adds.
 
     Tokenizers of today work on bytes, or fall back to them, so no token is shorter than a byte.
 
     Args:
         messages: The prompt.
         extra: What else is sent as JSON: tools, an output schema.
+        model: Who is asked, which tells what attachments cost.
+        window: Longest prompt the model takes: what is attached costs no more.
 
     Returns:
         The number, or `None` if something is sent by reference, such as a file by its URL.
     """
-    messages = list(messages)
-    if any(_by_reference(block) for m in messages if isinstance(m.content, list) for block in m.content):
+    texts, attached = _sent(messages)
+    costs = [cost(one, model).most for one in attached]
+    known = [most for most in costs if most is not None]
+    if len(known) < len(costs):
         return None
+    added = sum(known) if window is None else min(sum(known), window)
     return (
         _PER_CALL
-        + sum(_PER_MESSAGE + _sizes(message, len_of_bytes, _MOST_PER_IMAGE) for message in messages)
+        + sum(_PER_MESSAGE + sum(map(len_of_bytes, parts)) for parts in texts)
         + (_FOR_TOOLS + 2 * len_of_bytes(_json(extra)) if extra else 0)
+        + added
     )
 
 
-def likely_tokens(messages: Iterable[BaseMessage], extra: Any = None) -> int:
-    """A usual estimate: a token for four characters."""
-    image = _LIKELY_PER_IMAGE * _CHARACTERS_PER_TOKEN
-    characters = sum(_sizes(message, len, image) for message in messages)
+def likely_tokens(messages: Iterable[BaseMessage], extra: Any = None, *, model: Model = _ANY) -> int:
+    """A usual estimate: a token for four characters, and attachments by their size.
+
+    Args:
+        messages: The prompt.
+        extra: See `most_tokens`.
+        model: See `most_tokens`.
+    """
+    texts, attached = _sent(messages)
+    characters = sum(len(part) for parts in texts for part in parts)
     characters += len(_json(extra)) if extra else 0
-    return math.ceil(characters / _CHARACTERS_PER_TOKEN)
+    return math.ceil(characters / _CHARACTERS_PER_TOKEN) + sum(cost(one, model).likely for one in attached)
 
 
 def len_of_bytes(text: str) -> int:
@@ -50,28 +66,28 @@ def len_of_bytes(text: str) -> int:
     return len(text.encode(errors="replace"))
 
 
-def _sizes(message: BaseMessage, size: Any, image: int) -> int:
-    content = message.content
-    total: int = size(content) if isinstance(content, str) else sum(_block(b, size, image) for b in content)
-    for part in ("tool_calls", "invalid_tool_calls", "additional_kwargs"):
-        if data := getattr(message, part, None):
-            total += size(_json(data))
-    return total + (size(message.name) if message.name else 0)
+def _sent(messages: Iterable[BaseMessage]) -> tuple[list[list[str]], list[Attachment]]:
+    """The texts of each message, and the attachments of all."""
+    texts: list[list[str]] = []
+    attached: list[Attachment] = []
+    for message in messages:
+        content = message.content
+        parts = [content] if isinstance(content, str) else [_text(block, attached) for block in content]
+        for part in ("tool_calls", "invalid_tool_calls"):
+            if data := getattr(message, part, None):
+                parts.append(_json(data))
+        if message.additional_kwargs:
+            parts.append(_text(message.additional_kwargs, attached))
+        texts.append([*parts, message.name or ""])
+    return texts, attached
 
 
-def _by_reference(block: Any) -> bool:
-    kind = str(block.get("type")) if isinstance(block, Mapping) else "text"
-    if "text" in kind or "image" in kind or "reasoning" in kind or "thinking" in kind:
-        return False
-    return any(name in text for text in [_json(block)] for name in ('"url"', '"file_id"', '"file_uri"'))
-
-
-def _block(block: Any, size: Any, image: int) -> int:
+def _text(block: Any, attached: list[Attachment]) -> str:
     if isinstance(block, str):
-        return int(size(block))
-    if isinstance(block, Mapping) and "image" in str(block.get("type")):
-        return image
-    return int(size(_json(block)))
+        return block
+    rest, found = attachments_in(block)
+    attached += found
+    return "" if rest is None else _json(rest)
 
 
 def _json(data: Any) -> str:

@@ -27,6 +27,7 @@ from langgraph_conductor.driving import Wait, adrive, await_, drive, wait
 from langgraph_conductor.workers.broken_calls import StreamedCalls
 from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.redaction import Redactor
+from langgraph_conductor.workers.streamed_usage import StreamedUsage
 from langgraph_conductor.workers.unseen import unseen
 from langgraph_conductor.workers.watching import Watcher
 
@@ -166,6 +167,7 @@ class Accounts:
         """Why the last model call failed; `None` after one that did not."""
         self._beside: dict[UUID, list[BaseCallbackHandler]] = {}
         self._tools: dict[UUID, list[BaseCallbackHandler]] = {}
+        self._streamed_usage: dict[UUID, StreamedUsage] = {}
 
     @classmethod
     def within(
@@ -205,17 +207,24 @@ class Accounts:
                 meter.drop(run_id)
             raise
 
+    def hear(self, run_id: UUID | None, chunk: Any) -> None:
+        """Note the usage that a chunk of a streamed call tells."""
+        if run_id is not None and getattr(getattr(chunk, "message", None), "usage_metadata", None):
+            self._streamed_usage.setdefault(run_id, StreamedUsage()).hear(chunk)
+
     def end(self, run_id: UUID, response: LLMResult) -> None:
         """Count what a call used."""
         self.failure = None
         self._beside.pop(run_id, None)
+        streamed = self._streamed_usage.pop(run_id, None)
         for meter in self.meters:
-            meter.end(run_id, response)
+            meter.end(run_id, response, streamed)
 
     def fail(self, run_id: UUID, error: BaseException) -> None:
         """Count a call that failed."""
         self.failure = error
         self._beside.pop(run_id, None)
+        self._streamed_usage.pop(run_id, None)
         for meter in self.meters:
             meter.fail(run_id, error)
 
@@ -292,6 +301,7 @@ class Door(BaseCallbackHandler):
     def on_llm_new_token(self, token: Any, **about: Any) -> None:
         """A model that streams has said a little more."""
         self.accounts.streamed.heard(about["run_id"], about.get("chunk"))
+        self.accounts.hear(about.get("run_id"), about.get("chunk"))
         for watcher in self.accounts.listening:
             watcher.on_llm_new_token(token, **about)
 

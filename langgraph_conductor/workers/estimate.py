@@ -13,7 +13,7 @@ from langgraph_conductor.records import ContentBlock, StepOutput
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers.counting import likely_tokens, most_tokens
 from langgraph_conductor.workers.instructions import instructed
-from langgraph_conductor.workers.worker import Worker, cost_of, output_cap_of
+from langgraph_conductor.workers.worker import Worker, bounds_of, cost_of, named, output_cap_of
 from langgraph_conductor.workflow import Workflow, readable_steps
 
 _BYTES_PER_TOKEN = 4
@@ -64,13 +64,16 @@ def estimate(
             unbounded.append(worker.name)
         if worker.model is None:
             continue
-        most = most_tokens(messages)
-        if most is None:
-            unbounded.append(worker.name)
-        sent = (most or 0) + _BYTES_PER_TOKEN * sum(caps[j] for j in reads)
-        asked = zip(worker.models, model_caps, strict=True)
-        worst += _dearest([_priced(worker, model, sent, longest or 0) for model, longest in asked])
-        sent = likely_tokens(messages) + reply_tokens * len(reads)
+        read = _BYTES_PER_TOKEN * sum(caps[j] for j in reads)
+        asked: list[Usage] = []
+        for model, longest in zip(worker.models, model_caps, strict=True):
+            window = bounds_of(model).max_input_tokens
+            most = most_tokens(messages, model=named(model), window=window)
+            if most is None:
+                unbounded.append(worker.name)
+            asked.append(_priced(worker, model, (most or 0) + read, longest or 0))
+        worst += _dearest(asked)
+        sent = likely_tokens(messages, model=named(worker.model)) + reply_tokens * len(reads)
         likely += _priced(
             worker, worker.model, sent, reply_tokens if cap is None else min(cap, reply_tokens)
         )
@@ -81,7 +84,8 @@ def estimate(
 def _dearest(calls: Sequence[Usage]) -> Usage:
     """Of the calls of a model or one it falls back on, the one that costs most; unknown, if one's cost is."""
     dearest = max(calls, key=lambda used: (used.usd is None, used.usd or 0))
-    return replace(dearest, output_tokens=max(used.output_tokens for used in calls))
+    sent, said = max(used.input_tokens for used in calls), max(used.output_tokens for used in calls)
+    return replace(dearest, input_tokens=sent, output_tokens=said)
 
 
 def _priced(worker: Worker, model: BaseChatModel, sent: int, said: int) -> Usage:

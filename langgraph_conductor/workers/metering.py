@@ -16,9 +16,10 @@ from langgraph_conductor.budget import Ledger, Reservation
 from langgraph_conductor.driving import Wait
 from langgraph_conductor.errors import BudgetExceededError, ConductorError
 from langgraph_conductor.foreign_text import package_logger
-from langgraph_conductor.prices import Model, PriceTable
+from langgraph_conductor.prices import Model, PriceTable, charged
 from langgraph_conductor.records import CallRecord
 from langgraph_conductor.usage import Usage, count
+from langgraph_conductor.workers.billed import Asked, asked_in
 from langgraph_conductor.workers.call_facts import (
     answers_in,
     extras,
@@ -26,6 +27,7 @@ from langgraph_conductor.workers.call_facts import (
     model_of,
     output_cap,
     reply_in,
+    untold_output,
     used_by,
     worst_case,
 )
@@ -38,6 +40,7 @@ from langgraph_conductor.workers.failures import (
     was_refused,
 )
 from langgraph_conductor.workers.limits import Call, Limiter
+from langgraph_conductor.workers.streamed_usage import StreamedUsage
 from langgraph_conductor.workers.whole_replies import cut_off, is_at_limit, limit_note
 
 logger = package_logger(__name__)
@@ -83,6 +86,26 @@ class _Running:
     booked: Call | None = None
     over: bool = False
     at_limit: bool = False
+    asked: Asked = field(default_factory=Asked)
+
+
+_SURELY_LONGER: Final = 2
+"""By what factor an estimate has to exceed a cap to show that it was ignored."""
+
+
+def _overrun(call: _Running, used: Usage, about: str = "") -> str:
+    """Why a call used more than it could have, if it did."""
+    sent, said, _ = call.most
+    who = f"model {call.model.name or 'without a name'}"
+    if said is not None and used.output_tokens > said:
+        return (
+            f"{who} gave {about}{used.output_tokens} tokens where {said} were the most that was asked for, so its "
+            'server ignores the cap; name the server in a model string, such as "ollama:m@http://host:11434/v1", '
+            "to send it the cap it knows"
+        )
+    if sent is not None and used.input_tokens > sent:
+        return f"{who} counted {used.input_tokens} tokens for a prompt of {sent} at most"
+    return ""
 
 
 @dataclass(eq=False)
@@ -221,7 +244,8 @@ class Meter:
     ) -> Generator[Wait, None, None]:
         params = about.get("invocation_params") or {}
         extra = extras(params)
-        likely = likely_tokens(messages, extra) if self.guards else 0
+        call.asked = asked_in(messages, params)
+        likely = likely_tokens(messages, extra, model=call.model) if self.guards else 0
         bounds = next((b for b in (self.own, *self.others) if b.model == call.model.name), Bounds())
         longest = self.max_input_tokens or bounds.max_input_tokens
         if longest is not None and likely > longest:
@@ -229,10 +253,10 @@ class Meter:
         metadata = about.get("metadata") or {}
         cap = output_cap(params, metadata, bounds.output_cap)
         if self.ledger or self.keeps_most:
-            most = most_tokens(messages, extra)
+            most = most_tokens(messages, extra, model=call.model, window=bounds.max_input_tokens)
             call.most = most, None if cap is None else cap * answers_in(params), call.model.provider
         if self.ledger:
-            kept = worst_case(most, cap, params, call.model, self.prices, self.ledger.budget)
+            kept = worst_case(most, cap, params, call.model, self.prices, self.ledger.budget, call.asked)
             kept.owner = str(metadata.get("langgraph_checkpoint_ns") or "")
             while future := self.ledger.admit(kept):
                 yield Wait(future)
@@ -267,8 +291,14 @@ class Meter:
         known = (bounds.caches for bounds in (self.own, *self.others) if bounds.model == model.name)
         return get_llm_cache() is not None or next(known, True)
 
-    def end(self, run_id: UUID, response: LLMResult) -> None:
-        """Count what a call used, once."""
+    def end(self, run_id: UUID, response: LLMResult, streamed: StreamedUsage | None = None) -> None:
+        """Count what a call used, once.
+
+        Args:
+            run_id: The call.
+            response: What it gave.
+            streamed: What the chunks of a streamed one told of its use.
+        """
         with self._lock:
             if run_id in self._ended:
                 return
@@ -287,11 +317,14 @@ class Meter:
             with self._lock:
                 self.usage += Usage(usd=Decimal())  # its cost is known, and none
             return
-        used, told = used_by(response, known.model, self.prices)
+        used, told = used_by(response, known.model, self.prices, streamed, sent_audio=known.asked.audio)
         if call is not None or not self._is_over:
             self._count(known, used, told=told)
         if self.ledger and known.kept:
-            self.ledger.settle(known.kept, used if told or used.usd is not None else None)
+            if told or used.usd is not None:
+                self.ledger.settle(known.kept, used, _overrun(known, used))
+            else:
+                self._settle_untold(self.ledger, known, known.kept, response)
         if self.limiter and known.booked:
             counted = told and used.input_tokens > 0  # a cost may be told without tokens
             sent, said = (used.input_tokens, used.output_tokens) if counted else (None, None)
@@ -317,6 +350,20 @@ class Meter:
         if last is None or not last.get("at_limit"):
             return ""
         return limit_note(count(last["usage"].get("output_tokens")))
+
+    def _settle_untold(
+        self, ledger: Ledger, call: _Running, kept: Reservation, response: LLMResult
+    ) -> None:
+        """Leave booked what was set aside, or more, where the answer itself shows that its cap was ignored."""
+        guess, most = untold_output(response), call.most[1]
+        overrun = ""
+        if most is not None and guess > _SURELY_LONGER * most:
+            more = Usage(calls=1, output_tokens=guess - most, unpriced_calls=1)
+            usd = charged(more, call.model, self.prices).usd
+            kept.tokens = (kept.tokens or 0) + guess - most
+            kept.usd = None if kept.usd is None else kept.usd + (usd or 0)
+            overrun = _overrun(call, Usage(output_tokens=guess), "about ")
+        ledger.settle(kept, None, overrun)
 
     def _count_left(self, call: _Running) -> None:
         """Count a call that was made, and whose end nobody waited for: what it used is not known."""

@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableConfig
 
 from langgraph_conductor.containment import acontained, contained
 from langgraph_conductor.history import History, checked_history
-from langgraph_conductor.prices import Model, Price, PriceTable, charged, price_table
+from langgraph_conductor.prices import NO_EXTRAS, Extras, Model, Price, PriceTable, charged, price_table
 from langgraph_conductor.prompts import WITHHELD
 from langgraph_conductor.records import WorkerTask
 from langgraph_conductor.replies import storable
@@ -339,9 +339,14 @@ def bounds_of(model: Any) -> Bounds:
 
 def cost_of(usage: Usage, model: BaseChatModel, prices: PriceTable) -> Usage:
     """`usage` with the money a model asks for it, where that is known."""
+    dearer = getattr(model, "service_tier", None) == "priority"
+    return charged(usage, named(model), prices, extras=Extras(tier="priority") if dearer else NO_EXTRAS)
+
+
+def named(model: BaseChatModel) -> Model:
+    """Who a chat model asks, as far as LangChain is told."""
     about = model._get_ls_params()
-    named = Model(str(about.get("ls_model_name") or ""), str(about.get("ls_provider") or ""))
-    return charged(usage, named, prices)
+    return Model(str(about.get("ls_model_name") or ""), str(about.get("ls_provider") or ""))
 
 
 def _whole(what: str, option: str, value: Any, least: int) -> None:

@@ -235,6 +235,8 @@ def test_what_is_written_to_anthropics_cache_is_charged_more():
     parts = told_by(
         metadata(1000, cache_creation=0, ephemeral_5m_input_tokens=400, ephemeral_1h_input_tokens=600)
     )[0].usd
-    assert plain < whole == parts
+    hour = told_by(metadata(1000, ephemeral_1h_input_tokens=1000))[0].usd
+    assert (plain, whole, hour) == (Decimal("0.003"), Decimal("0.00375"), Decimal("0.006"))
+    assert parts == (4 * whole + 6 * hour) / 10
     assert told_by(metadata(1000, cache_creation=5000))[0].usd == whole
     assert told_by(metadata(1000, cache_creation="x"))[0].usd == plain

@@ -15,7 +15,7 @@ from langgraph_conductor.evals.report.words import (
     number,
     percent,
 )
-from langgraph_conductor.evals.summary import StrategySummary, Summary
+from langgraph_conductor.evals.summary import StrategySummary, Summary, Use
 
 _LEFT_TO_JSON: Final = ("profiles", "workers", "charged")
 """Too long for a table, or told in the head."""
@@ -31,7 +31,7 @@ def accuracy(summary: Summary) -> Section:
             f"{one.samples:,}",
             f"{one.infra:,}",
             dollars(one.use.usd) if one.use else NOTHING,
-            number(one.use.tokens) if one.use else NOTHING,
+            _tokens(one.use) if one.use else NOTHING,
             one.front or NOTHING,
         )
         for one in summary.strategies
@@ -121,6 +121,15 @@ def plans(summary: Summary) -> Section:
     return Section("Plans", says, (Table(head, rows),))
 
 
+def _tokens(use: Use) -> str:
+    return _told(use.tokens, use.planner_calls + use.worker_calls)
+
+
+def _told(tokens: float, calls: float) -> str:
+    """A mean number of tokens; calls that told none have an unknown one."""
+    return UNKNOWN if calls and not tokens else number(tokens)
+
+
 def cost(summary: Summary) -> Section:
     """Tokens, money, calls and seconds."""
     head = (
@@ -144,8 +153,8 @@ def cost(summary: Summary) -> Section:
         rows.append(
             (
                 _label(one),
-                number(use.planner_tokens),
-                number(use.worker_tokens),
+                _told(use.planner_tokens, use.planner_calls),
+                _told(use.worker_tokens, use.worker_calls),
                 *money,
                 *map(number, means),
             )
@@ -224,7 +233,7 @@ def published(summary: Summary) -> Section:
     ]
     rows += [
         ("this evaluation", _label(one), f"{summary.suite}, {summary.split}", percent(one.accuracy.value))
-        + ((number(one.use.tokens), dollars(one.use.usd)) if one.use else (NOTHING, NOTHING))
+        + ((_tokens(one.use), dollars(one.use.usd)) if one.use else (NOTHING, NOTHING))
         for one in summary.strategies
         if one.kind == "planner" or one.strategy == summary.reference
     ]
