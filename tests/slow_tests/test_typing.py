@@ -1,6 +1,9 @@
-"""What mypy says of a user's program; basedpyright reads the same files and agrees line by line."""
+"""What mypy and pyright say of a user's program: the right uses pass, and every wrong one is refused."""
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from mypy import api
@@ -10,12 +13,24 @@ _ERROR = re.compile(r"wrong\.py:(\d+): error: .*\[([a-z-]+)\]")
 _WRONG = re.compile(r"# wrong: ([a-z-]+)$")
 
 
-def test_right_uses_are_accepted_and_wrong_ones_refused(tmp_path):
+def wrong_lines():
+    lines = enumerate((HERE / "wrong.py").read_text().splitlines(), 1)
+    wrong = [(number, found[1]) for number, line in lines if (found := _WRONG.search(line))]
+    assert len(wrong) == 20
+    return wrong
+
+
+def test_mypy(tmp_path):
     files = [str(HERE / name) for name in ("right.py", "wrong.py")]
     shown, trouble, _ = api.run(["--strict", f"--cache-dir={tmp_path}", *files])
     assert not trouble
-    lines = enumerate((HERE / "wrong.py").read_text().splitlines(), 1)
-    wrong = [(str(number), found[1]) for number, line in lines if (found := _WRONG.search(line))]
-    assert len(wrong) == 20
-    assert _ERROR.findall(shown) == wrong
+    assert [(int(number), code) for number, code in _ERROR.findall(shown)] == wrong_lines()
     assert "Found 20 errors in 1 file (checked 2 source files)" in shown
+
+
+def test_pyright():
+    command = [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable, "--level", "error", "--outputjson"]
+    run = subprocess.run([*command, str(HERE)], capture_output=True, text=True, check=False)
+    found = json.loads(run.stdout)["generalDiagnostics"]
+    refused = [(Path(one["file"]).name, one["range"]["start"]["line"] + 1) for one in found]
+    assert refused == [("wrong.py", number) for number, _ in wrong_lines()]
