@@ -29,7 +29,16 @@ def test_mypy(tmp_path):
 
 
 def test_pyright():
-    command = [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable, "--level", "error", "--outputjson"]
+    command = [
+        sys.executable,
+        "-m",
+        "basedpyright",
+        "--pythonpath",
+        sys.executable,
+        "--level",
+        "error",
+        "--outputjson",
+    ]
     run = subprocess.run([*command, str(HERE)], capture_output=True, text=True, check=False)
     found = json.loads(run.stdout)["generalDiagnostics"]
     refused = [(Path(one["file"]).name, one["range"]["start"]["line"] + 1) for one in found]

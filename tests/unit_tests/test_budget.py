@@ -177,19 +177,20 @@ def test_the_planner_is_told_what_is_left(run):
 
 
 def test_seconds_cut_off_what_runs(run):
+    over = threading.Event()
+
     def slow(task):
-        time.sleep(1.5)
+        over.wait(60)
         return "late"
 
     workers = [Worker("quick", lambda t: "quick"), Worker("slow", slow), Worker("after", lambda t: "after")]
-    began = time.monotonic()
     result = run(
-        create_conductor(chain("quick", "slow", "after"), workers, budget=Budget(seconds=0.4)), ask()
+        create_conductor(chain("quick", "slow", "after"), workers, budget=Budget(seconds=1.5)), ask()
     )
+    over.set()
     assert result["answer"] == "quick"
-    assert "0.4 seconds" in result["stopped"]
+    assert "1.5 seconds" in result["stopped"]
     assert [s["status"] for s in result["rounds"][0]["steps"]] == ["ok", "failed", "failed"]
-    assert time.monotonic() - began < 2.5  # asyncio.run waits for the thread that was left behind
 
 
 def test_seconds_stand_while_a_person_is_asked(run):

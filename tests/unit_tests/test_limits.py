@@ -122,8 +122,8 @@ def test_limits_reach_the_calls_inside_agents(run):
 
 def test_waiting_for_a_limit_is_not_counted_as_the_workers_time(run):
     limiter = Limiter(requests_per_minute=1)
-    limiter._requests._seconds = 0.5
-    workers = [Worker("a", ScriptedModel(), limiter=limiter, timeout=0.3, retries=0)]
+    limiter._requests._seconds = 2.0
+    workers = [Worker("a", ScriptedModel(), limiter=limiter, timeout=1.5, retries=0)]
     result = run(create_conductor(beside("a", "a"), workers), ask())
     assert [s["status"] for s in result["rounds"][0]["steps"]] == ["ok", "ok"]
 

@@ -356,7 +356,10 @@ def test_tool_calls_are_told_with_their_step_and_stay_text(rich, rich_page):
 def test_tools_and_planning_have_bars(rich):
     bars = [bar for bar in timeline(rich["rounds"]).bars if bar.round == 0 and bar.step in (None, 0)]
     plan, step, *tools = bars
-    assert [(bar.kind, bar.step, bar.name) for bar in (plan, step)] == [("plan", None, ""), ("step", 0, "archivist")]
+    assert [(bar.kind, bar.step, bar.name) for bar in (plan, step)] == [
+        ("plan", None, ""),
+        ("step", 0, "archivist"),
+    ]
     broken, search = sorted(tools, key=lambda tool: tool.name)  # the model called both at once
     assert [(bar.kind, bar.step, bar.name, bar.ok) for bar in (search, broken)] == [
         ("tool", 0, "search", True), ("tool", 0, "broken", False),
