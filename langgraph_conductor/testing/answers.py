@@ -53,11 +53,11 @@ class FakeReply:
         input_tokens: Tokens of the request, the cached ones included.
         output_tokens: Tokens of the reply, the reasoning included.
         cached_tokens: Input tokens that came from the provider's cache.
-        hour_cache_tokens: Input tokens that were written to the cache for an hour. Only Anthropic's wire carries them.
+        hour_cache_tokens: Input tokens written to the cache for an hour. Only Anthropic's wire carries them.
         reasoning_tokens: Output tokens that went into reasoning. Anthropic's wire does not carry them.
         cost: US dollars; None leaves them out. Only OpenRouter's wire carries them.
-        upstream_cost: US dollars that the provider behind OpenRouter charges a key of the user's own, beside `cost`;
-            None where there is no such key.
+        upstream_cost: US dollars that the provider behind OpenRouter charges a key of the user's own, beside
+            `cost`; None where there is no such key.
         finish: Why the model stopped: it was done, it reached its limit of tokens, a filter took its reply away,
             or its host failed.
         refusal: The words with which the model declined. Google's and Anthropic's wires only say

@@ -42,8 +42,8 @@ class FakeProviders:
     """Every provider's API on one loopback port, answering what the test says. A context manager.
 
     It speaks OpenAI's Chat Completions (with vLLM's `reasoning`, so also for SGLang, llama.cpp and
-    Ollama; Azure's deployments too) and Responses, Anthropic's Messages, Google's `generateContent` and OpenRouter's chat, each
-    whole and streamed. Real clients connect to it; it needs none of them.
+    Ollama; at Azure's paths too) and Responses, Anthropic's Messages, Google's `generateContent` and
+    OpenRouter's chat, each whole and streamed. Real clients connect to it; it needs none of them.
 
     Args:
         reply: The answer to every request for a model without a script, or a function that gives it.

@@ -85,7 +85,11 @@ def refusal_in(error: Exception) -> Exception | None:
     words, name = said(error), type(error).__name__
     codes = {fault_in(body).get("code") for body in _read_bodies(error)}
     new: Exception | None = None
-    if is_filtered(error) or name == "ContentFilterFinishReasonError" or "content_filter" in map(str, codes):
+    if (
+        is_filtered(error)
+        or name == "ContentFilterFinishReasonError"
+        or "content_filter" in map(str, codes)
+    ):
         new = RefusalError(f"the provider's filter refused: {words}")
     elif isinstance(error, ModelRefusalError):
         new = RefusalError(f"the model refused: {words}")

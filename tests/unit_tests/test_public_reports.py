@@ -117,9 +117,11 @@ def capped(end: Outcome) -> None:
 def retracted(end: Outcome) -> None:
     if not end.streamed:
         return
-    told = [event["type"] for event in end.events if event["type"].startswith("token")]
-    assert "token" in told[: told.index("tokens_retracted")]
-    assert [event["reason"] for event in end.events if event["type"] == "tokens_retracted"][0] == "failed"
+    told = [event for event in end.events if event["type"].startswith("token")]
+    kinds = [event["type"] for event in told]
+    at = kinds.index("tokens_retracted")
+    assert "token" in kinds[:at]
+    assert told[at]["reason"] == "failed"
     assert "secret" not in repr([event for event in end.events if event["type"] == "token"])
 
 
@@ -173,7 +175,9 @@ def no_blank_text(end: Outcome) -> None:
 
 
 def as_by_ollama(request: Any) -> FakeReply:
-    return FakeReply(TEXT, input_tokens=100, output_tokens=min(5_000, request.body.get("max_tokens", 5_000)))
+    return FakeReply(
+        TEXT, input_tokens=100, output_tokens=min(5_000, request.body.get("max_tokens", 5_000))
+    )
 
 
 THINKING = FakeReply("<think>\nsecret\n</think>\n\nIt is for ever and ever.")
@@ -343,9 +347,7 @@ def replayed(name: str, providers: FakeProviders, silent: Any, *, streamed: bool
     conductor = conductor_of(report, model_of(name, providers), ran)
     address = f"http://127.0.0.1:{silent.getsockname()[1]}"
     more = json.loads(json.dumps(report.question).replace("{silent}", address))
-    question = {
-        "messages": [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, *more]}]
-    }
+    question = {"messages": [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, *more]}]}
     result, events, error = {}, [], None
     try:
         result, events = run_of(conductor, question, streamed=streamed, awaited=awaited)
