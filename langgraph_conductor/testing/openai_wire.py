@@ -61,7 +61,11 @@ def _usage(reply: FakeReply, request: ProviderRequest) -> Json:
     if request.wire == "openrouter" and reply.cost is not None:
         cost = {"cost": reply.cost, "is_byok": reply.upstream_cost is not None}
     if cost and reply.upstream_cost is not None:
-        cost["cost_details"] = {"upstream_inference_cost": reply.upstream_cost}
+        cost["cost_details"] = {
+            "upstream_inference_cost": reply.upstream_cost,
+            "upstream_inference_prompt_cost": 0,
+            "upstream_inference_completions_cost": reply.upstream_cost,
+        }
     return {
         "prompt_tokens": reply.input_tokens,
         "completion_tokens": reply.output_tokens,
