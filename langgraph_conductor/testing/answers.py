@@ -19,12 +19,22 @@ class FakeToolCall:
         args: Its arguments.
         id: The call's id; left out, one that no other call of this server has.
         arguments: The arguments as they are sent, in place of `args` as JSON; they may be broken.
+        without_id: Whether it is sent without an id.
     """
 
     name: str
     args: Mapping[str, Any] = field(default_factory=dict)
     id: str | None = None
     arguments: str | None = None
+    without_id: bool = False
+
+    def id_or(self, made: str) -> str | None:
+        """The id as wires send it.
+
+        Args:
+            made: What it is where none was given.
+        """
+        return None if self.without_id else self.id or made
 
     @property
     def sent(self) -> str:
@@ -43,8 +53,11 @@ class FakeReply:
         input_tokens: Tokens of the request, the cached ones included.
         output_tokens: Tokens of the reply, the reasoning included.
         cached_tokens: Input tokens that came from the provider's cache.
+        hour_cache_tokens: Input tokens written to the cache for an hour. Only Anthropic's wire carries them.
         reasoning_tokens: Output tokens that went into reasoning. Anthropic's wire does not carry them.
         cost: US dollars; None leaves them out. Only OpenRouter's wire carries them.
+        upstream_cost: US dollars that the provider behind OpenRouter charges a key of the user's own, beside
+            `cost`; None where there is no such key.
         finish: Why the model stopped: it was done, it reached its limit of tokens, a filter took its reply away,
             or its host failed.
         refusal: The words with which the model declined. Google's and Anthropic's wires only say
@@ -61,6 +74,8 @@ class FakeReply:
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     cost: float | None = None
+    upstream_cost: float | None = None
+    hour_cache_tokens: int = 0
     finish: Literal["stop", "length", "content_filter", "error"] = "stop"
     refusal: str = ""
     running_usage: bool = False

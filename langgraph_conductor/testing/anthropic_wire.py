@@ -57,7 +57,7 @@ def _blocks(reply: FakeReply, request: ProviderRequest) -> Iterator[Json]:
     if reply.text:
         yield {"type": "text", "text": reply.text}
     for position, call in enumerate(reply.tool_calls):
-        number = call.id or f"toolu_{request.number}_{position}"
+        number = call.id_or(f"toolu_{request.number}_{position}")
         yield {"type": "tool_use", "id": number, "name": call.name, "input": dict(call.args)}
 
 
@@ -69,15 +69,23 @@ def _stop_reason(reply: FakeReply) -> str:
     return "max_tokens" if reply.finish == "length" else "end_turn"
 
 
+def _cache_of_an_hour(reply: FakeReply) -> Json:
+    """How many of the tokens written to the cache are kept for how long; left out where none are."""
+    hour = reply.hour_cache_tokens
+    parts = {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": hour}
+    return {"cache_creation": parts} if hour else {}
+
+
 def _plain(reply: FakeReply, request: ProviderRequest) -> Json:
     return {
         "id": f"msg_{request.number}", "type": "message", "role": "assistant", "model": request.model,
         "content": list(_blocks(reply, request)),
         "stop_reason": _stop_reason(reply), "stop_sequence": None,
         "usage": {
-            "input_tokens": reply.input_tokens - reply.cached_tokens,
+            "input_tokens": reply.input_tokens - reply.cached_tokens - reply.hour_cache_tokens,
             "cache_read_input_tokens": reply.cached_tokens,
-            "cache_creation_input_tokens": 0,
+            "cache_creation_input_tokens": reply.hour_cache_tokens,
+            **_cache_of_an_hour(reply),
             "output_tokens": reply.output_tokens,
         },
     }  # fmt: skip

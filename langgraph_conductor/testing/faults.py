@@ -2,9 +2,11 @@
 
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.utils import formatdate
-from typing import Final, Literal, get_args
+from types import MappingProxyType
+from typing import Any, Final, Literal, get_args
 
 from langgraph_conductor.testing.answers import FakeReply, FakeToolCall
 
@@ -291,6 +293,16 @@ def broken_tool_call(name: str, arguments: str = '{"query": "wea') -> Fault:
         arguments: Its arguments, as they are sent.
     """
     return Fault("broken_tool_call", reply=FakeReply(tool_calls=(FakeToolCall(name, arguments=arguments),)))
+
+
+def no_call_id(name: str, args: Mapping[str, Any] = MappingProxyType({})) -> Fault:
+    """A call of a tool that has no id, as servers of one's own send it.
+
+    Args:
+        name: The tool.
+        args: Its arguments.
+    """
+    return Fault("no_call_id", reply=FakeReply(tool_calls=(FakeToolCall(name, args, without_id=True),)))
 
 
 def refusal(words: str = "I cannot help with that.") -> Fault:

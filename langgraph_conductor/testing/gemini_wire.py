@@ -64,8 +64,9 @@ def _parts(reply: FakeReply, request: ProviderRequest, *, streamed: bool) -> Ite
     for position, call in enumerate(reply.tool_calls):
         if call.arguments is not None:  # what the model wrote is not shown
             continue
-        number = call.id or f"call_{request.number}_{position}"
-        yield {"functionCall": {"id": number, "name": call.name, "args": dict(call.args)}}
+        number = call.id_or(f"call_{request.number}_{position}")
+        named = {"id": number} if number else {}
+        yield {"functionCall": {**named, "name": call.name, "args": dict(call.args)}}
 
 
 def _reply(parts: list[Json], request: ProviderRequest, usage: Json, end: Json) -> Json:

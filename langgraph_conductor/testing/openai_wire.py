@@ -56,7 +56,15 @@ def _asked(body: Json) -> AskedForm | None:
 
 
 def _usage(reply: FakeReply, request: ProviderRequest) -> Json:
-    cost = {} if request.wire != "openrouter" or reply.cost is None else {"cost": reply.cost}
+    cost: Json = {}
+    if request.wire == "openrouter" and reply.cost is not None:
+        cost = {"cost": reply.cost, "is_byok": reply.upstream_cost is not None}
+    if cost and reply.upstream_cost is not None:
+        cost["cost_details"] = {
+            "upstream_inference_cost": reply.upstream_cost,
+            "upstream_inference_prompt_cost": 0,
+            "upstream_inference_completions_cost": reply.upstream_cost,
+        }
     return {
         "prompt_tokens": reply.input_tokens,
         "completion_tokens": reply.output_tokens,
@@ -70,7 +78,7 @@ def _usage(reply: FakeReply, request: ProviderRequest) -> Json:
 def _tool_calls(reply: FakeReply, request: ProviderRequest) -> list[Json]:
     return [
         {
-            "id": call.id or f"call_{request.number}_{position}",
+            "id": call.id_or(f"call_{request.number}_{position}"),
             "type": "function",
             "function": {"name": call.name, "arguments": call.sent},
         }

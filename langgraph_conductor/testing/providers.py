@@ -35,13 +35,15 @@ PATHS: Final[Mapping[str, WireName]] = MappingProxyType({
 })  # fmt: skip
 _GEMINI_PATH = re.compile(r"/v1(?:beta)?/models/(?P<model>[^:]+):(?P<call>generate|streamGenerate)Content")
 
+_AZURE_PATH = re.compile(r"/openai/deployments/(?P<model>[^/]+)/chat/completions")
+
 
 class FakeProviders:
     """Every provider's API on one loopback port, answering what the test says. A context manager.
 
     It speaks OpenAI's Chat Completions (with vLLM's `reasoning`, so also for SGLang, llama.cpp and
-    Ollama) and Responses, Anthropic's Messages, Google's `generateContent` and OpenRouter's chat, each
-    whole and streamed. Real clients connect to it; it needs none of them.
+    Ollama; at Azure's paths too) and Responses, Anthropic's Messages, Google's `generateContent` and
+    OpenRouter's chat, each whole and streamed. Real clients connect to it; it needs none of them.
 
     Args:
         reply: The answer to every request for a model without a script, or a function that gives it.
@@ -103,6 +105,11 @@ class FakeProviders:
         return f"{self.url}/v1"
 
     @property
+    def azure_url(self) -> str:
+        """`azure_endpoint` for Azure's clients."""
+        return self.url
+
+    @property
     def anthropic_url(self) -> str:
         """`base_url` for Anthropic's clients."""
         return self.url
@@ -152,14 +159,16 @@ class FakeProviders:
         if exchange.command == "GET":
             self._answer_get(exchange, path)
             return
-        gemini = _GEMINI_PATH.fullmatch(unquote(path))
-        if path not in PATHS and not gemini:
+        gemini, azure = _GEMINI_PATH.fullmatch(unquote(path)), _AZURE_PATH.fullmatch(unquote(path))
+        if path not in PATHS and not gemini and not azure:
             exchange.send_json(404, {"error": {"message": f"nothing is served at {path}"}})
             return
         body = json.loads(content)
         if gemini:
             wire: WireName = "gemini"
             model, stream = gemini["model"], gemini["call"] == "streamGenerate"
+        elif azure:
+            wire, model, stream = "openai", azure["model"], bool(body.get("stream"))
         else:
             wire, model, stream = PATHS[path], body["model"], bool(body.get("stream"))
         with ExitStack() as exchange.until_last_bytes:

@@ -53,7 +53,7 @@ def _items(reply: FakeReply, request: ProviderRequest) -> Iterator[Json]:
     for position, call in enumerate(reply.tool_calls):
         yield {
             "id": f"fc_{request.number}_{position}", "type": "function_call", "status": "completed",
-            "call_id": call.id or f"call_{request.number}_{position}",
+            "call_id": call.id_or(f"call_{request.number}_{position}"),
             "name": call.name, "arguments": call.sent,
         }  # fmt: skip
 

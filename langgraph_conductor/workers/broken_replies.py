@@ -27,6 +27,13 @@ _BROKEN: Final = frozenset({
 """What clients raise of replies alone: they write no JSON that they would have to read."""
 _OF_READING: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 _MOST_FRAMES: Final = 500
+_FILTERED: Final = "due to a content filter being triggered"
+"""Azure's client raises a `ValueError` with these words where it reads a reply that was filtered."""
+
+
+def is_filtered(error: BaseException) -> bool:
+    """Whether Azure's client raised it since the provider's filter took the reply away."""
+    return isinstance(error, ValueError) and _FILTERED in said(error)
 
 
 def is_broken_reply(error: BaseException) -> bool:
@@ -36,7 +43,7 @@ def is_broken_reply(error: BaseException) -> bool:
         error: The exception itself; what caused it does not count.
     """
     broken = type(error).__name__ in _BROKEN
-    if not broken and not isinstance(error, _OF_READING):
+    if is_filtered(error) or (not broken and not isinstance(error, _OF_READING)):
         return False
     frames = list(_frames(error))
     if (

@@ -19,7 +19,7 @@ from langgraph_conductor.errors import BudgetExceededError, ConductorError
 from langgraph_conductor.records import ErrorRecord, FailureKind
 from langgraph_conductor.replies import storable
 from langgraph_conductor.workers.billing import OUT_OF_CREDIT, is_answered, lacks_credit
-from langgraph_conductor.workers.broken_replies import is_broken_reply
+from langgraph_conductor.workers.broken_replies import is_broken_reply, is_filtered
 from langgraph_conductor.workers.error_bodies import (
     bodies,
     fault_in,
@@ -60,7 +60,6 @@ _BROKEN_NAMES = {
     "ResponseValidationError",
     "OpenRouterDefaultError",
 }
-_AZURE_FILTER: Final = "due to a content filter being triggered"
 _UNSENT_NAMES = {"ConnectError", "ConnectionRefusedError", "ClientConnectorError"}
 
 
@@ -94,10 +93,13 @@ def refusal_in(error: Exception) -> Exception | None:
     if isinstance(error, EmptyReplyError | RefusalError):
         return None
     words, name = said(error), type(error).__name__
-    filtered = isinstance(error, ValueError) and _AZURE_FILTER in words
     codes = {fault_in(body).get("code") for body in _read_bodies(error)}
     new: Exception | None = None
-    if filtered or name == "ContentFilterFinishReasonError" or "content_filter" in map(str, codes):
+    if (
+        is_filtered(error)
+        or name == "ContentFilterFinishReasonError"
+        or "content_filter" in map(str, codes)
+    ):
         new = RefusalError(f"the provider's filter refused: {words}")
     elif isinstance(error, ModelRefusalError):
         new = RefusalError(f"the model refused: {words}")

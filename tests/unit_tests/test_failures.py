@@ -10,11 +10,11 @@ import httpx2
 import openai
 import pytest
 from langchain_core.runnables import RunnableLambda
-from langchain_openai import ChatOpenAI
+from langchain_openai import AzureChatOpenAI, ChatOpenAI
 
 from langgraph_conductor import Worker, WorkerError, create_conductor
 from langgraph_conductor.planners import fixed
-from langgraph_conductor.testing import ScriptedModel
+from langgraph_conductor.testing import FakeProviders, ScriptedModel, faults
 from langgraph_conductor.workers.failures import (
     error_record,
     is_outage,
@@ -431,3 +431,29 @@ def test_a_reply_that_azure_filtered_is_a_refusal(run):
     with pytest.raises(WorkerError, match="RefusalError: the provider's filter") as caught:
         run(create_conductor(fixed.single("w"), [worker]), ask())
     assert not caught.value.infrastructure
+
+
+@pytest.mark.parametrize("has_tools", [False, True], ids=["model", "agent"])
+def test_a_reply_that_azures_client_finds_filtered_is_asked_for_once(has_tools, run):
+    def look(query: str) -> str:
+        """Look it up."""
+        return query
+
+    with FakeProviders(faults.filtered()) as providers:
+        made = azure(providers)
+        worker = Worker("w", made, tools=[look] if has_tools else [])
+        with pytest.raises(WorkerError, match="RefusalError: the provider's filter") as caught:
+            run(create_conductor(fixed.single("w"), [worker]), ask())
+        assert len(providers.requests) == 1
+        assert not caught.value.infrastructure
+        plan = run(create_conductor(made, [Worker("w", lambda task: "x")]), ask())["rounds"][0]["plan"]
+        assert len(providers.requests) == 2
+    assert (plan["reached"], plan["error"]["infrastructure"]) == ("fallback", False)
+    assert "no reply" not in plan["error"]["message"]
+
+
+def azure(providers):
+    return AzureChatOpenAI(
+        azure_deployment="m", azure_endpoint=providers.azure_url, api_version="2024-10-21", api_key="x",
+        max_retries=0,
+    )  # fmt: skip

@@ -379,3 +379,65 @@ def test_reasoning_has_two_names(name):
         assert "reasoning_content" not in result(**{name: nothing}).additional_kwargs
     both = result(reasoning="first", reasoning_content="second")
     assert both.additional_kwargs["reasoning_content"] == "first"
+
+
+LIMITS = {
+    **dict.fromkeys(STRINGS.values(), 300),
+    **{f"{server}:m@http://127.0.0.1:9/v1": 600 for server in SERVERS},
+}
+
+
+@pytest.mark.parametrize("string", LIMITS)
+@pytest.mark.parametrize("given", [None, 7])
+@pytest.mark.parametrize("call", ["invoke", "ainvoke", "stream", "astream"])
+def test_every_client_has_time_limits_and_the_users_own_come_first(
+    string, given, call, providers, monkeypatch
+):
+    """As they arrive where connections are made; nothing is sent."""
+    seen = {}
+
+    class SeenError(Exception):
+        pass
+
+    def handle(self, request):
+        seen.update(request.extensions["timeout"])
+        raise SeenError
+
+    async def handle_awaited(self, request):
+        handle(self, request)
+
+    for package in ("httpx", "httpx2"):
+        monkeypatch.setattr(f"{package}.HTTPTransport.handle_request", handle)
+        monkeypatch.setattr(f"{package}.AsyncHTTPTransport.handle_async_request", handle_awaited)
+    in_milliseconds = string.startswith("openrouter")
+    options = {} if given is None else {"timeout": given * 1000 if in_milliseconds else given}
+    model = chat_model(string, **options)
+
+    async def gathered():
+        return [chunk async for chunk in model.astream("x")]
+
+    calls = {
+        "invoke": lambda: model.invoke("x"),
+        "ainvoke": lambda: asyncio.run(model.ainvoke("x")),
+        "stream": lambda: list(model.stream("x")),
+        "astream": lambda: asyncio.run(gathered()),
+    }
+    with pytest.raises(Exception, match=r".|\A\Z"):
+        calls[call]()
+    assert seen["read"] == (given or LIMITS[string])
+    assert seen["connect"] == (given or 10)
+
+
+def test_a_model_of_another_provider_has_a_time_limit_where_its_class_knows_one(monkeypatch):
+    from langchain_openai import ChatOpenAI
+
+    built = []
+
+    def init(name, **options):
+        built.append(options)
+        return ChatOpenAI(model=name, api_key="x", **options)
+
+    monkeypatch.setattr("langchain.chat_models.init_chat_model", init)
+    assert chat_model("other:m").request_timeout == 300
+    assert chat_model("other:m", timeout=7).request_timeout == 7
+    assert built == [{}, {"timeout": 300}, {"timeout": 7}]

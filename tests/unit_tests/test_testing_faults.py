@@ -18,7 +18,7 @@ from langchain_core.exceptions import (
 )
 from langchain_openai import ChatOpenAI
 
-from langgraph_conductor.testing import FakeProviders, faults
+from langgraph_conductor.testing import FakeProviders, FakeReply, faults
 from langgraph_conductor.workers.failures import is_outage
 from tests.clients import CALLS, WIRES, client, failure_of
 
@@ -164,3 +164,14 @@ def test_a_refused_url_refuses():
     assert isinstance(caught.value.reason, ConnectionRefusedError)
     model = ChatOpenAI(model="m", base_url=faults.refused_url() + "/v1", api_key="x", max_retries=0)
     assert isinstance(failure_of(lambda: model.invoke("Hi")), ModelConnectionError)
+
+
+@pytest.mark.parametrize("name", ["invoke", "astream"])
+def test_what_a_call_costs_beside_plain_tokens_reaches_the_client(name):
+    reply = FakeReply("x", input_tokens=200, cost=0, upstream_cost=0.25, hour_cache_tokens=100)
+    with FakeProviders(reply) as providers:
+        said = CALLS[name](client("openrouter", providers), "Hi").response_metadata
+        used = CALLS[name](client("anthropic", providers), "Hi").usage_metadata
+    assert (said["cost"], said["cost_details"]["upstream_inference_cost"]) == (0, 0.25)
+    assert used["input_tokens"] == 200
+    assert used["input_token_details"]["ephemeral_1h_input_tokens"] == 100

@@ -281,3 +281,26 @@ async def test_the_store_keeps_neither_outages_nor_billing(providers):
             first = await run_episode(task, fixed.single("w"), pool, store=store)
             assert (first.score, bool(first.infra)) == (None, True), fault
         assert (await run_episode(task, fixed.single("w"), pool, store=store)).score == 1.0
+
+
+# Responses always have one, and OpenRouter's client takes a reply without for none at all, which is asked for again.
+@pytest.mark.parametrize("wire", ["openai", "vllm", "anthropic", "gemini"])
+def test_a_tool_call_without_an_id_is_given_one(wire, streaming, run, providers):
+    ran = []
+
+    def look(query: str) -> str:
+        """Look it up."""
+        ran.append(query)
+        return f"found {query}"
+
+    calls = [FakeToolCall("look", {"query": query}, without_id=True) for query in ("tides", "moons")]
+    before = script(providers, wire, FakeReply(tool_calls=tuple(calls)), "It is 42.")
+    result = run(conductor_of(model(wire, providers, streaming), tools=[look]), ask())
+    assert (result["answer"], asked_of(providers, before)) == ("It is 42.", 2)
+    assert sorted(ran) == ["moons", "tides"]
+    sent = json.dumps(providers.requests[-1].body)
+    assert "found tides" in sent
+    assert "found moons" in sent
+    assert not re.search(r'"(?:tool_call_id|tool_use_id|call_id)": (?:null|"")', sent)
+    ids = re.findall(r'"(?:tool_call_id|tool_use_id|call_id)": "([^"]+)"', sent)
+    assert wire == "gemini" or len(set(ids)) == 2
