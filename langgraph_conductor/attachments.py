@@ -26,6 +26,9 @@ Kind = Literal["image", "file", "audio", "video", "attachment"]
 FROM_MESSAGE: Final = "from_message"
 """The key of an attachment that is not stored again: the id of the message of the conversation that holds it."""
 
+LABEL: Final = "label"
+"""The key of an attachment that keeps the name it has in the whole question, where a worker sees a part of it."""
+
 _MEDIA: Final = ("image", "audio", "video")
 _STANDARD: Final = (*_MEDIA, "file", "text-plain")
 _DATA: Final = ("base64", "url", "file_id", "text")
@@ -65,7 +68,7 @@ def standard_blocks(block: Mapping[str, Any]) -> list[ContentBlock]:
     """
     if is_text(block) and "source_type" not in block:
         return [dict(block)]
-    given = dict(block)
+    given = _without(block, LABEL)
     cache = given.pop("cache_control", None)
     found = [tidy for one in _known_to_langchain(given) for tidy in _translated(one)]
     if cache is not None and found:
@@ -295,14 +298,31 @@ def kind_of(block: Mapping[str, Any]) -> Kind:
 
 
 def labels(found: Iterable[ContentBlock]) -> list[str]:
-    """The names by which prompts and records tell attachments apart: `"image 1"`, `"file 1"`, `"image 2"`."""
+    """The names by which prompts and records tell attachments apart: `"image 1"`, `"file 1"`, `"image 2"`.
+
+    Of a part of a question, those they have in the whole (`LABEL`): plans go by them.
+    """
     counts: dict[str, int] = {}
     named = []
     for block in found:
         kind = kind_of(block)
         counts[kind] = counts.get(kind, 0) + 1
-        named.append(f"{kind} {counts[kind]}")
+        named.append(str(block.get(LABEL) or f"{kind} {counts[kind]}"))
     return named
+
+
+def labelled(found: Sequence[ContentBlock], names: Sequence[str]) -> list[ContentBlock]:
+    """Attachments under these names."""
+    own = labels(found)
+    return [
+        block if name == numbered else {**block, LABEL: name}
+        for block, name, numbered in zip(found, names, own, strict=True)
+    ]
+
+
+def unlabelled(block: Mapping[str, Any]) -> ContentBlock:
+    """An attachment as models are sent it."""
+    return _without(block, LABEL)
 
 
 def name_of(block: Mapping[str, Any]) -> str:

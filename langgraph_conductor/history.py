@@ -1,10 +1,10 @@
 """How much of a conversation a worker is shown: all, the newest request alone, or that and some turns before."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
-from langgraph_conductor.attachments import labels
+from langgraph_conductor.attachments import attachments, labelled, labels
 from langgraph_conductor.conversation import question_blocks
 from langgraph_conductor.prompts import text_of
 from langgraph_conductor.records import ContentBlock
@@ -13,7 +13,6 @@ from langgraph_conductor.tags import (
     CONVERSATION_TAGS,
     MARK,
     is_conversation,
-    mark,
     unescape,
 )
 
@@ -62,7 +61,8 @@ def recent(question: Sequence[ContentBlock], history: History) -> list[ContentBl
         question: Content blocks, as `conversation.question_of` makes them.
         history: `"all"`; `"last"`, the newest request alone; or how many turns before it are kept. System messages
             are no turns: they are kept with a number, and so is what was said after the newest request.
-            Attachments of what is left out are left out, too.
+            Attachments of what is left out are left out, too; the others keep the names by which plans tell
+            them apart.
     """
     text = text_of(question)
     if history == "all" or not is_conversation(text):
@@ -78,17 +78,18 @@ def recent(question: Sequence[ContentBlock], history: History) -> list[ContentBl
     if not left_out:
         return [*question]
     alone = len(left_out) == len(parts) - 1
-    shown, kept = _with_those_marked(
-        parts[newest].inside if alone else _without(parts, left_out), text, others
-    )
+    shown = parts[newest].inside if alone else _without(parts, left_out)
+    kept = _marked_in(shown, text, others)
     if not alone:
-        return [{"type": "text", "text": shown}, *kept]
-    return question_blocks(_as_it_was_given(shown, kept))
+        return [{"type": "text", "text": shown}, *labelled([*kept.values()], [*kept])]
+    request = question_blocks(_as_it_was_given(shown, kept))
+    names = iter(labelled(attachments(request), [*kept]))
+    return [block if block.get("type") == "text" else next(names) for block in request]
 
 
-def _as_it_was_given(request: str, kept: Sequence[ContentBlock]) -> list[ContentBlock]:
+def _as_it_was_given(request: str, kept: Mapping[str, ContentBlock]) -> list[ContentBlock]:
     """The blocks of a request that was rendered, its attachments where their marks stand."""
-    places = dict(zip(labels(kept), kept, strict=True))
+    places = dict(kept)
     blocks: list[ContentBlock] = []
     at = 0
     for found in MARK.finditer(request):
@@ -102,21 +103,16 @@ def _text(shown: str) -> list[ContentBlock]:
     return [{"type": "text", "text": unescape(shown, CONVERSATION_TAGS)}] if shown.strip() else []
 
 
-def _with_those_marked(
-    shown: str, text: str, others: Sequence[ContentBlock]
-) -> tuple[str, list[ContentBlock]]:
-    """A part of a conversation and the attachments of that part, whose marks are numbered again.
+def _marked_in(shown: str, text: str, others: Sequence[ContentBlock]) -> dict[str, ContentBlock]:
+    """The attachments of a part of a conversation, by name.
 
     Args:
         shown: The part.
         text: All of the conversation.
         others: All attachments.
     """
-    names = labels(others)
     gone = {found[1] for found in MARK.finditer(text)} - {found[1] for found in MARK.finditer(shown)}
-    kept = [i for i, name in enumerate(names) if name not in gone]
-    renamed = dict(zip((names[i] for i in kept), labels(others[i] for i in kept), strict=True))
-    return MARK.sub(lambda found: mark(renamed.get(found[1], found[1])), shown), [others[i] for i in kept]
+    return {name: block for name, block in zip(labels(others), others, strict=True) if name not in gone}
 
 
 def _parts(text: str) -> Iterator[_Part]:

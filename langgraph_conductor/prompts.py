@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
-from langgraph_conductor.attachments import attachments, in_words, is_text, labels
+from langgraph_conductor.attachments import attachments, in_words, is_text, labels, unlabelled
 from langgraph_conductor.records import ContentBlock, StepOutput
 from langgraph_conductor.replies import storable
 from langgraph_conductor.tags import (
@@ -89,7 +89,7 @@ def with_attachments(text: str, question: Iterable[ContentBlock]) -> str | list[
     shown = "".join(piece.text for piece in pieces)
     begins = text.find(whole := enclosed("overall_task", shown))
     if begins < 0:
-        return [{"type": "text", "text": text}, *map(dict, blocks)] if blocks else text
+        return [{"type": "text", "text": text}, *map(unlabelled, blocks)] if blocks else text
     if not blocks and not any(piece.cached for piece in pieces):
         return text
     at = begins + whole.index("\n") + 1
@@ -102,7 +102,7 @@ def with_attachments(text: str, question: Iterable[ContentBlock]) -> str | list[
             content.append({"type": "text", "text": said} | piece.caching)
             said = ""
         if piece.block is not None:
-            content.append(dict(piece.block))
+            content.append(unlabelled(piece.block))
     return [*content, {"type": "text", "text": said + text[at:]}]
 
 

@@ -28,6 +28,7 @@ from langgraph_conductor.graph.kept import (
 from langgraph_conductor.graph.run_context import RunContext, taken
 from langgraph_conductor.graph.telling import stream_of, tell_budget, watching
 from langgraph_conductor.graph.traces import unclaimed
+from langgraph_conductor.history import recent
 from langgraph_conductor.options import OPTIONS
 from langgraph_conductor.records import StepOutput, StepRecord, WorkerTask
 from langgraph_conductor.state import (
@@ -183,7 +184,8 @@ def step_node(
             record["note"] = note
         reached = {meter.worker for meter in tries}
         readers = [who for who in asked if who.name in reached]
-        if withheld := [one for who in readers for one in who.reader.records(state[QUESTION], who.name)]:
+        seen = [(who, recent(state[QUESTION], who.history)) for who in readers]
+        if withheld := [one for who, part in seen for one in who.reader.records(part, who.name)]:
             record["withheld"] = withheld
         if ledger and ledger.refusal:
             record["refusal"] = error_record(ledger.refusal)

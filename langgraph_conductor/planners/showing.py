@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from langgraph_conductor.attachments import attachments, labels
+from langgraph_conductor.history import recent
 from langgraph_conductor.planners.profiles import Measured, Profiles, WorkerProfile
 from langgraph_conductor.records import ContentBlock
 from langgraph_conductor.workers import Worker, WorkerPool
@@ -67,9 +68,12 @@ def _line(ordinal: int, worker: Worker, show: Show) -> str:
 
 def read_by(worker: Worker, question: Sequence[ContentBlock]) -> str:
     """What a worker reads of a question's attachments, in brackets; empty if there is none."""
+    if not attachments(question):
+        return ""
+    question = recent(question, worker.history)
     named = labels(attachments(question))
     if not named:
-        return ""
+        return " (gets none of what the question carries)"
     if not worker.reader.models:
         return f" (gets {', '.join(named)}; whether it can read that is not known)"
     unread = {at for at, _ in worker.reader.withheld(question)}

@@ -22,7 +22,7 @@ from langgraph_conductor.replay.shapes import PLAN_REPLY
 from langgraph_conductor.replay.store import key_of
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import Worker, WorkerPool
-from langgraph_conductor.workers.failures import EmptyReplyError, RefusalError
+from langgraph_conductor.workers.failures import EmptyReplyError, RefusalError, refusal_in
 from langgraph_conductor.workers.forms import text_of_result
 from langgraph_conductor.workflow import Step, Workflow, readable_steps
 
@@ -51,7 +51,12 @@ def _worker(worker: Worker) -> Worker:
         key = key_of("worker", who, messages_identity(task.messages), sample)
 
         async def live(config: RunnableConfig) -> dict[str, Any]:
-            result = await ask(task, config)
+            try:
+                result = await ask(task, config)
+            except Exception as error:
+                if (refusal := refusal_in(error)) is not None:
+                    raise refusal from error  # a reply too, which some clients tell by an error of their own
+                raise
             text = text_of_result(result)
             infra = _infra_inside(result)
             return {"text": text, "infra": f"worker {worker.name}, {infra}"} if infra else {"text": text}

@@ -99,17 +99,20 @@ class Reader:
             told = [words.format(what=in_words(attachments(question), map(_first, missing)))] if (
                 missing := self.withheld(question)
             ) else []  # fmt: skip
-            fitted[i] = fitted[i].model_copy(update={"content": self._content(content, told)})
+            names = labels(attachments(question))
+            fitted[i] = fitted[i].model_copy(update={"content": self._content(content, told, names)})
             break
         return fitted
 
-    def _content(self, content: Sequence[Any], told: Sequence[str]) -> str | list[Any]:
+    def _content(
+        self, content: Sequence[Any], told: Sequence[str], names: Sequence[str]
+    ) -> str | list[Any]:
         sent: list[Any] = []
-        named = iter(labels(block for block in content if not is_text(block)))
+        named = iter(names)
         for block in content:
             if is_text(block):
                 sent.append(block if self._caches_text else _without(block, "cache_control"))
-            elif not isinstance(one := self._sent(block, next(named)), str):
+            elif not isinstance(one := self._sent(block, next(named, "file")), str):
                 sent.append(one)
         sent += [{"type": "text", "text": f"\n\n{text}"} for text in told]
         joined: list[Any] = []

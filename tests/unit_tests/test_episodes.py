@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.messages import AIMessage
 
 from langgraph_conductor import (
     Budget,
@@ -393,11 +394,19 @@ async def test_a_retried_outage_is_kept_once_it_is_over(store):
     assert again.score == 1.0
 
 
-@pytest.mark.parametrize("reply", ["", "refusal"])
-async def test_an_empty_reply_and_a_refusal_are_replies_that_were_paid(store, reply):
-    from langchain_core.messages import AIMessage
+FILTERED = "Azure has not provided the response due to a content filter being triggered"
 
-    said = AIMessage("", additional_kwargs={"refusal": "I will not."}) if reply else AIMessage("")
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        AIMessage(""),
+        AIMessage("", additional_kwargs={"refusal": "I will not."}),
+        ValueError(FILTERED),  # as Azure's client tells it
+    ],
+    ids=["empty", "refusal", "filtered"],
+)
+async def test_an_empty_reply_and_a_refusal_are_replies_that_were_paid(store, said):
     model = ScriptedModel(replies=[said, "42"])
     workers = WorkerPool([Worker("a", model)])
     text = plan_text(("a", "Do it.", []))
@@ -406,8 +415,9 @@ async def test_an_empty_reply_and_a_refusal_are_replies_that_were_paid(store, re
     assert called(model) == 1
     assert first.score == again.score == 0.0
     errors = [episode.rounds[0]["steps"][0]["error"] for episode in (first, again)]
-    assert errors[0] == errors[1]
-    assert again.usage.calls == 1
+    assert {error["type"] for error in errors} <= {"EmptyReplyError", "RefusalError"}
+    assert [error["message"] for error in errors] == [errors[0]["message"]] * 2
+    assert again.usage.calls == first.usage.calls == isinstance(said, AIMessage)
 
 
 async def test_a_plan_that_could_not_be_read_is_kept_too(store):
