@@ -20,7 +20,7 @@ History = Literal["all", "last"] | int
 """What a worker sees of the chat; see `Worker`."""
 
 _PART: Final = re.compile(r'<(turn|newest_request)(?: role="(\w+)")?>\n(.*?)\n</\1>', re.DOTALL)
-_LEFT_OUT: Final = re.compile(r"\[(\d+) earlier turns are left out")
+_LEFT_OUT: Final = re.compile(r"\[(\d+) earlier turn(?:s are| is) left out")
 
 
 class _Part(NamedTuple):

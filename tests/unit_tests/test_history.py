@@ -223,3 +223,12 @@ def test_a_question_that_only_looks_like_a_chat_is_one_request(run):
 def test_other_histories_are_refused(history):
     with pytest.raises(ValueError, match=r"worker 'w': history must be \"all\", \"last\""):
         Worker("w", lambda task: "x", history=history)
+
+
+def test_cutting_twice_counts_all_that_was_left_out_when_the_first_cut_left_out_one() -> None:
+    chat = [HumanMessage("a"), AIMessage("b"), HumanMessage("c"), AIMessage("d"), HumanMessage("e")]
+    once = recent(question_of(chat), 3)
+    assert "[1 earlier turn is left out]" in text_of(once)
+    twice = text_of(recent(once, 2))
+    assert twice == text_of(recent(question_of(chat), 2))
+    assert twice.count("left out]") == 1
