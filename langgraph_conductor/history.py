@@ -19,7 +19,7 @@ from langgraph_conductor.tags import (
 History = Literal["all", "last"] | int
 """What a worker sees of the chat; see `Worker`."""
 
-_PART: Final = re.compile(r'<(turn|newest_request)(?: role="(\w+)")?>\n(.*?)\n</\1>', re.DOTALL)
+_OPENED: Final = re.compile(r'<(turn|newest_request)(?: role="(\w{1,32})")?>\n')
 _LEFT_OUT: Final = re.compile(r"\[(\d+) earlier turn(?:s are| is) left out")
 
 
@@ -117,9 +117,16 @@ def _marked_in(shown: str, text: str, others: Sequence[ContentBlock]) -> dict[st
 
 def _parts(text: str) -> Iterator[_Part]:
     at = len(CONVERSATION_INTRO)
-    for found in _PART.finditer(text, at):
-        yield _Part(found[1], found[2] or "", found[3], found[0], text[at : found.start()].strip())
-        at = found.end()
+    while found := _OPENED.search(text, at):
+        closed = f"\n</{found[1]}>"
+        if (end := text.find(closed, found.end() - 1)) < 0:
+            return
+        over = end + len(closed)
+        inside = text[found.end() : end]
+        yield _Part(
+            found[1], found[2] or "", inside, text[found.start() : over], text[at : found.start()].strip()
+        )
+        at = over
 
 
 def _without(parts: Sequence[_Part], left_out: set[int]) -> str:

@@ -138,7 +138,7 @@ def _held(name: str, module: ModuleType | None) -> Iterator[Found]:
 
 def _compiled(value: Any, depth: int) -> Iterator[re.Pattern[str]]:
     if isinstance(value, re.Pattern):
-        yield value if isinstance(value.pattern, str) else re.compile(_as_text(value.pattern), value.flags)
+        yield value if isinstance(value.pattern, str) else re.compile(as_text(value.pattern), value.flags)
     elif depth and isinstance(value, Mapping):
         for part in (*value.keys(), *value.values()):
             yield from _compiled(part, depth - 1)
@@ -202,7 +202,7 @@ def _flags(call: ast.Call) -> int:
     return flags
 
 
-def _as_text(pattern: str | bytes) -> str:
+def as_text(pattern: str | bytes) -> str:
     """A pattern; one for bytes is tried with the characters of their numbers."""
     return pattern if isinstance(pattern, str) else pattern.decode("latin-1")
 
@@ -210,7 +210,7 @@ def _as_text(pattern: str | bytes) -> str:
 def _text(node: ast.expr, module: ModuleType | None) -> str | None:
     """The text of a pattern; what only a run would tell in it is taken for a word."""
     if isinstance(node, ast.Constant):
-        return _as_text(node.value) if isinstance(node.value, str | bytes) else None
+        return as_text(node.value) if isinstance(node.value, str | bytes) else None
     if isinstance(node, ast.JoinedStr):
         parts = [
             part.value if isinstance(part, ast.Constant) else _text(part.value, module) or "word"

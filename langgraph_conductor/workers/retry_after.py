@@ -16,7 +16,7 @@ _MOST_WORDS: Final = 20_000
 _EPOCH: Final = 10**9
 """A reset as large is a point of time, in seconds since 1970; in milliseconds where it is 1000 times so."""
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"(\d{1,8}(?:\.\d{1,12})?)(ms|s|m|h|d)")
 _SAID = re.compile(
     r"(?:try|trying|try again|wait|available|resets?)(?: after| in| for)?:? "
     r"(?:((?:\d{1,8}(?:\.\d{1,12})?(?:ms|[smhd])){1,5})"
