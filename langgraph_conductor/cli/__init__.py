@@ -1,7 +1,12 @@
 """The command `langgraph-conductor`."""
 
 import io
+import os
 import sys
+from contextlib import suppress
+from typing import Final
+
+_INTERRUPTED: Final = 130
 
 
 def main() -> None:
@@ -17,8 +22,30 @@ def main() -> None:
         )
         sys.exit(4)  # the code of a missing package; the module that names it needs typer
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show is no reason to fail
             stream.reconfigure(errors="replace")
-    app()
+    try:
+        app()
+    except SystemExit as ended:
+        _end(ended)
+        raise
+
+
+def _end(ended: SystemExit) -> None:
+    """End the process at once, where llama.cpp runs in it and was left at work.
+
+    Its server waits for requests that are still in flight when the interpreter ends, and where those who asked are
+    gone it waits for ever.
+    """
+    if "xllamacpp" not in sys.modules or ended.code != _INTERRUPTED:
+        return
+    if "langchain_core.tracers.langchain" in sys.modules:
+        from langchain_core.tracers.langchain import wait_for_all_tracers
+
+        wait_for_all_tracers()
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(_INTERRUPTED)

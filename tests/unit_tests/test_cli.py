@@ -608,3 +608,18 @@ def test_check_also_checks_where_runs_are_saved(write, tmp_path):
 
 def test_a_file_that_is_not_there_is_said_in_words():
     assert one_line(command("draw", "nothing.json"), 1) == "error: there is no file 'nothing.json'"
+
+
+@pytest.mark.parametrize(("code", "loaded", "ended"), [(130, True, [130]), (130, False, []), (0, True, [])])
+def test_an_interrupted_command_does_not_wait_for_the_embedded_server(code, loaded, ended, monkeypatch):
+    from langgraph_conductor import cli
+
+    left = []
+    monkeypatch.setattr(cli.os, "_exit", left.append)
+    monkeypatch.setattr("langgraph_conductor.cli.app.app", lambda: sys.exit(code))
+    monkeypatch.setitem(sys.modules, "xllamacpp", object())
+    if not loaded:
+        monkeypatch.delitem(sys.modules, "xllamacpp")
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert left == ended
