@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from functools import partial
 
+from langgraph_conductor.replies import storable
 from langgraph_conductor.workers.failures import (
     EmptyReplyError,
     RefusalError,
@@ -23,6 +24,11 @@ def is_bug(error: BaseException) -> bool:
     return not was_refused(error) and not (is_of_double(error) and not place_of(error))
 
 
+def _clean(text: str, secrets: tuple[str, ...]) -> str:
+    """`text` without keys, and without what cannot be encoded."""
+    return storable(redacted(text, secrets))
+
+
 def warn_of(logger: logging.Logger, what: str, error: BaseException, secrets: Iterable[str] = ()) -> None:
     """Log a failure, with its traceback if it is a bug; keys are left out.
 
@@ -38,5 +44,5 @@ def warn_of(logger: logging.Logger, what: str, error: BaseException, secrets: It
     logger.warning(
         "%s: %s", what, f"{type(error).__name__}: {told(error, secrets)}{told_where}",
         exc_info=error if bug else None,
-        extra={"conductor_clean": partial(redacted, secrets=secrets)},
+        extra={"conductor_clean": partial(_clean, secrets=secrets)},
     )  # fmt: skip
