@@ -11,8 +11,6 @@ import traceback
 import unicodedata
 from typing import Any, Final, Literal
 
-from langgraph_conductor.containment import said
-
 # Controls but for tab and line feed; marks of direction; line separators; format signs that nobody sees, but for
 # the joiners U+200C and U+200D, which scripts and emoji need, and for signs of their category that are seen (of
 # numbers in Arabic, Syriac and Kaithi) or lay out hieroglyphs; tags (U+E0000), in which whole texts can be hidden.
@@ -118,6 +116,8 @@ def _clean(value: Any) -> Any:
 
 def _told(error: BaseException) -> str:
     """A traceback whose exceptions' own words are cleaned, the causes first."""
+    from langgraph_conductor.containment import said  # brings asyncio, and commands speak before that
+
     parts: list[str] = []
     seen: BaseException | None = error
     while seen is not None and len(parts) < _FRAMES:
