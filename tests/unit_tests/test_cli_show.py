@@ -548,7 +548,7 @@ def test_what_is_written_is_its_owners_alone(monkeypatch, tmp_path):
     finally:
         os.umask(before)
     assert done.exit_code == 0, done.stderr
-    seen = json.loads(done.stdout.partition("answer: ")[2].partition("\n")[0])
+    seen = json.loads(done.stdout)
     assert {"runs.db", "runs.db-wal", "runs.db-shm", "run.jsonl"} <= set(seen)
     assert {*seen.values()} == {0o600}
     assert stat.S_IMODE((tmp_path / "run.html").stat().st_mode) == 0o600

@@ -61,13 +61,15 @@ chain:app
                       chain:model
                         chain:ToolTurns.wrap_model_call
                           chain:ModelRetries.wrap_model_call
-                            llm:ToolModel
+                            chain:Sendable.wrap_model_call
+                              llm:ToolModel
                       chain:tools
                         tool:lookup
                       chain:model
                         chain:ToolTurns.wrap_model_call
                           chain:ModelRetries.wrap_model_call
-                            llm:ToolModel
+                            chain:Sendable.wrap_model_call
+                              llm:ToolModel
                   chain:step_4
                     chain:team
                       chain:intake
