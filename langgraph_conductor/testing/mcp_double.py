@@ -30,6 +30,10 @@ class FakeMcpServer:
     """A double of an MCP server, for tests of workers with tools and of what becomes of their failures.
 
     ```python
+    from langgraph_conductor import Worker
+    from langgraph_conductor.testing import FakeMcpServer, ScriptedModel
+
+    model = ScriptedModel("done")
     server = FakeMcpServer("wiki", tools=["search"], faults={"search": "dies"})
     worker = Worker("w", model, tools=[server.stdio()])
     with server.http() as connection:
