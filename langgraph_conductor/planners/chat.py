@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from os import PathLike
 from typing import Any, Final, Literal, NamedTuple
@@ -41,7 +41,7 @@ from langgraph_conductor.workers.composed import takes_schemas, under_schema
 from langgraph_conductor.workers.failures import wait_before_retry
 from langgraph_conductor.workers.fitting import reader_of
 from langgraph_conductor.workers.models import chat_model
-from langgraph_conductor.workers.sendable import has_system, refuses_system, without_system
+from langgraph_conductor.workers.sendable import SystemRole, refuses_system
 from langgraph_conductor.workflow import Workflow
 
 MAX_REPAIRS: Final = 2
@@ -268,10 +268,9 @@ class ChatPlanner:
         usage = Usage()
         while True:
             try:
-                said = yield from self._ask(_Call(model, self._sent([*messages, *opening])))
+                said = yield from self._ask(_Call(model, self._learned.role.sent([*messages, *opening])))
             except Exception as error:
-                if not self._learned.no_system and has_system(messages) and refuses_system(error):
-                    self._learned.no_system = True
+                if self._learned.role.learns(messages, error):
                     continue
                 if self.structured and not attempts and refuses_schema(error):
                     raise self._without_schema(error) from error
@@ -301,15 +300,11 @@ class ChatPlanner:
                 workflow,
                 reached="repair" if attempts else reached,
                 text=text,
-                messages=(*self._sent(prompt), *opening),
+                messages=(*self._learned.role.sent(prompt), *opening),
                 attempts=(*attempts, Attempt(self._mode, text)),
                 usage=usage,
                 withheld=tuple(reader_of(self.model).records(request.question, "")),
             )
-
-    def _sent(self, messages: list[BaseMessage]) -> list[BaseMessage]:
-        """`messages` in the roles that the model takes."""
-        return without_system(messages) if self._learned.no_system else messages
 
     def _without_schema(self, error: Exception) -> Exception:
         """What is raised where the schema was refused: the signal to ask for text, if that may be."""
@@ -392,11 +387,11 @@ class Learned:
 
     Args:
         no_schema: A schema.
-        no_system: The system role.
+        role: The system role.
     """
 
     no_schema: bool = False
-    no_system: bool = False
+    role: SystemRole = field(default_factory=SystemRole)
 
 
 class _NoSchemaError(Exception):

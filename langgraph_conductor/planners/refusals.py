@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from pydantic import ValidationError
 
 from langgraph_conductor.containment import said
 from langgraph_conductor.errors import ConductorError
-from langgraph_conductor.workers.sendable import causes
+from langgraph_conductor.workers.error_bodies import bodies, http_status, status_in
+from langgraph_conductor.workers.exception_groups import causes
 
 _OF_SCHEMA: Final = re.compile(
     r"response[ _-]?(?:format|schema|mime)|json[ _-]?(?:schema|mode|object)|structured[ _-]?(?:output|generation)"
@@ -60,10 +61,6 @@ def _words(error: BaseException) -> str:
 
 
 def _status(error: BaseException) -> int | None:
-    """The HTTP status of a failure, as clients keep it."""
-    body: Any = error.args[0] if error.args and isinstance(error.args[0], Mapping) else {}
-    response = getattr(error, "response", None)
-    places = (error, "status_code"), (response, "status_code"), (error, "code")
-    told = [getattr(holder, name, None) for holder, name in places]
-    told.append(body["error"].get("code") if isinstance(body.get("error"), Mapping) else body.get("code"))
-    return next((status for status in told if type(status) is int and 400 <= status < 600), None)
+    """The HTTP status of a failure, or what its body says in the place of one."""
+    status = http_status(error)
+    return status if status is not None else next(filter(None, map(status_in, bodies(error))), None)

@@ -21,7 +21,7 @@ _READING = re.compile(
 _CALLS = re.compile(r"_a?(?:generate|stream)")
 """How the functions begin in which chat models make their calls."""
 _CORE: Final = "langchain_core.language_models.chat_models"
-_BROKEN: Final = frozenset({
+BROKEN_NAMES: Final = frozenset({
     "JSONDecodeError", "OpenRouterDefaultError", "ResponseValidationError", "UnknownApiResponseError",
 })  # fmt: skip
 """What clients raise of replies alone: they write no JSON that they would have to read."""
@@ -42,7 +42,7 @@ def is_broken_reply(error: BaseException) -> bool:
     Args:
         error: The exception itself; what caused it does not count.
     """
-    broken = type(error).__name__ in _BROKEN
+    broken = type(error).__name__ in BROKEN_NAMES
     if is_filtered(error) or (not broken and not isinstance(error, _OF_READING)):
         return False
     frames = list(_frames(error))

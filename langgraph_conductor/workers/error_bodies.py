@@ -8,6 +8,7 @@ _LONGEST: Final = 100_000
 """Characters of a body that are read as JSON."""
 _MOST_PARTS: Final = 20
 _FIRST_FAILURE: Final = 400
+_OUTAGES: Final = frozenset({408, 409, 425, 429})
 _NOTHING: Final = object()
 
 _STATUS_OF_WORD: Final[Mapping[str, int]] = {
@@ -136,6 +137,11 @@ def message_in(body: Mapping[str, Any]) -> str:
     """The sentence in which a body tells of the failure; empty if there is none."""
     message = fault_in(body).get("message")
     return message if isinstance(message, str) else ""
+
+
+def is_trouble(status: int | None) -> bool:
+    """Whether an HTTP status blames the server, or the moment, and not the request."""
+    return status is not None and (status in _OUTAGES or status >= 500)
 
 
 def headers_of(error: BaseException) -> Iterator[Any]:

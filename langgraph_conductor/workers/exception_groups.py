@@ -1,10 +1,11 @@
-"""Groups of exceptions, as anyio's task groups raise them: which of them is the one to tell."""
+"""Exceptions that came of others, and groups of them, as anyio's task groups raise: which is the one to tell."""
 
 from collections.abc import Callable, Iterator
 
 from langgraph.errors import GraphBubbleUp
 
 _MOST = 1_000
+_DEEPEST = 10
 
 
 def members(error: BaseException) -> Iterator[BaseException]:
@@ -18,6 +19,19 @@ def members(error: BaseException) -> Iterator[BaseException]:
             waiting[:0] = seen.exceptions
         else:
             yield seen
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it came of, the outermost first; of a group the first in it."""
+    seen: BaseException | None = error
+    for _ in range(_DEEPEST):
+        if seen is None:
+            return
+        yield seen
+        if isinstance(seen, BaseExceptionGroup) and seen.exceptions:
+            seen = seen.exceptions[0]
+        else:
+            seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
 
 
 def main_cause(error: BaseException, weighs: Callable[[BaseException], bool]) -> BaseException:

@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, cast, get_args
 
@@ -19,11 +19,12 @@ from langgraph_conductor.errors import BudgetExceededError, ConductorError
 from langgraph_conductor.records import ErrorRecord, FailureKind
 from langgraph_conductor.replies import storable
 from langgraph_conductor.workers.billing import OUT_OF_CREDIT, is_answered, lacks_credit
-from langgraph_conductor.workers.broken_replies import is_broken_reply, is_filtered
+from langgraph_conductor.workers.broken_replies import BROKEN_NAMES, is_broken_reply, is_filtered
 from langgraph_conductor.workers.error_bodies import (
     bodies,
     fault_in,
     http_status,
+    is_trouble,
     kept,
     message_in,
     status_in,
@@ -43,7 +44,6 @@ _OUTAGES = (
     ModelRateLimitError,
     ModelTimeoutError,
 )
-_OUTAGE_STATUS = {408, 409, 425, 429}
 _OUTAGE_NAMES = {
     "TransportError", "URLError", "ClientConnectionError", "ClientPayloadError", "BrokenResourceError",
     "ClosedResourceError",
@@ -54,12 +54,6 @@ _ENDED: Final = {"Event loop is closed", "Connection closed", "Session terminate
 _LONGEST = 2000
 _DEEPEST = 5
 _LONGEST_WAIT = 60.0
-_BROKEN_NAMES = {
-    "JSONDecodeError",
-    "UnknownApiResponseError",
-    "ResponseValidationError",
-    "OpenRouterDefaultError",
-}
 _UNSENT_NAMES = {"ConnectError", "ConnectionRefusedError", "ClientConnectorError"}
 
 
@@ -122,7 +116,7 @@ def is_outage(error: BaseException) -> bool:
             return True
         status = _status(seen)
         if status is not None:
-            return _is_trouble(status)
+            return is_trouble(status)
         if _named(seen, _OUTAGE_NAMES) or said(seen) in _ENDED:
             return True
         if is_broken_reply(seen) or _is_told_in_stream(seen):
@@ -136,10 +130,10 @@ def mark_broken_reply(error: BaseException) -> None:
     Only the call knows it: outside of one, the same exceptions are a worker's own mistakes.
     """
     for seen in _chain(error):
-        broken = _named(seen, _BROKEN_NAMES) or "Unmarshaller" in said(seen)[:80]
+        broken = _named(seen, BROKEN_NAMES) or "Unmarshaller" in said(seen)[:80]
         # LangChain raises the error in an OpenAI reply of status 200 as a ValueError of its body.
         body = seen.args[0] if seen.args and http_status(seen) is None else None
-        if broken or _is_trouble(status_in(body)):
+        if broken or is_trouble(status_in(body)):
             with suppress(AttributeError):
                 error.infrastructure = True  # type: ignore[attr-defined]
 
@@ -245,7 +239,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             seen = seen.__cause__
 
 
-def _named(error: BaseException, names: set[str]) -> bool:
+def _named(error: BaseException, names: Collection[str]) -> bool:
     return any(kind.__name__ in names for kind in type(error).__mro__)
 
 
@@ -260,10 +254,6 @@ def _read_bodies(error: BaseException) -> Iterator[Mapping[str, Any]]:
     return bodies(error) if is_answered(error) or is_broken_reply(error) else iter(())
 
 
-def _is_trouble(status: int | None) -> bool:
-    return status is not None and (status in _OUTAGE_STATUS or status >= 500)
-
-
 def told(error: BaseException, secrets: Iterable[str] = ()) -> str:
     """What `error` says, in words that help, without `secrets` and what no database takes."""
     return storable(redacted(_words(error), secrets))
@@ -273,7 +263,7 @@ def _words(error: BaseException) -> str:
     words = said(error)
     if kind_of(error) == "billing":
         return f"{OUT_OF_CREDIT} ({words})"
-    broken = [seen for seen in _chain(error) if is_broken_reply(seen) or _named(seen, _BROKEN_NAMES)]
+    broken = [seen for seen in _chain(error) if is_broken_reply(seen) or _named(seen, BROKEN_NAMES)]
     if not broken or http_status(error) is not None:
         return words
     for body in bodies(broken[-1]):

@@ -29,7 +29,7 @@ from langgraph_conductor.workers.failures import ModelCallError, RefusalError
 from langgraph_conductor.workers.memory import remembering
 from langgraph_conductor.workers.models import chat_model
 from langgraph_conductor.workers.remote import is_remote, remote_calls
-from langgraph_conductor.workers.sendable import has_system, refuses_system, without_system
+from langgraph_conductor.workers.sendable import SystemRole
 from langgraph_conductor.workers.whole_replies import check_whole, no_answer, text_in
 
 
@@ -115,34 +115,25 @@ class _Prompted:
 
     def __init__(self, runnable: Runnable[Any, Any]) -> None:
         self._runnable = runnable
-        self._no_system = False
+        self._role = SystemRole()
 
     def call(self, task: WorkerTask, config: RunnableConfig) -> Any:
         """Call it."""
         try:
-            return self._runnable.invoke(self._prompt(task), config)
+            return self._runnable.invoke(self._role.sent(task.messages), config)
         except Exception as error:
-            if not self._learns(task, error):
+            if not self._role.learns(task.messages, error):
                 raise
-        return self._runnable.invoke(self._prompt(task), config)
+        return self._runnable.invoke(self._role.sent(task.messages), config)
 
     async def acall(self, task: WorkerTask, config: RunnableConfig) -> Any:
         """`call`, awaited."""
         try:
-            return await self._runnable.ainvoke(self._prompt(task), config)
+            return await self._runnable.ainvoke(self._role.sent(task.messages), config)
         except Exception as error:
-            if not self._learns(task, error):
+            if not self._role.learns(task.messages, error):
                 raise
-        return await self._runnable.ainvoke(self._prompt(task), config)
-
-    def _prompt(self, task: WorkerTask) -> list[BaseMessage]:
-        return without_system(task.messages) if self._no_system else list(task.messages)
-
-    def _learns(self, task: WorkerTask, error: Exception) -> bool:
-        if self._no_system or not has_system(task.messages) or not refuses_system(error):
-            return False
-        self._no_system = True
-        return True
+        return await self._runnable.ainvoke(self._role.sent(task.messages), config)
 
 
 def text_of_result(result: Any) -> str:

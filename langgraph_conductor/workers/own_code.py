@@ -7,13 +7,14 @@ from pathlib import Path
 from types import FunctionType, TracebackType
 from typing import Any, Final
 
+from langgraph_conductor.workers.exception_groups import causes
+
 _PACKAGE: Final = f"{Path(__file__).resolve().parent.parent}/"
 _INSTALLED: Final = tuple(
     f"{path}/" for name in ("stdlib", "platstdlib") if (path := sysconfig.get_paths().get(name))
 )
 _SITES: Final = ("/site-packages/", "/dist-packages/")
 _DEFINED: Final = "conductor_defined_at"
-_MOST_CAUSES: Final = 10
 _MOST_FRAMES: Final = 10_000
 
 
@@ -23,7 +24,7 @@ def place_of(error: BaseException) -> str:
     Of an exception and its causes, the first whose traceback goes through the user's code counts. The file
     is told from the working directory, or by its folder and name: records are sent to clients.
     """
-    for seen in _causes(error):
+    for seen in causes(error):
         own: tuple[str, int, str] | None = None
         for file, line, function in _frames(seen.__traceback__):
             if is_own(file):
@@ -67,19 +68,6 @@ def is_own(file: str) -> bool:
     if file.startswith((_PACKAGE, "<frozen ")) or any(site in file for site in _SITES):
         return False
     return not file.startswith(_INSTALLED)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    for _ in range(_MOST_CAUSES):
-        if seen is None:
-            return
-        yield seen
-        hidden = seen.__suppress_context__
-        if isinstance(seen, BaseExceptionGroup) and seen.exceptions:
-            seen = seen.exceptions[0]
-        else:
-            seen = seen.__cause__ or (None if hidden else seen.__context__)
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[tuple[str, int, str]]:

@@ -1,13 +1,14 @@
 """Messages as a model takes them: valid text, and where it knows no system role, none of it."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from langgraph_conductor.containment import said
 from langgraph_conductor.replies import storable
+from langgraph_conductor.workers.exception_groups import causes
 
 _NO_SYSTEM: Final = re.compile(
     r"\bsystem[ _-]?(?:role|message|prompt|instruction)s?\b[^.\n]{0,60}(?:\bnot|n't|\bun)\s?(?:supp|allow|enabled)"
@@ -18,17 +19,6 @@ _NO_SYSTEM: Final = re.compile(
     r"|\bonly user\b[^.\n]{0,40}\broles?\b|\broles must alternate\b|\bfirst message must\b[^.\n]{0,30}\buser\b",
     re.IGNORECASE,
 )
-_DEEPEST: Final = 5
-
-
-def causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it came of, the outermost first."""
-    seen: BaseException | None = error
-    for _ in range(_DEEPEST):
-        if seen is None:
-            return
-        yield seen
-        seen = seen.__cause__ or seen.__context__
 
 
 def refuses_system(error: BaseException) -> bool:
@@ -56,6 +46,24 @@ def without_system(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
 def has_system(messages: Sequence[BaseMessage]) -> bool:
     """Whether the system says something in them."""
     return any(isinstance(one, SystemMessage) for one in messages)
+
+
+class SystemRole:
+    """Whether a model takes the system role, as it is learnt from what it refuses."""
+
+    def __init__(self) -> None:
+        self._refused = False
+
+    def sent(self, messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+        """`messages` in the roles that the model takes."""
+        return without_system(messages) if self._refused else list(messages)
+
+    def learns(self, messages: Sequence[BaseMessage], error: Exception) -> bool:
+        """Whether `error`, of a call with `messages`, tells that it does not, which is news."""
+        if self._refused or not has_system(messages) or not refuses_system(error):
+            return False
+        self._refused = True
+        return True
 
 
 def valid(message: BaseMessage) -> BaseMessage:
@@ -92,13 +100,15 @@ def sendable() -> Any:
     class Sendable(AgentMiddleware):
         """Stands next to the model, so that it sees what other middleware made of the messages."""
 
-        no_system = False
+        def __init__(self) -> None:
+            super().__init__()
+            self._role = SystemRole()
 
         def wrap_model_call(self, request: Any, handler: Callable[[Any], Any]) -> Any:
             try:
                 return _said(handler(self._sent(request)))
             except Exception as error:
-                if not self._learns(request, error):
+                if not self._role.learns(_all_of(request), error):
                     raise
             return _said(handler(self._sent(request)))
 
@@ -106,25 +116,24 @@ def sendable() -> Any:
             try:
                 return _said(await handler(self._sent(request)))
             except Exception as error:
-                if not self._learns(request, error):
+                if not self._role.learns(_all_of(request), error):
                     raise
             return _said(await handler(self._sent(request)))
 
-        def _learns(self, request: Any, error: Exception) -> bool:
-            told = request.system_message is not None or has_system(request.messages)
-            new = told and not self.no_system and refuses_system(error)
-            self.no_system = self.no_system or new
-            return new
-
         def _sent(self, request: Any) -> Any:
-            messages = [valid(message) for message in request.messages]
+            sent = [valid(message) for message in self._role.sent(_all_of(request))]
             system = request.system_message
-            if self.no_system and (system is not None or has_system(messages)):
-                all_of_it = messages if system is None else [system, *messages]
-                return request.override(messages=without_system(all_of_it), system_message=None)
-            return request.override(messages=messages)
+            if system is not None and sent and isinstance(sent[0], SystemMessage):
+                return request.override(messages=sent[1:])
+            return request.override(messages=sent, system_message=None)
 
     return Sendable()
+
+
+def _all_of(request: Any) -> list[BaseMessage]:
+    """The messages of a request, what the system says first."""
+    system = request.system_message
+    return [*request.messages] if system is None else [system, *request.messages]
 
 
 def _said(response: Any) -> Any:

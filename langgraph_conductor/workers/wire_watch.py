@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
-from langgraph_conductor.workers.error_bodies import fault_in, message_in, status_in
+from langgraph_conductor.workers.error_bodies import fault_in, is_trouble, message_in, status_in
 
 CONNECT_SECONDS: Final = 10.0
 """Most seconds until a connection is made, where the user sets no time limit."""
@@ -35,7 +35,7 @@ class ErrorInStreamError(Exception):
         self.body = dict(body)
         code = fault_in(body).get("code")
         status = status_in(body)
-        self.infrastructure = status is None or status in (408, 409, 425, 429) or status >= 500
+        self.infrastructure = status is None or is_trouble(status)
         super().__init__(
             (message_in(body) or "an error without a message") + (f" ({code})" if code else "")
         )
