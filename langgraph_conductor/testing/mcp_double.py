@@ -6,14 +6,16 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Any, Final, Literal, cast
 
 Failing = Literal["dies", "hangs"] | int
 """How it fails: `"dies"` (the process ends, the connection is cut and no further one accepted), `"hangs"` (no
 answer), or the HTTP status it answers with (over HTTP)."""
 
+_ACCEPTED: Final = 202
+_NO_STREAM: Final = 405
+_SESSION: Final = {"Mcp-Session-Id": "1"}
 _METHOD_NOT_FOUND: Final = -32601
 _INVALID_PARAMS: Final = -32602
 
@@ -86,16 +88,53 @@ class FakeMcpServer:
     @contextmanager
     def http(self, **options: Any) -> Iterator[dict[str, Any]]:
         """Serve it on loopback (streamable HTTP), and give the mapping for `Worker(tools=[...])`."""
-        served = _HttpServer(self)
-        thread = Thread(target=served.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
+        from langgraph_conductor.testing.server import (  # not for a process over stdio
+            Exchange,
+            LoopbackServer,
+        )
+
+        dead = Event()
+
+        def answered(exchange: Exchange, _: str, body: bytes) -> None:
+            if dead.is_set():
+                exchange.close_connection = True
+                return
+            try:
+                reply = self._over_http(exchange.command, body)
+            except Failed as failed:
+                if isinstance(failed.how, int):
+                    exchange.send_json(failed.how, {"error": "on demand"}, _SESSION)
+                    return
+                if failed.how == "hangs":
+                    served.closing.wait()
+                elif failed.how == "dies":
+                    dead.set()
+                exchange.close_connection = True
+                return
+            if isinstance(reply, int):
+                exchange.send_nothing(reply, _SESSION)
+            else:
+                exchange.send_json(200, reply, _SESSION)
+
+        served = LoopbackServer(answered, keep_alive=True)
+        served.start()
         try:
-            yield {"transport": "http", "url": f"http://127.0.0.1:{served.server_port}/mcp", **options}
+            yield {"transport": "http", "url": f"{served.url}/mcp", **options}
         finally:
-            served.over.set()
-            served.shutdown()
-            served.server_close()
-            thread.join()
+            served.stop()
+
+    def _over_http(self, command: str, body: bytes) -> dict[str, Any] | int:
+        """The reply to a request, or the status of one without a body."""
+        if command == "GET":
+            return _NO_STREAM
+        if command == "DELETE":
+            self.fail("close")
+            return _ACCEPTED
+        message = json.loads(body)
+        if message.get("method") == "initialize":
+            self.opened += 1
+        reply = self.answer(message)
+        return _ACCEPTED if reply is None else reply
 
     def answer(self, message: Mapping[str, Any]) -> dict[str, Any] | None:
         """The reply to a message of the protocol; `None` to one that wants none.
@@ -157,62 +196,6 @@ class FakeMcpServer:
                 how = how.pop(0) if how else None
         if how is not None:
             raise Failed(cast("Failing", how))
-
-
-class _HttpServer(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, double: FakeMcpServer) -> None:
-        self.double = double
-        self.over = Event()
-        self.dead = False
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _HttpServer
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if message.get("method") == "initialize":
-            self.server.double.opened += 1
-        self._reply(lambda: self.server.double.answer(message))
-
-    def do_GET(self) -> None:
-        self._send(405)
-
-    def do_DELETE(self) -> None:
-        self._reply(lambda: self.server.double.fail("close"))
-
-    def _reply(self, make: Any) -> None:
-        if self.server.dead:
-            self.close_connection = True
-            return
-        try:
-            reply = make()
-        except Failed as failed:
-            if failed.how == "hangs":
-                self.server.over.wait()
-            elif isinstance(failed.how, int):
-                self._send(failed.how, b'{"error": "on demand"}')
-                return
-            self.server.dead = failed.how == "dies"
-            self.close_connection = True
-            return
-        self._send(202 if reply is None else 200, b"" if reply is None else json.dumps(reply).encode())
-
-    def _send(self, status: int, body: bytes = b"") -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Mcp-Session-Id", "1")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of its parent's
-        """Say nothing."""
 
 
 def main() -> None:

@@ -83,6 +83,10 @@ class Exchange(BaseHTTPRequestHandler):
         """Answer a POST."""
         self.server.answer(self, self.path, self.rfile.read(int(self.headers.get("content-length", 0))))
 
+    def do_DELETE(self) -> None:
+        """Answer a DELETE."""
+        self.server.answer(self, self.path, b"")
+
     def log_message(self, *args: Any) -> None:
         """Say nothing."""
 
@@ -94,6 +98,10 @@ class Exchange(BaseHTTPRequestHandler):
     def send_json(self, status: int, data: Any, headers: Mapping[str, str] | None = None) -> None:
         """Send a whole reply."""
         self._send(status, json.dumps(data).encode(), headers or {})
+
+    def send_nothing(self, status: int, headers: Mapping[str, str] | None = None) -> None:
+        """Send a reply without a body."""
+        self._send(status, b"", headers or {})
 
     def send_reply(self, data: Any, fault: Fault | None) -> None:
         """Send a reply that is not streamed, as whole as `fault` lets it be."""

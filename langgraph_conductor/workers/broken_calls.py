@@ -5,10 +5,8 @@ message is mended when its model call ends, in place, before anyone has it.
 """
 
 import json
-from typing import Any
-from uuid import UUID
 
-from langchain_core.messages import AIMessage, BaseMessage, ToolCallChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolCallChunk
 from langchain_core.messages.tool import invalid_tool_call
 from langchain_core.outputs import LLMResult
 
@@ -16,26 +14,18 @@ _WHY = "the arguments are no whole JSON object"
 
 
 class StreamedCalls:
-    """The tool calls of streams that have not ended, piece by piece."""
+    """The tool calls of one stream, piece by piece."""
 
     def __init__(self) -> None:
-        self._pieces: dict[UUID, list[ToolCallChunk]] = {}
+        self._pieces: list[ToolCallChunk] = []
 
-    def heard(self, run_id: UUID, chunk: Any) -> None:
-        """Note what a chunk of a stream (`ChatGenerationChunk`) says of tool calls."""
-        pieces = getattr(getattr(chunk, "message", None), "tool_call_chunks", None)
-        if pieces:
-            self._pieces.setdefault(run_id, []).extend(pieces)
+    def hear(self, message: AIMessageChunk) -> None:
+        """Note what a chunk says of tool calls."""
+        self._pieces += message.tool_call_chunks
 
-    def drop(self, run_id: UUID) -> None:
-        """Forget a stream that failed."""
-        self._pieces.pop(run_id, None)
-
-    def mend(self, run_id: UUID, response: LLMResult) -> None:
-        """Make the calls of a stream that are not whole invalid ones, in the messages LangChain made of it."""
-        if not (pieces := self._pieces.pop(run_id, None)):
-            return
-        broken = {call["id"]: call for call in _joined(pieces) if not _is_whole(call["args"])}
+    def mend(self, response: LLMResult) -> None:
+        """Make the calls of the stream that are not whole invalid ones, in the messages LangChain made of it."""
+        broken = {call["id"]: call for call in _joined(self._pieces) if not _is_whole(call["args"])}
         if not broken:
             return
         for generation in (one for several in response.generations for one in several):

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler, BaseCallbackManager
 from langchain_core.callbacks.manager import ahandle_event, handle_event
-from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import LLMResult
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tracers.context import register_configure_hook
@@ -150,6 +150,22 @@ def _not_ours(record: logging.LogRecord) -> bool:
     return not (isinstance(record.args, tuple) and bool(record.args) and record.args[0] in doors)
 
 
+class _Stream:
+    """What is heard of one streamed call while it goes on."""
+
+    def __init__(self) -> None:
+        self.calls, self.usage = StreamedCalls(), StreamedUsage()
+        self._latest: AIMessageChunk | None = None
+
+    def hear(self, message: AIMessageChunk) -> None:
+        """A chunk has come; two doors may tell of the same one."""
+        if message is self._latest:
+            return
+        self._latest = message
+        self.calls.hear(message)
+        self.usage.hear(message)
+
+
 class Accounts:
     """The accounts of a step or planner and of those around it, which see the same calls.
 
@@ -162,12 +178,11 @@ class Accounts:
         self.meters = meters
         self.watchers = watchers
         self.guards = any(meter.guards for meter in meters)
-        self.streamed = StreamedCalls()
         self.failure: BaseException | None = None
         """Why the last model call failed; `None` after one that did not."""
         self._beside: dict[UUID, list[BaseCallbackHandler]] = {}
         self._tools: dict[UUID, list[BaseCallbackHandler]] = {}
-        self._streamed_usage: dict[UUID, StreamedUsage] = {}
+        self._streams: dict[UUID, _Stream] = {}
 
     @classmethod
     def within(
@@ -207,24 +222,27 @@ class Accounts:
                 meter.drop(run_id)
             raise
 
-    def hear(self, run_id: UUID | None, chunk: Any) -> None:
-        """Note the usage that a chunk of a streamed call tells."""
-        if run_id is not None and getattr(getattr(chunk, "message", None), "usage_metadata", None):
-            self._streamed_usage.setdefault(run_id, StreamedUsage()).hear(chunk)
+    def hear(self, run_id: UUID, chunk: Any) -> None:
+        """Note what a chunk of a streamed call tells of its tool calls and its usage."""
+        message = getattr(chunk, "message", None)
+        if isinstance(message, AIMessageChunk) and (message.tool_call_chunks or message.usage_metadata):
+            self._streams.setdefault(run_id, _Stream()).hear(message)
 
     def end(self, run_id: UUID, response: LLMResult) -> None:
         """Count what a call used."""
         self.failure = None
         self._beside.pop(run_id, None)
-        streamed = self._streamed_usage.pop(run_id, None)
+        stream = self._streams.pop(run_id, None)
+        if stream is not None:
+            stream.calls.mend(response)
         for meter in self.meters:
-            meter.end(run_id, response, streamed)
+            meter.end(run_id, response, None if stream is None else stream.usage)
 
     def fail(self, run_id: UUID, error: BaseException) -> None:
         """Count a call that failed."""
         self.failure = error
         self._beside.pop(run_id, None)
-        self._streamed_usage.pop(run_id, None)
+        self._streams.pop(run_id, None)
         for meter in self.meters:
             meter.fail(run_id, error)
 
@@ -300,8 +318,7 @@ class Door(BaseCallbackHandler):
 
     def on_llm_new_token(self, token: Any, **about: Any) -> None:
         """A model that streams has said a little more."""
-        self.accounts.streamed.heard(about["run_id"], about.get("chunk"))
-        self.accounts.hear(about.get("run_id"), about.get("chunk"))
+        self.accounts.hear(about["run_id"], about.get("chunk"))
         for watcher in self.accounts.listening:
             watcher.on_llm_new_token(token, **about)
 
@@ -330,13 +347,11 @@ class Door(BaseCallbackHandler):
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **_: Any) -> None:
         """A call is answered."""
-        self.accounts.streamed.mend(run_id, response)
         self._is_over(run_id)
         self.accounts.end(run_id, response)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         """A call has failed."""
-        self.accounts.streamed.drop(run_id)
         self._is_over(run_id, failed=True)
         self.accounts.fail(run_id, error)
 

@@ -28,14 +28,11 @@ class StreamedUsage:
     _sent: int = 0
     _said: int = 0
     _most: dict[str, Any] = field(default_factory=dict)
-    _heard: Any = None
 
-    def hear(self, chunk: Any) -> None:
-        """A chunk has come; the same one may be told twice."""
-        message = getattr(chunk, "message", None)
-        if chunk is self._heard or not isinstance(message, AIMessageChunk) or not message.usage_metadata:
+    def hear(self, message: AIMessageChunk) -> None:
+        """Note what a chunk tells of the usage."""
+        if not message.usage_metadata:
             return
-        self._heard = chunk
         usage = mapping(message.usage_metadata)
         sent, said = count(usage.get("input_tokens")), count(usage.get("output_tokens"))
         says = bool(message.content or message.tool_call_chunks or message.additional_kwargs)

@@ -6,21 +6,27 @@ messages out of the conversation, and so that an interrupted loop goes on counti
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial, wraps
 from itertools import count
-from typing import Annotated, Any, Final, NotRequired
+from typing import TYPE_CHECKING, Annotated, Any, Final, NotRequired
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolCall, ToolMessage
 from langgraph.managed.is_last_step import RemainingStepsManager
 from langgraph.types import Command
 
-from langgraph_conductor.containment import Cancellations
+from langgraph_conductor.containment import Cancellations, acontained, contained
 from langgraph_conductor.tags import escape
 from langgraph_conductor.workers.failures import wait_before_retry
 from langgraph_conductor.workers.sendable import sendable
 from langgraph_conductor.workers.whole_replies import check_whole
 
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool  # slow to import, and few workers have tools
+
+MAX_TOOL_TURNS: Final = 10
 _TURNS: Final = "conductor_tool_turns"
 _LAST_TURN: Final = "You have no tool calls left. Answer now with what you know."
 _BROKEN: Final = (
@@ -33,9 +39,9 @@ _BLOCKS_OF_CALLS: Final = frozenset({"tool_use", "tool_call", "function_call", "
 
 def loop_agent(
     model: Any,
-    tools: list[Any],
+    tools: "Sequence[BaseTool]",
     *,
-    middleware: list[Any],
+    middleware: Sequence[Any],
     max_tool_turns: int,
     retries: int,
     name: str,
@@ -43,6 +49,9 @@ def loop_agent(
     aliases: Mapping[str, str] | None = None,
 ) -> Any:
     """An agent that may use `tools` for `max_tool_turns` turns and then has to answer.
+
+    Raises:
+        ValueError: If two tools have one name.
 
     Args:
         model: A chat model.
@@ -56,10 +65,16 @@ def loop_agent(
     """
     from langchain.agents import create_agent
 
+    names = Counter(given.name for given in tools)
+    if twice := [called for called, times in names.items() if times > 1]:
+        raise ValueError(
+            f"worker {name!r}: {names[twice[0]]} of its tools are called {twice[0]!r}; a model could not tell "
+            "them apart, so rename one or leave it out"
+        )
     turns = _tool_turns(max_tool_turns, aliases or {})
     built = create_agent(
         model,
-        tools,
+        [*map(_contained, tools)],
         system_prompt=instructions or None,
         middleware=[*middleware, turns, _model_retries(retries), sendable()],
         name=name,
@@ -261,3 +276,27 @@ def _mended_block(block: dict[str, Any], broken: set[str | None]) -> dict[str, A
         kept["type"] = "tool_call"
     empty: dict[str, Any] = {"input": {}, "args": {}, "arguments": "{}"}
     return {key: empty.get(key, value) for key, value in kept.items()}
+
+
+def _contained(given: "BaseTool") -> "BaseTool":
+    """The tool, where `SystemExit` of its function is the tool's own failure, which callbacks are told of."""
+    changed: dict[str, Any] = {}
+    if (func := getattr(given, "func", None)) is not None:
+        changed["func"] = wraps(func)(_blocking(func))
+    if (coroutine := getattr(given, "coroutine", None)) is not None:
+        changed["coroutine"] = wraps(coroutine)(_awaitable(coroutine))
+    return given.model_copy(update=changed) if changed else given
+
+
+def _blocking(func: Callable[..., Any]) -> Callable[..., Any]:
+    def called(*args: Any, **kwargs: Any) -> Any:
+        return contained(partial(func, *args, **kwargs))
+
+    return called
+
+
+def _awaitable(coroutine: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def called(*args: Any, **kwargs: Any) -> Any:
+        return await acontained(partial(coroutine, *args, **kwargs))
+
+    return called

@@ -1,59 +1,19 @@
-"""Workers with tools: a chat model in LangChain's agent loop, which ends after so many turns."""
+"""What a worker is given beside its model: tools, MCP servers, middleware; each is checked."""
 
 import inspect
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial, wraps
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from langchain_core.language_models import BaseChatModel
-
-from langgraph_conductor.containment import acontained, contained
-from langgraph_conductor.workers.tool_loop import loop_agent
 from langgraph_conductor.workers.tool_servers import READ_TIMEOUT
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool  # slow to import, and few workers have tools
 
-MAX_TOOL_TURNS: Final = 10
 _LONGEST_TIMEOUT: Final = 86_400 * 365
 _LONGEST_SERVER_NAME: Final = 32
 _SERVER_NAME: Final = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{_LONGEST_SERVER_NAME - 1}}}\Z")
-
-
-def agent(
-    model: BaseChatModel,
-    tools: Sequence["BaseTool"],
-    *,
-    middleware: Sequence[Any],
-    max_tool_turns: int,
-    retries: int,
-    name: str,
-    instructions: str = "",
-    aliases: Mapping[str, str] | None = None,
-) -> Any:
-    """An agent that may use `tools` for `max_tool_turns` turns and then has to answer.
-
-    Raises:
-        ValueError: If two tools have one name.
-    """
-    names = Counter(given.name for given in tools)
-    if twice := [called for called, times in names.items() if times > 1]:
-        raise ValueError(
-            f"worker {name!r}: {names[twice[0]]} of its tools are called {twice[0]!r}; a model could not tell "
-            "them apart, so rename one or leave it out"
-        )
-    return loop_agent(
-        model,
-        [*map(_contained, tools)],
-        middleware=[*middleware],
-        max_tool_turns=max_tool_turns,
-        retries=retries,
-        name=name,
-        instructions=instructions,
-        aliases=aliases,
-    )
 
 
 def checked_tools(tools: Any, name: str) -> list[Any]:
@@ -165,27 +125,3 @@ def _check_server(server: Mapping[str, Any], what: str) -> None:
     limit = server.get("read_timeout", READ_TIMEOUT)
     if type(limit) not in (int, float) or not 0 < limit < _LONGEST_TIMEOUT:
         raise ValueError(f"{what}: read_timeout must be a number of seconds above 0, not {limit!r}")
-
-
-def _contained(given: "BaseTool") -> "BaseTool":
-    """The tool, where `SystemExit` of its function is the tool's own failure, which callbacks are told of."""
-    changed: dict[str, Any] = {}
-    if (func := getattr(given, "func", None)) is not None:
-        changed["func"] = wraps(func)(_blocking(func))
-    if (coroutine := getattr(given, "coroutine", None)) is not None:
-        changed["coroutine"] = wraps(coroutine)(_awaitable(coroutine))
-    return given.model_copy(update=changed) if changed else given
-
-
-def _blocking(func: Callable[..., Any]) -> Callable[..., Any]:
-    def called(*args: Any, **kwargs: Any) -> Any:
-        return contained(partial(func, *args, **kwargs))
-
-    return called
-
-
-def _awaitable(coroutine: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    async def called(*args: Any, **kwargs: Any) -> Any:
-        return await acontained(partial(coroutine, *args, **kwargs))
-
-    return called

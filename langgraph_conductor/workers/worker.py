@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -28,10 +29,9 @@ from langgraph_conductor.workers.limits import Limiter
 from langgraph_conductor.workers.metering import Bounds
 from langgraph_conductor.workers.models import chat_model
 from langgraph_conductor.workers.own_code import blame_definition
+from langgraph_conductor.workers.tool_loop import MAX_TOOL_TURNS, loop_agent
 from langgraph_conductor.workers.tool_servers import with_mcp
 from langgraph_conductor.workers.tools import (
-    MAX_TOOL_TURNS,
-    agent,
     checked_middleware,
     checked_tools,
     mcp_servers,
@@ -178,7 +178,7 @@ class Worker:
         self.form = (
             _agent_form(
                 partial(
-                    agent,
+                    loop_agent,
                     looped,
                     middleware=middleware,
                     max_tool_turns=MAX_TOOL_TURNS if max_tool_turns is None else max_tool_turns,
@@ -234,29 +234,13 @@ class Worker:
         """
         if self.form.call is None:
             raise TypeError(async_only(self.name))
-        try:
+        with _failures_told():
             return self._text(contained(self.form.call, self.instructed(self.handed(task)), config))
-        except ExceptionGroup as group:
-            raise main_cause(group, is_outage)  # noqa: B904 - its own cause stays; the group is its context
-        except StopIteration as error:
-            raise RuntimeError("the worker raised StopIteration") from error
-        except Exception as error:
-            if (refusal := refusal_in(error)) is not None:
-                raise refusal from error
-            raise
 
     async def acall(self, task: WorkerTask, config: RunnableConfig) -> str:
         """`call`, awaited."""
-        try:
+        with _failures_told():
             return self._text(await acontained(self.form.acall, self.instructed(self.handed(task)), config))
-        except ExceptionGroup as group:
-            raise main_cause(group, is_outage)  # noqa: B904 - its own cause stays; the group is its context
-        except (StopIteration, StopAsyncIteration) as error:
-            raise RuntimeError(f"the worker raised {type(error).__name__}") from error
-        except Exception as error:
-            if (refusal := refusal_in(error)) is not None:
-                raise refusal from error
-            raise
 
     def _text(self, result: Any) -> str:
         try:
@@ -264,6 +248,21 @@ class Worker:
         except TypeError as error:
             blame_definition(error, self.runnable)
             raise
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    """What a worker raises, as the one failure that says most."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        raise main_cause(group, is_outage)  # noqa: B904 - its own cause stays; the group is its context
+    except (StopIteration, StopAsyncIteration) as error:
+        raise RuntimeError(f"the worker raised {type(error).__name__}") from error
+    except Exception as error:
+        if (refusal := refusal_in(error)) is not None:
+            raise refusal from error
+        raise
 
 
 def _agent_form(

@@ -1,11 +1,12 @@
 """Usage that is told in chunks: running totals are not added up, increments are."""
 
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessageChunk
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.outputs import ChatGenerationChunk, LLMResult
 from langchain_openai import ChatOpenAI
 
 from langgraph_conductor import Budget, ChatPlanner, Worker, create_conductor
@@ -17,9 +18,12 @@ from langgraph_conductor.prices import Model
 from langgraph_conductor.testing import FakeProviders, FakeReply, plan_text
 from langgraph_conductor.usage import Usage
 from langgraph_conductor.workers import chat_model
+from langgraph_conductor.workers.doors import Accounts
+from langgraph_conductor.workers.metering import Meter
 from langgraph_conductor.workers.streamed_usage import StreamedUsage
 from tests.helpers import ask
 
+RUN = uuid4()
 WORDS = " ".join(f"word{i}" for i in range(50))
 REPLY = FakeReply(WORDS, input_tokens=450, output_tokens=50, cached_tokens=400, reasoning_tokens=7)
 TOTALS = {"input_tokens": 450, "output_tokens": 50, "cached_tokens": 400}
@@ -32,13 +36,13 @@ def chunk(sent, said, text="x", **details):
 
 def heard(*chunks, provider="openai"):
     """What is made of chunks and of LangChain's sum of them."""
-    streamed, whole = StreamedUsage(), chunks[0]
+    accounts, whole = Accounts((Meter(),)), chunks[0]
     for one in chunks:
-        streamed.hear(one)
-        streamed.hear(one)  # an inherited and a hooked door tell the same
+        accounts.hear(RUN, one)
+        accounts.hear(RUN, one)  # an inherited and a hooked door tell the same
     for one in chunks[1:]:
         whole += one
-    total = streamed.total(whole.message.usage_metadata, Model("m", provider))
+    total = accounts._streams[RUN].usage.total(whole.message.usage_metadata, Model("m", provider))
     return total["input_tokens"], total["output_tokens"]
 
 
@@ -66,6 +70,21 @@ def test_googles_package_has_made_increments_of_totals_itself():
     assert heard(chunk(50, 3), chunk(100, 4), provider="google_genai") == (150, 7)
 
 
+def test_a_tool_call_that_two_doors_tell_of_stays_whole():
+    def piece(args, name=None, ident=None):
+        call = {"name": name, "args": args, "id": ident, "index": 0, "type": "tool_call_chunk"}
+        return ChatGenerationChunk(message=AIMessageChunk("", tool_call_chunks=[call]))
+
+    pieces = [piece('{"a": ', "add", "1"), piece("1}")]
+    accounts, whole = Accounts((Meter(),)), pieces[0] + pieces[1]
+    for one in pieces:
+        accounts.hear(RUN, one)
+        accounts.hear(RUN, one)
+    accounts.end(RUN, LLMResult(generations=[[whole]]))
+    assert [call["args"] for call in whole.message.tool_calls] == [{"a": 1}]
+    assert whole.message.invalid_tool_calls == []
+
+
 def test_details_are_the_largest_told():
     streamed = StreamedUsage()
     first, last = (
@@ -73,7 +92,7 @@ def test_details_are_the_largest_told():
         chunk(9, 5, input_token_details={"cache_read": 8}, output_token_details={"reasoning": 2}),
     )
     for one in (first, last, chunk(9, 5)):
-        streamed.hear(one)
+        streamed.hear(one.message)
     total = streamed.total({"input_tokens": 27, "output_tokens": 11}, Model("m", "openai"))
     assert total["input_token_details"] == {"cache_read": 8}
     assert total["output_token_details"] == {"reasoning": 2}
@@ -82,7 +101,7 @@ def test_details_are_the_largest_told():
 def test_a_client_that_does_not_add_totals_up_is_believed():
     streamed = StreamedUsage()
     for said in range(1, 9):
-        streamed.hear(chunk(9, said))
+        streamed.hear(chunk(9, said).message)
     told = {"input_tokens": 9, "output_tokens": 8}
     assert streamed.total(told, Model("m", "openai")) == told
 
