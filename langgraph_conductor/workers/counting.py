@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from langchain_core.messages import BaseMessage
 
@@ -17,15 +17,36 @@ _CHARACTERS_PER_TOKEN: Final = 4
 _ANY: Final = Model()
 
 
+class Prompt(NamedTuple):
+    """What counts of a prompt; to read it takes longer than to count it.
+
+    Args:
+        texts: The texts of each message.
+        attached: The attachments of all.
+    """
+
+    texts: list[list[str]]
+    attached: list[Attachment]
+
+    @classmethod
+    def of(cls, messages: "Iterable[BaseMessage] | Prompt") -> "Prompt":
+        """The prompt that messages are."""
+        return messages if isinstance(messages, Prompt) else cls(*_sent(messages))
+
+
 def most_tokens(
-    messages: Iterable[BaseMessage], extra: Any = None, *, model: Model = _ANY, window: int | None = None
+    messages: Iterable[BaseMessage] | Prompt,
+    extra: Any = None,
+    *,
+    model: Model = _ANY,
+    window: int | None = None,
 ) -> int | None:
     """Tokens that no tokenizer exceeds: one for each byte of text, and the most that what is around it adds.
 
     Tokenizers of today work on bytes, or fall back to them, so no token is shorter than a byte.
 
     Args:
-        messages: The prompt.
+        messages: The prompt, or what was read of it.
         extra: What else is sent as JSON: tools, an output schema.
         model: Who is asked, which tells what attachments cost.
         window: Longest prompt the model takes: what is attached costs no more.
@@ -33,7 +54,7 @@ def most_tokens(
     Returns:
         The number, or `None` if something is sent by reference, such as a file by its URL.
     """
-    texts, attached = _sent(messages)
+    texts, attached = Prompt.of(messages)
     costs = [cost(one, model).most for one in attached]
     known = [most for most in costs if most is not None]
     if len(known) < len(costs):
@@ -47,15 +68,17 @@ def most_tokens(
     )
 
 
-def likely_tokens(messages: Iterable[BaseMessage], extra: Any = None, *, model: Model = _ANY) -> int:
+def likely_tokens(
+    messages: Iterable[BaseMessage] | Prompt, extra: Any = None, *, model: Model = _ANY
+) -> int:
     """A usual estimate: a token for four characters, and attachments by their size.
 
     Args:
-        messages: The prompt.
+        messages: See `most_tokens`.
         extra: See `most_tokens`.
         model: See `most_tokens`.
     """
-    texts, attached = _sent(messages)
+    texts, attached = Prompt.of(messages)
     characters = sum(len(part) for parts in texts for part in parts)
     characters += len(_json(extra)) if extra else 0
     return math.ceil(characters / _CHARACTERS_PER_TOKEN) + sum(cost(one, model).likely for one in attached)

@@ -31,7 +31,7 @@ from langgraph_conductor.workers.call_facts import (
     used_by,
     worst_case,
 )
-from langgraph_conductor.workers.counting import likely_tokens, most_tokens
+from langgraph_conductor.workers.counting import Prompt, likely_tokens, most_tokens
 from langgraph_conductor.workers.failures import (
     ContextTooLongError,
     CutOffError,
@@ -245,7 +245,8 @@ class Meter:
         params = about.get("invocation_params") or {}
         extra = extras(params)
         call.asked = asked_in(messages, params)
-        likely = likely_tokens(messages, extra, model=call.model) if self.guards else 0
+        prompt = Prompt.of(messages if self.guards or self.keeps_most else ())
+        likely = likely_tokens(prompt, extra, model=call.model) if self.guards else 0
         bounds = next((b for b in (self.own, *self.others) if b.model == call.model.name), Bounds())
         longest = self.max_input_tokens or bounds.max_input_tokens
         if longest is not None and likely > longest:
@@ -253,7 +254,7 @@ class Meter:
         metadata = about.get("metadata") or {}
         cap = output_cap(params, metadata, bounds.output_cap)
         if self.ledger or self.keeps_most:
-            most = most_tokens(messages, extra, model=call.model, window=bounds.max_input_tokens)
+            most = most_tokens(prompt, extra, model=call.model, window=bounds.max_input_tokens)
             call.most = most, None if cap is None else cap * answers_in(params), call.model.provider
         if self.ledger:
             kept = worst_case(most, cap, params, call.model, self.prices, self.ledger.budget, call.asked)

@@ -218,11 +218,13 @@ def test_what_an_app_prints_itself_is_watched():
 
 
 def test_the_json_of_the_command_line_is_watched(monkeypatch):
-    app = pytest.importorskip("langgraph_conductor.cli.app")
+    reporting = pytest.importorskip("langgraph_conductor.cli.reporting")
     chosen = of("bidi", 0)
-    assert not attack(payloads=chosen, routes=["worker to answer"], printers=[app._json]).findings
-    monkeypatch.setattr(app, "json_of", lambda shown, **_: raw_json(shown))
-    report = attack(payloads=chosen, routes=["worker to answer"], printers=[app._json])
+    assert not attack(
+        payloads=chosen, routes=["worker to answer"], printers=[reporting.result_json]
+    ).findings
+    monkeypatch.setattr(reporting, "json_of", lambda shown, **_: raw_json(shown))
+    report = attack(payloads=chosen, routes=["worker to answer"], printers=[reporting.result_json])
     assert report.by_surface == {"printed": 1}
 
 

@@ -349,7 +349,7 @@ def full(*_, **__):
 
 @pytest.mark.parametrize("form", [(), ("--quiet",), ("--json",)])
 def test_an_answer_is_printed_though_its_page_cannot_be_written(team, tmp_path, monkeypatch, form):
-    monkeypatch.setattr("langgraph_conductor.cli.app.write_private", full)
+    monkeypatch.setattr("langgraph_conductor.cli.reporting.write_private", full)
     done = command("ask", "What is it?", *form, "--html", str(tmp_path / "run.html"))
     assert "from a" in done.stdout
     assert done.exit_code == 1
