@@ -6,6 +6,7 @@ from decimal import Decimal
 from statistics import fmean
 
 import pytest
+from langchain_core.messages import SystemMessage
 
 from langgraph_conductor import ChatPlanner, PlanError, Usage, Worker, WorkerPool, create_conductor
 from langgraph_conductor.episodes import Episode
@@ -452,7 +453,10 @@ def test_a_turns_planner_is_run_as_such():
 def test_what_a_planner_learns_of_its_model_does_not_change_what_it_is():
     for planner in (TurnsPlanner(ScriptedModel()), ChatPlanner(ScriptedModel())):
         before = planner_identity(planner)
-        planner._learned.no_system = True
+        planner._learned.no_schema = True
+        assert planner._learned.role.learns(
+            [SystemMessage("Plan.")], ValueError("System role not supported")
+        )
         assert planner_identity(planner) == before
     told = ChatPlanner(ScriptedModel(), instructions="Be brief.")
     assert planner_identity(told) != planner_identity(ChatPlanner(ScriptedModel()))
